@@ -1,0 +1,124 @@
+//! A line of the input that is no request: where it is, and what is wrong with it.
+
+use std::fmt;
+
+use crate::shape::DEPTH_MAX;
+use crate::text::{grouped, quoted};
+
+/// What happens to the lines of an input that cannot be sent.
+///
+/// The default is to fail: a bad line is most often a bad file, and nothing has been paid yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum BadLinePolicy {
+    /// Send nothing, name the bad lines.
+    #[default]
+    Fail,
+    /// Leave them out of the output.
+    Skip,
+    /// Write an error with the code `bad_line` in their place.
+    Record,
+}
+
+/// A line that is no request; `Display` names its place and what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// The line, counted from 1, blank lines included.
+    pub line: u64,
+    /// The character within the line, counted from 1.
+    pub column: u64,
+    /// The byte within the input, counted from 0.
+    pub offset: u64,
+    /// The line's own name, where it could be read.
+    pub custom_id: Option<String>,
+    /// What is wrong.
+    pub reason: BadReason,
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BadLine {
+            line,
+            column,
+            offset,
+            reason,
+            ..
+        } = self;
+        write!(f, "line {line}, column {column} (byte {offset}): {reason}")
+    }
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadReason {
+    /// More bytes than the cap.
+    #[error("the line is longer than {} bytes, the most that is read", grouped(*.0))]
+    TooLong(u64),
+    /// Bytes that are no text.
+    #[error("the byte {0:#04x} is not valid UTF-8: save the file as UTF-8")]
+    NotUtf8(u8),
+    /// No JSON; in the parser's words.
+    #[error("not valid JSON: {0}")]
+    Json(String),
+    /// Too many brackets inside each other.
+    #[error("nested deeper than {DEPTH_MAX} levels, more than common JSON readers accept")]
+    TooDeep,
+    /// A number that becomes infinite where it is read.
+    #[error("the number {} is too large for a 64-bit float", quoted(.0))]
+    NumberTooLarge(String),
+    /// JSON, but a list, a string, a number, ….
+    #[error("a line must be a JSON object, not {0}")]
+    NotAnObject(&'static str),
+    /// `{}`.
+    #[error("the object is empty: write a request body, or a batch line with custom_id and body")]
+    Empty,
+    /// A name of another type, or no text at all.
+    #[error("custom_id must be a JSON string with at least one character, not {}", quoted(.0))]
+    CustomId(String),
+    /// Two lines with one name.
+    #[error(
+        "custom_id {} is already that of line {first_line}: give each line its own",
+        quoted(id)
+    )]
+    DuplicateId {
+        /// The name.
+        id: String,
+        /// The line that has it first.
+        first_line: u64,
+    },
+    /// Another method than POST.
+    #[error("method must be \"POST\", not {}", quoted(.0))]
+    Method(String),
+    /// A whole URL, or something that is no path.
+    #[error(
+        "url must be a path such as \"/v1/chat/completions\", not {}: the host is told apart from \
+         the input",
+        quoted(.0)
+    )]
+    Url(String),
+    /// A batch line without a request.
+    #[error("a batch line needs a body: {{\"custom_id\": …, \"body\": {{…}}}}")]
+    NoBody,
+    /// A batch line whose request is no object.
+    #[error("body must be a JSON object, not {0}")]
+    BodyNotAnObject(&'static str),
+}
+
+/// A bad line as the parser of one line sees it: the place is a byte within the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) custom_id: Option<String>,
+    pub(crate) reason: BadReason,
+}
+
+impl Fault {
+    /// A fault of a line whose name is not known (yet).
+    pub(crate) fn new(at: usize, reason: BadReason) -> Fault {
+        Fault {
+            at,
+            custom_id: None,
+            reason,
+        }
+    }
+}

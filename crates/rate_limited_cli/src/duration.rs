@@ -1,0 +1,236 @@
+//! Durations as people write them on a command line and read them in a message.
+//!
+//! Written: a number and a unit, several of them from large to small: `90s`, `1h30m`, `250ms`,
+//! `1.5s`. The units are `us` (or `µs`), `ms`, `s`, `m` (or `min`), `h`, `d`. Read: two units at most,
+//! rounded: `3 m 20 s`, `420 ms`.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::decimal::{Decimal, DecimalFault};
+use crate::text::quoted;
+
+/// The longest duration that is accepted: 400 days.
+pub const DURATION_MAX: Duration = Duration::from_secs(400 * 86_400);
+
+/// Why a duration was refused; the message names the value and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DurationError {
+    /// Nothing was written.
+    #[error("the duration is empty: write a number and a unit, such as 90s, 1h30m or 250ms")]
+    Empty,
+    /// A number was expected and something else stands there (a sign, a word, an exponent).
+    #[error(
+        "duration {} is not a number and a unit: write for example 90s, 1h30m or 250ms",
+        quoted(.0)
+    )]
+    NotANumber(String),
+    /// A number stands alone.
+    #[error("duration {} has no unit: write one of us, ms, s, m, h, d after it", quoted(.0))]
+    NoUnit(String),
+    /// The letters after a number are no unit.
+    #[error(
+        "duration {} has the unknown unit {}: known are us, ms, s, m, h, d",
+        quoted(text),
+        quoted(unit)
+    )]
+    UnknownUnit {
+        /// What was written.
+        text: String,
+        /// The letters in question.
+        unit: String,
+    },
+    /// A unit comes twice or after a smaller one.
+    #[error(
+        "duration {} has its units out of order: write each once, from large to small, as in 1h30m",
+        quoted(.0)
+    )]
+    OutOfOrder(String),
+    /// More than [`DURATION_MAX`].
+    #[error("duration {} is too long: the longest is 400d", quoted(.0))]
+    TooLong(String),
+    /// A fraction of a nanosecond.
+    #[error("duration {} is finer than a nanosecond: use fewer places", quoted(.0))]
+    TooFine(String),
+}
+
+/// The units with their length in nanoseconds, large to small; the first name is the one written.
+const UNITS: [(&[&str], u128); 6] = [
+    (&["d"], 86_400_000_000_000),
+    (&["h"], 3_600_000_000_000),
+    (&["m", "min"], 60_000_000_000),
+    (&["s"], 1_000_000_000),
+    (&["ms"], 1_000_000),
+    (&["us", "µs", "μs"], 1_000),
+];
+
+/// Reads a duration such as `90s`, `1h30m`, `1.5s` or `250ms`.
+///
+/// Zero is a duration (`0s`); what needs more refuses it itself.
+///
+/// # Errors
+/// A missing or unknown unit, anything that is no number, units out of order, more than
+/// [`DURATION_MAX`], fractions of a nanosecond.
+///
+/// ```
+/// use std::time::Duration;
+/// use rate_limited_cli::duration::parse;
+///
+/// assert_eq!(parse("1h30m")?, Duration::from_secs(5_400));
+/// assert_eq!(parse("1.5s")?, Duration::from_millis(1_500));
+/// assert!(parse("90").is_err());
+/// # Ok::<(), rate_limited_cli::duration::DurationError>(())
+/// ```
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(DurationError::Empty);
+    }
+    let mut nanos = 0_u128;
+    let mut smallest = u128::MAX;
+    while !rest.is_empty() {
+        let (part, unit, after) = part(text, rest)?;
+        if unit >= smallest {
+            return Err(DurationError::OutOfOrder(text.to_owned()));
+        }
+        smallest = unit;
+        nanos = nanos.saturating_add(part);
+        rest = after.trim_start();
+    }
+    from_nanos(nanos).ok_or_else(|| DurationError::TooLong(text.to_owned()))
+}
+
+/// One number with its unit: its nanoseconds, those of the unit, and what follows.
+fn part<'a>(text: &str, rest: &'a str) -> Result<(u128, u128, &'a str), DurationError> {
+    let fault = |kind: fn(String) -> DurationError| kind(text.to_owned());
+    let (number, after) = split_where(rest, |c| !(c.is_ascii_digit() || c == '.' || c == '_'));
+    let number = Decimal::parse(number).map_err(|reason| match reason {
+        DecimalFault::NotANumber => fault(DurationError::NotANumber),
+        DecimalFault::TooFine => fault(DurationError::TooFine),
+        DecimalFault::TooLarge => fault(DurationError::TooLong),
+    })?;
+    let (name, after) = split_where(after.trim_start(), |c| !c.is_alphabetic());
+    if name.is_empty() {
+        return Err(fault(DurationError::NoUnit));
+    }
+    let unit = unit_nanos(name).ok_or_else(|| DurationError::UnknownUnit {
+        text: text.to_owned(),
+        unit: name.to_owned(),
+    })?;
+    let nanos = number.times(unit).map_err(|reason| match reason {
+        DecimalFault::TooFine => fault(DurationError::TooFine),
+        _ => fault(DurationError::TooLong),
+    })?;
+    Ok((nanos, unit, after))
+}
+
+fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(ends).unwrap_or(text.len()))
+}
+
+/// The length of a unit in nanoseconds.
+pub(crate) fn unit_nanos(name: &str) -> Option<u128> {
+    UNITS
+        .iter()
+        .find(|(names, _)| names.contains(&name))
+        .map(|&(_, nanos)| nanos)
+}
+
+/// A duration of so many nanoseconds, if it is at most [`DURATION_MAX`].
+pub(crate) fn from_nanos(nanos: u128) -> Option<Duration> {
+    let duration = Duration::from_nanos(u64::try_from(nanos).ok()?);
+    (duration <= DURATION_MAX).then_some(duration)
+}
+
+/// A duration exactly as [`parse`] reads it, in the shortest units: `1h30m`, `1m500ms`, `0s`.
+///
+/// What lies below a microsecond is written as a fraction of one: `1.5us`.
+///
+/// ```
+/// use std::time::Duration;
+/// use rate_limited_cli::duration::written;
+///
+/// assert_eq!(written(Duration::from_secs(5_400)), "1h30m");
+/// ```
+pub fn written(duration: Duration) -> String {
+    let mut rest = duration.as_nanos();
+    let mut parts = Vec::new();
+    for (names, unit) in UNITS {
+        let (count, part) = (rest / unit, rest % unit);
+        // Only the smallest unit takes a fraction; before it the rest goes on to the next one.
+        let fraction = if unit == 1_000 && part > 0 {
+            format!(".{part:03}")
+        } else {
+            String::new()
+        };
+        if count > 0 || !fraction.is_empty() {
+            parts.push(format!(
+                "{count}{}{}",
+                fraction.trim_end_matches('0'),
+                names[0]
+            ));
+        }
+        rest = part;
+    }
+    if parts.is_empty() {
+        "0s".to_owned()
+    } else {
+        parts.concat()
+    }
+}
+
+/// A duration for people: two units at most, rounded to nearest; `Display` writes it.
+///
+/// ```
+/// use std::time::Duration;
+/// use rate_limited_cli::duration::Human;
+///
+/// assert_eq!(Human(Duration::from_secs(200)).to_string(), "3 m 20 s");
+/// assert_eq!(Human(Duration::from_millis(420)).to_string(), "420 ms");
+/// assert_eq!(Human(Duration::from_millis(4_250)).to_string(), "4.3 s");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Human(pub Duration);
+
+impl fmt::Display for Human {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each case rounds first and then asks whether the value still belongs to it, so that
+        // 59.97 s is shown as 1 m and never as 60.0 s.
+        let nanos = self.0.as_nanos();
+        let rounded = |unit: u128| (nanos + unit / 2) / unit;
+        let (micros, millis, tenths) = (rounded(1_000), rounded(1_000_000), rounded(100_000_000));
+        let (seconds, minutes, hours) = (
+            rounded(1_000_000_000),
+            rounded(60_000_000_000),
+            rounded(3_600_000_000_000),
+        );
+        if nanos == 0 {
+            f.write_str("0 s")
+        } else if micros < 1_000 {
+            write!(f, "{micros} µs")
+        } else if millis < 1_000 {
+            write!(f, "{millis} ms")
+        } else if tenths < 100 {
+            two(f, tenths, 10, ".", " s")
+        } else if seconds < 60 {
+            write!(f, "{seconds} s")
+        } else if seconds < 3_600 {
+            two(f, seconds, 60, " m ", " s")
+        } else if minutes < 24 * 60 {
+            two(f, minutes, 60, " h ", " m")
+        } else {
+            two(f, hours, 24, " d ", " h")
+        }
+    }
+}
+
+/// `value` split by `base`; an empty lower part is left out, be it the tenths or the lower unit.
+fn two(f: &mut fmt::Formatter<'_>, value: u128, base: u128, joint: &str, end: &str) -> fmt::Result {
+    let (high, low) = (value / base, value % base);
+    match (low, joint) {
+        (0, ".") => write!(f, "{high}{end}"),
+        (0, _) => write!(f, "{high}{}", joint.trim_end()),
+        _ => write!(f, "{high}{joint}{low}{end}"),
+    }
+}

@@ -1,0 +1,214 @@
+//! Limits as the command line has them: `NAME=QUOTA/WINDOW`.
+//!
+//! `requests=3500/1m`, `tokens=1_000_000/1d`, `requests=500/m`, `tokens=90k/1m`, `images=5/250ms`.
+//! The quota takes `_` between digits, a fraction down to a millionth, and the endings `k` (thousand)
+//! and `M` (million). The window is a duration (see [`crate::duration`]), or a unit alone for one of it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::decimal::{Decimal, DecimalFault};
+use crate::duration::{self, DurationError};
+use crate::text::{grouped, quoted};
+
+/// The largest quota, in units: 9,200,000,000,000.
+pub const QUOTA_MAX: u64 = 9_200_000_000_000;
+
+/// The shortest window: 1 µs. The longest is [`crate::duration::DURATION_MAX`].
+pub const WINDOW_MIN: Duration = Duration::from_micros(1);
+
+const NAME_BYTES_MAX: usize = 64;
+const MICROS: u128 = 1_000_000;
+
+/// How much of a resource may be used within a window.
+///
+/// `Display` writes it back in the form that it is read from.
+///
+/// ```
+/// use std::time::Duration;
+/// use rate_limited_cli::limit::Limit;
+///
+/// let limit: Limit = "tokens=90k/1m".parse()?;
+/// assert_eq!(limit.name, "tokens");
+/// assert_eq!(limit.quota_micros, 90_000_000_000);
+/// assert_eq!(limit.window, Duration::from_secs(60));
+/// assert_eq!(limit.to_string(), "tokens=90000/1m");
+/// # Ok::<(), rate_limited_cli::limit::LimitError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// The resource: letters, digits, `_`, `-` and `.`, at most 64 of them.
+    pub name: String,
+    /// The quota in millionths of the resource's unit; above 0, at most [`QUOTA_MAX`] units.
+    pub quota_micros: i64,
+    /// The window, from [`WINDOW_MIN`] to [`crate::duration::DURATION_MAX`].
+    pub window: Duration,
+}
+
+/// Why a limit was refused; the message names the value and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// No `=` or no `/` after it.
+    #[error("limit {} has not the form NAME=QUOTA/WINDOW, such as requests=500/1m", quoted(.0))]
+    Form(String),
+    /// An empty name, or one with other characters than the allowed ones.
+    #[error(
+        "limit {} has a bad name: use 1 to 64 letters, digits, '_', '-' or '.', as in requests=500/1m",
+        quoted(.0)
+    )]
+    Name(String),
+    /// The quota is no number; NaN, infinity and signs are none.
+    #[error(
+        "quota {} is not a number above 0: write for example 500, 1_000_000, 90k or 1.5M; \
+         leave the limit out where there is none",
+        quoted(.0)
+    )]
+    NotANumber(String),
+    /// A quota of nothing would let nothing run.
+    #[error("quota {} lets nothing run: it must be above 0", quoted(.0))]
+    Zero(String),
+    /// More than [`QUOTA_MAX`].
+    #[error("quota {} is too large: the largest is {}", quoted(.0), grouped(QUOTA_MAX))]
+    TooLarge(String),
+    /// Less than a millionth of a unit remains.
+    #[error("quota {} is finer than a millionth: use at most 6 places", quoted(.0))]
+    TooFine(String),
+    /// The window cannot be read or is too long.
+    #[error("the window of limit {} is refused: {reason}", quoted(limit))]
+    Window {
+        /// The whole limit as it was written.
+        limit: String,
+        /// What is wrong with the window.
+        reason: DurationError,
+    },
+    /// Less than [`WINDOW_MIN`], zero included.
+    #[error("the window of limit {} is too short: the shortest is 1us", quoted(.0))]
+    WindowTooShort(String),
+    /// One resource has two quotas for one window.
+    #[error("limit {first} and limit {second} are for one window: keep one of them")]
+    Twice {
+        /// The one given first.
+        first: Limit,
+        /// The one given later.
+        second: Limit,
+    },
+}
+
+impl Limit {
+    /// The limit that `--rpm` stands for: so many `requests` a minute.
+    ///
+    /// # Errors
+    /// As for the quota of a limit written in full.
+    pub fn requests_per_minute(quota: &str) -> Result<Limit, LimitError> {
+        Self::per_minute("requests", quota)
+    }
+
+    /// The limit that `--tpm` stands for: so many `tokens` a minute.
+    ///
+    /// # Errors
+    /// As for the quota of a limit written in full.
+    pub fn tokens_per_minute(quota: &str) -> Result<Limit, LimitError> {
+        Self::per_minute("tokens", quota)
+    }
+
+    fn per_minute(name: &str, quota: &str) -> Result<Limit, LimitError> {
+        let window = Duration::from_secs(60);
+        Ok(Limit {
+            name: name.to_owned(),
+            quota_micros: quota_micros(quota.trim())?,
+            window,
+        })
+    }
+
+    /// Refuses two quotas of one resource for one window; different windows stand side by side.
+    ///
+    /// # Errors
+    /// [`LimitError::Twice`] names the first such pair.
+    pub fn check_distinct(limits: &[Limit]) -> Result<(), LimitError> {
+        for (place, second) in limits.iter().enumerate() {
+            let same = |first: &&Limit| first.name == second.name && first.window == second.window;
+            if let Some(first) = limits[..place].iter().find(same) {
+                return Err(LimitError::Twice {
+                    first: first.clone(),
+                    second: second.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Limit {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Limit, LimitError> {
+        let form = || LimitError::Form(text.to_owned());
+        let (name, rest) = text.split_once('=').ok_or_else(form)?;
+        let (quota, window) = rest.split_once('/').ok_or_else(form)?;
+        let name = name.trim();
+        if !is_name(name) {
+            return Err(LimitError::Name(text.to_owned()));
+        }
+        Ok(Limit {
+            name: name.to_owned(),
+            quota_micros: quota_micros(quota.trim())?,
+            window: window_of(text, window.trim())?,
+        })
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.quota_micros.unsigned_abs();
+        let (units, part) = (micros / 1_000_000, micros % 1_000_000);
+        write!(f, "{}={units}", self.name)?;
+        if part > 0 {
+            write!(f, ".{}", format!("{part:06}").trim_end_matches('0'))?;
+        }
+        write!(f, "/{}", duration::written(self.window))
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// A quota in millionths of a unit.
+fn quota_micros(text: &str) -> Result<i64, LimitError> {
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000 * MICROS),
+        Some(b'M') => (&text[..text.len() - 1], MICROS * MICROS),
+        _ => (text, MICROS),
+    };
+    let micros = Decimal::parse(number).and_then(|number| number.times(unit));
+    let micros = micros.map_err(|reason| match reason {
+        DecimalFault::NotANumber => LimitError::NotANumber(text.to_owned()),
+        DecimalFault::TooFine => LimitError::TooFine(text.to_owned()),
+        DecimalFault::TooLarge => LimitError::TooLarge(text.to_owned()),
+    })?;
+    if micros == 0 {
+        return Err(LimitError::Zero(text.to_owned()));
+    }
+    let in_range = (micros <= u128::from(QUOTA_MAX) * MICROS).then_some(micros);
+    in_range
+        .and_then(|micros| i64::try_from(micros).ok())
+        .ok_or_else(|| LimitError::TooLarge(text.to_owned()))
+}
+
+/// A window: a duration, or a unit alone for one of it.
+fn window_of(limit: &str, text: &str) -> Result<Duration, LimitError> {
+    let window = match duration::unit_nanos(text).and_then(duration::from_nanos) {
+        Some(unit) => unit,
+        None => duration::parse(text).map_err(|reason| LimitError::Window {
+            limit: limit.to_owned(),
+            reason,
+        })?,
+    };
+    if window < WINDOW_MIN {
+        return Err(LimitError::WindowTooShort(limit.to_owned()));
+    }
+    Ok(window)
+}

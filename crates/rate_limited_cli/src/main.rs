@@ -1,0 +1,2 @@
+//! The command `rate-limited`.
+fn main() {}

@@ -1,0 +1,212 @@
+//! The output: one line of JSON for each request, in the batch output format.
+//!
+//! ```json
+//! {"id":"request-7","custom_id":"poem-7","response":{"status_code":200,"request_id":"r1","body":{}},"error":null}
+//! ```
+//!
+//! A request that failed has an `error`, and its last answer beside it if there was one.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::bad_line::BadLine;
+use crate::request::record_id;
+use crate::text::{cut, grouped};
+
+/// The most bytes that are kept of an error's text, and of an answer that is no JSON and no success.
+pub const TEXT_BYTES_MAX: usize = 2_048;
+
+/// Codes of errors that are not the API's own.
+pub mod code {
+    /// The run ended before the request was sent.
+    pub const NOT_RUN: &str = "not_run";
+    /// The request costs more than a whole quota: it could never be sent.
+    pub const NEVER_FITS: &str = "never_fits";
+    /// The last attempt outlived its time-out.
+    pub const TIMEOUT: &str = "timeout";
+    /// The line of the input is no request.
+    pub const BAD_LINE: &str = "bad_line";
+    /// The answer was rejected by the validation that was asked for.
+    pub const VALIDATION: &str = "validation";
+    /// No connection, or one that broke.
+    pub const CONNECTION: &str = "connection";
+    /// The answer was larger than is read.
+    pub const TOO_LARGE: &str = "too_large";
+    /// The run was stopped while the request was on its way: whether it was answered is not known.
+    pub const INTERRUPTED: &str = "interrupted";
+    /// The server refused with a status and told no code of its own.
+    pub const HTTP_STATUS: &str = "http_status";
+    /// A fault of this program.
+    pub const INTERNAL: &str = "internal";
+}
+
+/// What became of one line of the input.
+///
+/// ```
+/// use rate_limited_cli::record::{Failure, Record, code};
+///
+/// let failure = Failure::before_sending(code::NOT_RUN, "the run was interrupted");
+/// let record = Record { line: 3, custom_id: None, response: None, error: Some(failure) };
+/// let line = String::from_utf8(record.to_line())?;
+/// assert!(line.starts_with(r#"{"id":"request-3","custom_id":"line-3","response":null,"error":{"#));
+/// assert!(line.ends_with("}\n"));
+/// # Ok::<(), std::string::FromUtf8Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The line of the input, counted from 1.
+    pub line: u64,
+    /// The line's own name; without one the record says `line-N`.
+    pub custom_id: Option<&'a str>,
+    /// The last answer, if there was one.
+    pub response: Option<Response<'a>>,
+    /// What failed; `None` for a success.
+    pub error: Option<Failure<'a>>,
+}
+
+/// An answer of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response<'a> {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The server's own name for the request, from its headers.
+    pub request_id: Option<&'a str>,
+    /// The body as received.
+    pub body: &'a [u8],
+}
+
+/// Why a request has no good answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure<'a> {
+    /// The API's own code, or one of [`code`].
+    pub code: Cow<'a, str>,
+    /// What happened, for people; at most [`TEXT_BYTES_MAX`] bytes of it are written.
+    #[serde(serialize_with = "shortened")]
+    pub message: Cow<'a, str>,
+    /// How the outcome was taken: `permanent`, `failure`, `refused`, `fatal`, ….
+    pub class: Cow<'a, str>,
+    /// The attempts that were made.
+    pub attempts: u32,
+}
+
+impl<'a> Failure<'a> {
+    /// A failure of a request that was never sent.
+    pub fn before_sending(code: &'a str, message: impl Into<Cow<'a, str>>) -> Failure<'a> {
+        Failure {
+            code: code.into(),
+            message: message.into(),
+            class: "not_sent".into(),
+            attempts: 0,
+        }
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The record of a line that could not be read.
+    pub fn of_bad_line(bad: &'a BadLine) -> Record<'a> {
+        let error = Some(Failure::before_sending(code::BAD_LINE, bad.to_string()));
+        Record {
+            line: bad.line,
+            custom_id: bad.custom_id.as_deref(),
+            response: None,
+            error,
+        }
+    }
+
+    /// The record as one line of JSON, its end included.
+    ///
+    /// A body that is JSON stands in it as received, without line breaks; any other becomes a string.
+    ///
+    /// # Panics
+    /// Never: all that a record can hold can be written as JSON.
+    pub fn to_line(&self) -> Vec<u8> {
+        let written = Written {
+            id: format!("request-{}", self.line),
+            custom_id: record_id(self.line, self.custom_id),
+            response: self.response.as_ref().map(|response| WrittenResponse {
+                status_code: response.status_code,
+                request_id: response.request_id,
+                body: Body::of(response),
+            }),
+            error: self.error.as_ref(),
+        };
+        let mut line =
+            serde_json::to_vec(&written).expect("a record has nothing but text and numbers");
+        line.push(b'\n');
+        line
+    }
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    id: String,
+    custom_id: Cow<'a, str>,
+    response: Option<WrittenResponse<'a>>,
+    error: Option<&'a Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenResponse<'a> {
+    status_code: u16,
+    request_id: Option<&'a str>,
+    body: Body<'a>,
+}
+
+/// A body as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Received(&'a RawValue),
+    Joined(Box<RawValue>),
+    Text(String),
+}
+
+impl<'a> Body<'a> {
+    fn of(response: &Response<'a>) -> Body<'a> {
+        let Ok(text) = std::str::from_utf8(response.body) else {
+            return Body::Text(kept(&String::from_utf8_lossy(response.body)));
+        };
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(json) if !json.get().contains(['\n', '\r']) => Body::Received(json),
+            Ok(json) => RawValue::from_string(on_one_line(json.get()))
+                .map_or_else(|_| Body::Text(text.to_owned()), Body::Joined),
+            // A good answer in plain text was paid for and is kept whole; an error page is not.
+            Err(_) if (200..300).contains(&response.status_code) => Body::Text(text.to_owned()),
+            Err(_) => Body::Text(kept(text)),
+        }
+    }
+}
+
+/// Valid JSON without the white space between its parts; strings and numbers stay as they are.
+fn on_one_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for character in json.chars() {
+        if in_string || !character.is_ascii_whitespace() {
+            line.push(character);
+        }
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_string,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+    }
+    line
+}
+
+/// The beginning of a text, with a word on what was cut.
+fn kept(text: &str) -> String {
+    let start = cut(text, TEXT_BYTES_MAX);
+    if start.len() == text.len() {
+        return text.to_owned();
+    }
+    let [kept, all] = [start.len(), text.len()].map(|bytes| grouped(bytes as u64));
+    format!("{start}… (cut: the first {kept} of {all} bytes)")
+}
+
+fn shortened<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&kept(text))
+}

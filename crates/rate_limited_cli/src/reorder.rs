@@ -1,0 +1,263 @@
+//! Lines that come in any order and are written in the order of the input.
+
+use std::collections::BTreeMap;
+
+use crate::offsets::Offsets;
+use crate::output::OutputError;
+use crate::sink::Sink;
+use crate::spill::Spill;
+
+/// The memory for lines whose turn has not come, in bytes: 16 MiB.
+pub const MEMORY_BYTES_MAX: usize = 16 << 20;
+
+/// What a waiting line costs beside its bytes: its place in the map and in the allocator.
+const ENTRY_BYTES: usize = 64;
+
+/// How much is gathered for one write.
+const CHUNK_BYTES: usize = 1 << 18;
+
+/// In which order lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Order {
+    /// That of the input: a line waits until all before it are written.
+    #[default]
+    Input,
+    /// As they come.
+    Completion,
+}
+
+/// Writes an unbroken beginning of the output, each line as soon as its turn comes.
+///
+/// A line whose turn has not come waits in memory, up to a limit that includes what the bookkeeping
+/// takes; beyond it in a file beside the output. The index of that file takes 8 bytes a line.
+///
+/// ```
+/// use std::io::Write;
+/// use rate_limited_cli::sink::Sink;
+/// use rate_limited_cli::reorder::{Order, OrderedWriter};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("out.jsonl");
+/// let sink = Sink::writer("out.jsonl", Box::new(std::fs::File::create(&path)?));
+/// let mut writer = OrderedWriter::new(sink, Order::Input);
+/// writer.put(1, b"second\n".to_vec())?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "");
+/// writer.put(0, b"first\n".to_vec())?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "first\nsecond\n");
+/// writer.finish(3, |index| format!("{index} was not run\n").into_bytes())?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "first\nsecond\n2 was not run\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct OrderedWriter {
+    sink: Sink,
+    order: Order,
+    /// All before it were given to the sink.
+    next: u64,
+    waiting: BTreeMap<u64, Box<[u8]>>,
+    memory_bytes: usize,
+    memory_bytes_max: usize,
+    spill: Spill,
+    /// In the order of completion: the indexes from `next` on that were written.
+    seen: Offsets,
+}
+
+impl OrderedWriter {
+    /// A writer with [`MEMORY_BYTES_MAX`] of memory.
+    pub fn new(sink: Sink, order: Order) -> OrderedWriter {
+        let spill = sink.spill();
+        OrderedWriter {
+            sink,
+            order,
+            next: 0,
+            waiting: BTreeMap::new(),
+            memory_bytes: 0,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            spill,
+            seen: Offsets::default(),
+        }
+    }
+
+    /// Another limit on the memory of waiting lines, in bytes; 0 sends all of them to the disk.
+    #[must_use]
+    pub fn memory_bytes_max(mut self, bytes: usize) -> OrderedWriter {
+        self.memory_bytes_max = bytes;
+        self
+    }
+
+    /// The memory that waiting lines take, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// The bytes of the spill file.
+    pub fn spill_bytes(&self) -> u64 {
+        self.spill.bytes()
+    }
+
+    /// The first index whose line has not come.
+    pub fn next_index(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the line of an index, counted from 0; a missing line end is added.
+    ///
+    /// # Errors
+    /// The output or the spill file cannot be written, or the index came before. After a failed write
+    /// the line is kept, even above the limit on memory, and written with the next call that succeeds.
+    pub fn put(&mut self, index: u64, line: Vec<u8>) -> Result<(), OutputError> {
+        if self.has(index) {
+            return Err(OutputError::Repeated(index));
+        }
+        match self.order {
+            Order::Completion => {
+                self.sink.push(&line);
+                self.mark(index);
+                self.sink.flush()
+            }
+            Order::Input if index == self.next => {
+                self.sink.push(&line);
+                self.next += 1;
+                self.write_ready()
+            }
+            Order::Input => self.keep(index, line),
+        }
+    }
+
+    /// Writes what is missing below `total` with lines made by `fill`, and waits for the disk.
+    ///
+    /// Lines with an index from `total` on are written too, and what is missing before them is filled.
+    ///
+    /// # Errors
+    /// The output cannot be written or the spill file cannot be read. It may be called again.
+    pub fn finish(
+        &mut self,
+        total: u64,
+        mut fill: impl FnMut(u64) -> Vec<u8>,
+    ) -> Result<(), OutputError> {
+        let last = [
+            self.waiting.keys().next_back().copied(),
+            self.spill.last(),
+            self.seen.last(),
+        ];
+        let end = last
+            .into_iter()
+            .flatten()
+            .map(|last| last.saturating_add(1))
+            .fold(total, u64::max);
+        while self.next < end {
+            let (order, next) = (self.order, self.next);
+            match order {
+                Order::Completion => {
+                    self.sink.push(&fill(next));
+                    self.mark(next);
+                }
+                Order::Input => match self.take_waiting(next)? {
+                    Some(line) => self.advance(&line),
+                    None => self.advance(&fill(next)),
+                },
+            }
+            self.flush_chunk()?;
+        }
+        self.sink.finish()
+    }
+
+    fn has(&self, index: u64) -> bool {
+        index < self.next
+            || self.waiting.contains_key(&index)
+            || self.spill.contains(index)
+            || self.seen.get(index).is_some()
+    }
+
+    /// Notes an index as written and moves `next` past all that are.
+    fn mark(&mut self, index: u64) {
+        self.seen.insert(index, 0);
+        while self.seen.get(self.next).is_some() {
+            self.seen.remove(self.next);
+            self.next += 1;
+        }
+    }
+
+    fn keep(&mut self, index: u64, line: Vec<u8>) -> Result<(), OutputError> {
+        let bytes = line.len() + ENTRY_BYTES;
+        let spilled = if self.memory_bytes + bytes <= self.memory_bytes_max {
+            Ok(false)
+        } else {
+            self.spill.put(index, &line).map(|()| true)
+        };
+        if !matches!(spilled, Ok(true)) {
+            self.memory_bytes += bytes;
+            self.waiting.insert(index, line.into_boxed_slice());
+        }
+        spilled
+            .map(|_| ())
+            .map_err(|source| self.spill_failed(source))
+    }
+
+    /// Writes the lines whose turn has come.
+    fn write_ready(&mut self) -> Result<(), OutputError> {
+        while let Some(line) = self.take_waiting(self.next)? {
+            self.advance(&line);
+            self.flush_chunk()?;
+        }
+        self.sink.flush()
+    }
+
+    fn advance(&mut self, line: &[u8]) {
+        self.sink.push(line);
+        self.next += 1;
+    }
+
+    /// Writes once enough is gathered, so that a long queue is never in memory as a whole.
+    fn flush_chunk(&mut self) -> Result<(), OutputError> {
+        if self.sink.ready_bytes() >= CHUNK_BYTES {
+            self.sink.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn take_waiting(&mut self, index: u64) -> Result<Option<Box<[u8]>>, OutputError> {
+        if let Some(line) = self.waiting.remove(&index) {
+            self.memory_bytes -= line.len() + ENTRY_BYTES;
+            return Ok(Some(line));
+        }
+        match self.spill.take(index) {
+            Ok(line) => Ok(line.map(Vec::into_boxed_slice)),
+            Err(source) => {
+                // What is gathered is whole and its turn has come, whatever happened to the rest.
+                self.sink.flush()?;
+                Err(self.spill_failed(source))
+            }
+        }
+    }
+
+    fn spill_failed(&self, source: std::io::Error) -> OutputError {
+        OutputError::Spill {
+            path: self.spill.path().to_owned(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Order, OrderedWriter, OutputError};
+    use crate::sink::Sink;
+    use crate::spill::Spill;
+
+    #[test]
+    fn without_a_disk_lines_stay_in_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        let file = std::fs::File::create(&path).expect("new");
+        let sink = Sink::writer("out", Box::new(file));
+        let mut writer = OrderedWriter::new(sink, Order::Input).memory_bytes_max(0);
+        let nowhere = folder.path().join("no/x.spill");
+        writer.spill = Spill::new(nowhere.clone(), nowhere);
+        let error = writer.put(1, b"second\n".to_vec()).expect_err("no folder");
+        assert!(matches!(error, OutputError::Spill { .. }), "{error}");
+        writer.put(0, b"first\n".to_vec()).expect("room");
+        assert_eq!(std::fs::read(&path).expect("there"), b"first\nsecond\n");
+    }
+}

@@ -1,0 +1,184 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rate_limited_cli::limit::{Limit, LimitError, QUOTA_MAX};
+
+#[test]
+fn limits_are_read() {
+    let cases = [
+        ("requests=3500/1m", "requests", 3_500_000_000, 60_000_000),
+        (
+            "tokens=1_000_000/1d",
+            "tokens",
+            1_000_000_000_000,
+            86_400_000_000,
+        ),
+        ("requests=10/2s", "requests", 10_000_000, 2_000_000),
+        ("images=5/250ms", "images", 5_000_000, 250_000),
+        ("requests=500/m", "requests", 500_000_000, 60_000_000),
+        ("requests=500/h", "requests", 500_000_000, 3_600_000_000),
+        ("tokens=90k/1m", "tokens", 90_000_000_000, 60_000_000),
+        ("tokens=1.5M/1.5s", "tokens", 1_500_000_000_000, 1_500_000),
+        ("money=0.25/1h30m", "money", 250_000, 5_400_000_000),
+        ("a-b.c_d=0.000001/1us", "a-b.c_d", 1, 1),
+        (" tokens = 5 / 1 m ", "tokens", 5_000_000, 60_000_000),
+        (
+            "x=9200000000000/400d",
+            "x",
+            9_200_000_000_000_000_000,
+            34_560_000_000_000,
+        ),
+    ];
+    for (text, name, quota_micros, window_micros) in cases {
+        let window = Duration::from_micros(window_micros);
+        let expected = Limit {
+            name: name.to_owned(),
+            quota_micros,
+            window,
+        };
+        assert_eq!(text.parse(), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn short_forms_are_limits_a_minute() {
+    assert_eq!(
+        Limit::requests_per_minute("3_500"),
+        "requests=3500/1m".parse()
+    );
+    assert_eq!(Limit::tokens_per_minute("90k"), "tokens=90000/1m".parse());
+    assert_eq!(
+        Limit::requests_per_minute("0"),
+        Err(LimitError::Zero("0".to_owned()))
+    );
+}
+
+#[test]
+fn bad_limits_say_what_is_allowed() {
+    let not_a_number = |quota: &str| {
+        format!(
+            "quota '{quota}' is not a number above 0: write for example 500, 1_000_000, 90k or \
+             1.5M; leave the limit out where there is none"
+        )
+    };
+    let too_large =
+        |quota: &str| format!("quota '{quota}' is too large: the largest is 9,200,000,000,000");
+    let form = |limit: &str| {
+        format!("limit '{limit}' has not the form NAME=QUOTA/WINDOW, such as requests=500/1m")
+    };
+    let name = |limit: &str| {
+        format!(
+            "limit '{limit}' has a bad name: use 1 to 64 letters, digits, '_', '-' or '.', as in \
+             requests=500/1m"
+        )
+    };
+    let too_short =
+        |limit: &str| format!("the window of limit '{limit}' is too short: the shortest is 1us");
+    let window =
+        |limit: &str, reason: &str| format!("the window of limit '{limit}' is refused: {reason}");
+    let cases = [
+        ("", form("")),
+        ("requests", form("requests")),
+        ("requests=500", form("requests=500")),
+        ("500/1m", form("500/1m")),
+        ("=500/1m", name("=500/1m")),
+        ("my requests=500/1m", name("my requests=500/1m")),
+        (
+            "a=0/1m",
+            "quota '0' lets nothing run: it must be above 0".to_owned(),
+        ),
+        (
+            "a=0.0k/1m",
+            "quota '0.0k' lets nothing run: it must be above 0".to_owned(),
+        ),
+        ("a=-5/1m", not_a_number("-5")),
+        ("a=NaN/1m", not_a_number("NaN")),
+        ("a=inf/1m", not_a_number("inf")),
+        ("a=1e400/1m", not_a_number("1e400")),
+        ("a=5m/1m", not_a_number("5m")),
+        ("a=k/1m", not_a_number("k")),
+        ("a=/1m", not_a_number("")),
+        ("a=1,000/1m", not_a_number("1,000")),
+        (
+            "a=9200000000000.000001/1m",
+            too_large("9200000000000.000001"),
+        ),
+        ("a=9_200_001M/1m", too_large("9_200_001M")),
+        (
+            "a=99999999999999999999999999999999999999999/1m",
+            too_large(&"9".repeat(41)),
+        ),
+        (
+            "a=0.0000001/1m",
+            "quota '0.0000001' is finer than a millionth: use at most 6 places".to_owned(),
+        ),
+        ("a=5/0s", too_short("a=5/0s")),
+        ("a=5/0.5us", too_short("a=5/0.5us")),
+        (
+            "a=5/401d",
+            window(
+                "a=5/401d",
+                "duration '401d' is too long: the longest is 400d",
+            ),
+        ),
+        (
+            "a=5/10y",
+            window(
+                "a=5/10y",
+                "duration '10y' has the unknown unit 'y': known are us, ms, s, m, h, d",
+            ),
+        ),
+        (
+            "a=5/",
+            window(
+                "a=5/",
+                "the duration is empty: write a number and a unit, such as 90s, 1h30m or 250ms",
+            ),
+        ),
+        (
+            "a=5/60",
+            window(
+                "a=5/60",
+                "duration '60' has no unit: write one of us, ms, s, m, h, d after it",
+            ),
+        ),
+    ];
+    for (text, sentence) in cases {
+        assert_eq!(text.parse::<Limit>().expect_err(text).to_string(), sentence);
+    }
+}
+
+#[test]
+fn one_window_has_one_quota() {
+    let limits = [
+        "tokens=90k/1m",
+        "tokens=1M/1d",
+        "requests=5/1m",
+        "tokens=80k/60s",
+    ];
+    let limits = limits.map(|text| text.parse::<Limit>().expect("a limit"));
+    assert_eq!(Limit::check_distinct(&limits[..3]), Ok(()));
+    assert_eq!(
+        Limit::check_distinct(&limits)
+            .expect_err("twice")
+            .to_string(),
+        "limit tokens=90000/1m and limit tokens=80000/1m are for one window: keep one of them"
+    );
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(
+        name in "[A-Za-z0-9_.-]{1,64}",
+        quota_micros in prop_oneof![1..2_000_000_i64, 1..=QUOTA_MAX.cast_signed() * 1_000_000],
+        window in 1_000..=34_560_000_000_000_000_u64,
+    ) {
+        let limit = Limit { name, quota_micros, window: Duration::from_nanos(window) };
+        prop_assert_eq!(limit.to_string().parse(), Ok(limit));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,30}|[a-z]{0,2}=[0-9._kM]{0,8}/[0-9.]{0,4}[a-zµ]{0,2}") {
+        let _ = text.parse::<Limit>();
+    }
+}

@@ -1,0 +1,104 @@
+//! Learned reservations: what calls really use, as a share of their upper bound.
+//!
+//! Callers must name an upper bound (`max_tokens`), and real answers are often a tenth of it. Where
+//! the API charges real usage, reserving the bound leaves most of the quota idle. So per power of
+//! two of the bound the last 256 shares are kept, and a reservation is the mean share plus three
+//! standard errors for as many calls as are in flight together: what they use in sum is then very
+//! rarely above what they reserved, and the rest is repaid as debt.
+
+use crate::time::Time;
+use std::collections::VecDeque;
+
+/// Settlements remembered per class of bounds.
+const MEMORY: usize = 256;
+
+/// Settlements needed before a share is believed.
+const ENOUGH: usize = 16;
+
+/// Shares are counted in millionths.
+const WHOLE: i64 = 1_000_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Learned {
+    /// By the power of two of the bound.
+    classes: Vec<Shares>,
+    /// After a refusal or a large debt nothing is believed until then.
+    distrust_until: Time,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Shares {
+    recent: VecDeque<u32>,
+    sum: i64,
+    squares: i128,
+}
+
+impl Learned {
+    pub(crate) fn new() -> Self {
+        Learned {
+            classes: vec![Shares::default(); 64],
+            distrust_until: Time::default(),
+        }
+    }
+
+    /// What to reserve for a call of this bound, with so many others in flight.
+    pub(crate) fn reservation(&self, bound: i64, in_flight: u32, now: Time) -> i64 {
+        if bound <= 0 || now < self.distrust_until {
+            return bound;
+        }
+        let share = self.classes[class(bound)].upper_share(in_flight);
+        let product = i128::from(bound) * i128::from(share);
+        let reserved = (product + i128::from(WHOLE) - 1) / i128::from(WHOLE);
+        i64::try_from(reserved).unwrap_or(bound).min(bound)
+    }
+
+    pub(crate) fn observe(&mut self, bound: i64, used: i64) {
+        if bound <= 0 {
+            return;
+        }
+        // A usage far above its bound says that the bound is wrong, not how wrong the next one is.
+        let share = i128::from(used) * i128::from(WHOLE) / i128::from(bound);
+        let share = u32::try_from(share)
+            .unwrap_or(u32::MAX)
+            .min(4 * WHOLE as u32);
+        self.classes[class(bound)].push(share);
+    }
+
+    /// Forgets, and reserves whole bounds until `until`.
+    pub(crate) fn distrust(&mut self, until: Time) {
+        self.classes.fill_with(Shares::default);
+        self.distrust_until = until;
+    }
+}
+
+impl Shares {
+    fn push(&mut self, share: u32) {
+        if self.recent.len() == MEMORY {
+            let oldest = i64::from(self.recent.pop_front().expect("the memory is full"));
+            self.sum -= oldest;
+            self.squares -= i128::from(oldest) * i128::from(oldest);
+        }
+        self.recent.push_back(share);
+        self.sum += i64::from(share);
+        self.squares += i128::from(share) * i128::from(share);
+    }
+
+    /// Mean plus three standard errors of the mean of `in_flight` calls, at most the whole.
+    fn upper_share(&self, in_flight: u32) -> i64 {
+        if self.recent.len() < ENOUGH {
+            return WHOLE;
+        }
+        let count = self.recent.len() as i128;
+        let sum = i128::from(self.sum);
+        // Variance of one share, in millionths squared: (n Σx² - (Σx)²) / n(n - 1).
+        let variance = (count * self.squares - sum * sum) / (count * (count - 1));
+        let of_mean =
+            u64::try_from(variance * 9 / i128::from(in_flight.max(1))).unwrap_or(u64::MAX);
+        let upper = sum / count + 1 + i128::from(of_mean.isqrt());
+        i64::try_from(upper).unwrap_or(WHOLE).min(WHOLE)
+    }
+}
+
+fn class(bound: i64) -> usize {
+    bound.unsigned_abs().ilog2() as usize
+}

@@ -1,0 +1,75 @@
+//! The scheduler of `rate_limited`: decides which call runs when, and nothing else.
+//!
+//! It never waits, never reads a clock, never sees a payload and starts no thread: time comes in as an
+//! argument, and what is to be done goes out as a value. So the same machine serves tokio, asyncio,
+//! plain threads and a simulation in virtual time, and the same inputs always give the same outputs.
+//!
+//! ```text
+//!            schedule(costs)          handle(Input, now)
+//!                  │                          │
+//!   driver ────────▼──────────────────────────▼───────────┐
+//!          │  Scheduler: queue, retries, time-outs        │
+//!          │     │ reserve        ▲ settle                │
+//!          │     ▼                │                       │
+//!          │  Limiter: one ledger a resource, each with   │
+//!          │  its quota (sliding window, bucket, …)       │
+//!          └──────────────────┬───────────────────────────┘
+//!                             ▼
+//!          poll(now) → Dispatch · Done · Failed · Wait(until) · …
+//! ```
+//!
+//! | module | noun |
+//! |---|---|
+//! | `event` | all that crosses the boundary |
+//! | `scheduler` | the state machine; the only file that knows the others |
+//! | `call`, `attempt`, `queue` | what waits, what is in flight, what goes next |
+//! | `limiter`, `resource`, `turns` | all resources at once, one of them, fairness among runs |
+//! | `quota` | six kinds of quota and their books |
+//! | `learned` | what calls really use, as a share of their bound |
+//! | `outcome`, `retry`, `backoff`, `stall` | what an attempt ended with and what follows |
+//! | `concurrency`, `timers` | how many at once, and until when |
+//! | `settings`, `progress`, `snapshot` | what is told, what is shown, what outlives the process |
+//! | `time`, `amount`, `error`, `small` | the words |
+//!
+//! An example that runs is at [`Scheduler`].
+
+mod amount;
+mod attempt;
+mod backoff;
+mod call;
+mod concurrency;
+mod error;
+mod event;
+mod learned;
+mod limiter;
+mod outcome;
+mod progress;
+mod queue;
+mod quota;
+mod resource;
+mod retry;
+mod scheduler;
+mod settings;
+mod small;
+mod snapshot;
+mod stall;
+mod time;
+mod timers;
+mod turns;
+
+pub use amount::Amount;
+pub use backoff::Backoff;
+pub use error::{AmountError, QuotaError, ScheduleError};
+pub use event::{
+    Abandoned, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId, Stop,
+    Wait, WaitingOn,
+};
+pub use limiter::{Limiter, ResourceView};
+pub use outcome::{Class, Outcome};
+pub use progress::Progress;
+pub use quota::{Anchor, Quota};
+pub use resource::{Counted, Resource, Settlement};
+pub use scheduler::Scheduler;
+pub use settings::{MaxConcurrent, Order, Settings};
+pub use snapshot::{MeterSnapshot, ResourceSnapshot, Snapshot};
+pub use time::Time;

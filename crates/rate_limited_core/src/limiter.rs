@@ -1,0 +1,497 @@
+//! All resources at once: what a call takes, it takes of all of them or of none.
+
+use crate::backoff::{Backoff, Chance};
+use crate::error::{QuotaError, ScheduleError};
+use crate::event::{Cost, ResourceId, SchedulerId};
+use crate::outcome::Outcome;
+use crate::quota::Quota;
+use crate::resource::{Blocked, Hold, Ledger, Resource};
+use crate::small::Short;
+use crate::snapshot::{ResourceSnapshot, Snapshot};
+use crate::time::Time;
+use crate::turns::Turns;
+use crate::{amount::Amount, outcome::Class};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// The quotas of one account.
+///
+/// A quota belongs to an account, not to a run: one limiter may serve several
+/// [schedulers](crate::Scheduler), which borrow it at each step. When one gives something back,
+/// [`Limiter::take_wakes`] names the others that wait for it.
+///
+/// ```
+/// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};
+///
+/// let mut limiter = Limiter::new(Time::PROCESS_START);
+/// let requests = limiter.add(Resource::new("requests", Quota::per_minute(Amount::units(60))))?;
+/// assert_eq!(limiter.view(requests, Time::PROCESS_START).charged, Amount::ZERO);
+/// assert!(limiter.add(Resource::new("requests", Quota::per_minute(Amount::units(1)))).is_err());
+/// # Ok::<(), rate_limited_core::QuotaError>(())
+/// ```
+#[derive(Debug)]
+pub struct Limiter {
+    ledgers: Vec<Ledger>,
+    partitions: BTreeMap<(u32, u64), u32>,
+    /// Calls that nobody may delay any more, oldest first; at most one a scheduler.
+    claims: Vec<Claim>,
+    claims_version: u64,
+    turns: Turns,
+    /// Time never runs backwards here, whatever a driver's clock does.
+    clock: Time,
+}
+
+/// A snapshot of one resource's books, for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceView {
+    /// The resource as declared, with its present quota.
+    pub resource: Resource,
+    /// The partition, if it is one.
+    pub key: Option<u64>,
+    /// Charged and still counting.
+    pub charged: Amount,
+    /// Reserved by attempts in flight and not charged yet.
+    pub held: Amount,
+    /// Until when it is paused; a moment that has passed means that it is not.
+    pub paused_until: Time,
+}
+
+/// Quota held for one attempt in flight; consumed by its settlement.
+#[derive(Debug)]
+#[must_use = "a reservation that is not settled holds its quota for ever"]
+pub(crate) struct Reservation {
+    holds: Short<Hold>,
+}
+
+#[derive(Clone, Debug)]
+struct Claim {
+    who: SchedulerId,
+    costs: Short<Cost>,
+}
+
+/// What keeps a call from being admitted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// One resource; as long as its stamp stands, the moment named stands too.
+    Resource {
+        resource: ResourceId,
+        why: Blocked,
+        stamp: u64,
+    },
+    /// Another scheduler has its turn until then at the latest.
+    Turn(Time),
+}
+
+/// Whose call asks: the protected head of its scheduler, or any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Head,
+    Other,
+}
+
+impl Limiter {
+    /// A limiter without resources, at the moment `now`.
+    pub fn new(now: Time) -> Limiter {
+        Limiter {
+            ledgers: Vec::new(),
+            partitions: BTreeMap::new(),
+            claims: Vec::new(),
+            claims_version: 0,
+            turns: Turns::default(),
+            clock: now,
+        }
+    }
+
+    /// Adds a resource.
+    ///
+    /// # Errors
+    /// An empty or known name, a quota that is not positive, a window outside 1 µs to 400 days.
+    pub fn add(&mut self, resource: Resource) -> Result<ResourceId, QuotaError> {
+        resource.check()?;
+        if self.find(resource.name()).is_some() {
+            return Err(QuotaError::Duplicate {
+                resource: resource.name().into(),
+            });
+        }
+        Ok(self.push(Ledger::new(resource, None, self.clock)))
+    }
+
+    /// The resource of this name.
+    pub fn find(&self, name: &str) -> Option<ResourceId> {
+        let same = |ledger: &Ledger| ledger.key.is_none() && ledger.resource.name() == name;
+        self.ledgers.iter().position(same).map(resource_id)
+    }
+
+    /// The part of `resource` that belongs to `key` (a model, a tenant, …): each key has the whole
+    /// quota for itself. It is made at its first use.
+    pub fn partition(&mut self, resource: ResourceId, key: u64) -> ResourceId {
+        if let Some(index) = self.partitions.get(&(resource.0, key)) {
+            return ResourceId(*index);
+        }
+        let declared = self.ledgers[resource.index()].resource.clone();
+        let id = self.push(Ledger::new(declared, Some(key), self.clock));
+        self.partitions.insert((resource.0, key), id.0);
+        id
+    }
+
+    /// All resources and partitions, in the order of their making.
+    pub fn resources(&self) -> impl Iterator<Item = ResourceId> + use<> {
+        (0..self.ledgers.len()).map(resource_id)
+    }
+
+    /// The books of one resource.
+    pub fn view(&mut self, resource: ResourceId, now: Time) -> ResourceView {
+        let now = self.tick(now);
+        let ledger = &mut self.ledgers[resource.index()];
+        ResourceView {
+            charged: ledger.charged(now),
+            held: ledger.held(),
+            paused_until: ledger.paused_until,
+            resource: ledger.resource.clone(),
+            key: ledger.key,
+        }
+    }
+
+    /// The name of a resource.
+    pub fn name(&self, resource: ResourceId) -> &str {
+        self.ledgers[resource.index()].resource.name()
+    }
+
+    /// Replaces the quota of a resource and its partitions; what is charged stays charged.
+    ///
+    /// # Errors
+    /// As [`Limiter::add`]; and a quota of another kind, whose books could not be carried over.
+    pub fn set_quota(
+        &mut self,
+        resource: ResourceId,
+        quota: Quota,
+        now: Time,
+    ) -> Result<(), QuotaError> {
+        let now = self.tick(now);
+        for index in self.with_partitions(resource) {
+            self.ledgers[index].set_quota(quota, now)?;
+        }
+        self.turns.released();
+        Ok(())
+    }
+
+    /// Tells the ends of the current and the next calendar window of a resource.
+    pub fn boundary(&mut self, resource: ResourceId, end: Time, next: Time, now: Time) {
+        let now = self.tick(now);
+        for index in self.with_partitions(resource) {
+            self.ledgers[index].boundary(end, next, now);
+        }
+        self.turns.released();
+    }
+
+    /// Pauses a resource: no call that takes it is dispatched before `until`.
+    pub fn pause(&mut self, resource: ResourceId, until: Time) {
+        self.ledgers[resource.index()].pause(until, true);
+    }
+
+    /// What was charged so far, as data. What is in flight is taken as charged at `now`.
+    pub fn snapshot(&self, now: Time) -> Snapshot {
+        let past = |ledger: &Ledger| ResourceSnapshot {
+            name: ledger.resource.name().into(),
+            key: ledger.key,
+            paused_until: ledger.paused_until,
+            meter: ledger.snapshot(now),
+        };
+        Snapshot {
+            resources: self.ledgers.iter().map(past).collect(),
+        }
+    }
+
+    /// Takes over the past of resources that are declared already, by name and key, and returns the
+    /// names of those whose past does not fit: unknown here, or of another kind of quota.
+    /// A moment in the future is taken as `now`.
+    pub fn restore(&mut self, snapshot: &Snapshot, now: Time) -> Vec<String> {
+        let now = self.tick(now);
+        let mut strangers = Vec::new();
+        for past in &snapshot.resources {
+            let known = self.find(&past.name).map(|id| match past.key {
+                Some(key) => self.partition(id, key),
+                None => id,
+            });
+            let fits = known.is_some_and(|id| self.ledgers[id.index()].restore(past, now));
+            if !fits {
+                strangers.push(past.name.clone());
+            }
+        }
+        strangers
+    }
+
+    /// The schedulers that wait and should be polled again; the list is emptied by this.
+    pub fn take_wakes(&mut self) -> Vec<SchedulerId> {
+        self.turns.take_wakes()
+    }
+
+    pub(crate) fn join(&mut self) -> SchedulerId {
+        self.turns.join()
+    }
+
+    pub(crate) fn leave(&mut self, who: SchedulerId) {
+        self.drop_claim(who);
+        self.turns.leave(who);
+    }
+
+    pub(crate) fn tick(&mut self, now: Time) -> Time {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// Refuses costs that can never fit.
+    pub(crate) fn check(&self, costs: &[Cost]) -> Result<(), ScheduleError> {
+        for cost in costs {
+            let Some(ledger) = self.ledgers.get(cost.resource.index()) else {
+                return Err(ScheduleError::UnknownResource {
+                    resource: cost.resource,
+                });
+            };
+            let quota = ledger.resource.quota().capacity();
+            if cost.amount > quota {
+                return Err(ScheduleError::NeverFits {
+                    resource: cost.resource,
+                    name: ledger.resource.name().into(),
+                    cost: cost.amount,
+                    quota,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The largest power-of-two class of the costs: the resource of which they take the largest
+    /// share, and by how many halvings that share is below the whole quota.
+    pub(crate) fn class_of(&self, costs: &[Cost]) -> (ResourceId, u8) {
+        let mut class = (ResourceId::default(), 63);
+        for cost in costs {
+            let quota = self.ledgers[cost.resource.index()]
+                .resource
+                .quota()
+                .capacity()
+                .as_micros();
+            let halvings = match cost.amount.as_micros() {
+                1.. => (quota / cost.amount.as_micros()).max(1).ilog2() as u8,
+                _ => 63,
+            };
+            if halvings < class.1 {
+                class = (cost.resource, halvings);
+            }
+        }
+        class
+    }
+
+    /// Takes what the costs name of all resources, or says what stands in the way.
+    pub(crate) fn reserve(
+        &mut self,
+        who: SchedulerId,
+        standing: Standing,
+        costs: &[Cost],
+        now: Time,
+    ) -> Result<Reservation, Obstacle> {
+        if let Some(obstacle) = self.obstacle(costs, now) {
+            return Err(obstacle);
+        }
+        if let Some(obstacle) = self.claim_in_the_way(who, standing, costs, now) {
+            return Err(obstacle);
+        }
+        if let Some(until) = self.turns.yields(who, now) {
+            return Err(Obstacle::Turn(until));
+        }
+        self.turns.admitted(who);
+        let mut holds = Short::new(&[Hold::default(); 8][..costs.len().min(8)]);
+        if costs.len() > 8 {
+            holds = Short::Heap(vec![Hold::default(); costs.len()].into());
+        }
+        for (hold, cost) in holds.as_mut_slice().iter_mut().zip(costs) {
+            let ledger = &mut self.ledgers[cost.resource.index()];
+            *hold = ledger.hold(cost.resource.0, cost.amount.as_micros(), now);
+        }
+        Ok(Reservation { holds })
+    }
+
+    /// Whether the obstacle named by `stamp` still stands as it was told.
+    pub(crate) fn stands(&self, resource: ResourceId, stamp: u64) -> bool {
+        self.stamp(resource) == stamp
+    }
+
+    pub(crate) fn sent(&mut self, reservation: &mut Reservation, now: Time) {
+        for hold in reservation.holds.as_mut_slice() {
+            self.ledgers[hold.resource as usize].sent(hold, now);
+        }
+    }
+
+    pub(crate) fn settle(&mut self, reservation: Reservation, outcome: &Outcome, now: Time) {
+        for hold in reservation.holds.as_slice() {
+            let usage = outcome
+                .usage()
+                .iter()
+                .find(|usage| usage.resource.0 == hold.resource);
+            let usage = usage.map(|usage| usage.amount.as_micros().max(0));
+            self.ledgers[hold.resource as usize].settle(*hold, outcome.class(), usage, now);
+        }
+        self.turns.released();
+    }
+
+    /// A refusal pauses the resource that it names, or else all that the call takes.
+    pub(crate) fn refused(
+        &mut self,
+        costs: &[Cost],
+        refusal: (Option<ResourceId>, Option<Duration>),
+        sent: Time,
+        pacing: (&Backoff, &mut Chance),
+        now: Time,
+    ) {
+        let (named, retry_after) = refusal;
+        let known = named.filter(|id| id.index() < self.ledgers.len());
+        for cost in costs
+            .iter()
+            .filter(|cost| known.is_none_or(|id| id == cost.resource))
+        {
+            let ledger = &mut self.ledgers[cost.resource.index()];
+            ledger.refused(sent, retry_after, (pacing.0, &mut *pacing.1), now);
+        }
+    }
+
+    pub(crate) fn accepted(&mut self, costs: &[Cost], class: Class, sent: Time) {
+        if matches!(class, Class::Success | Class::Invalid) {
+            for cost in costs {
+                self.ledgers[cost.resource.index()].accepted(sent);
+            }
+        }
+    }
+
+    /// Protects a call: from now on nothing is admitted that would delay it.
+    pub(crate) fn claim(&mut self, who: SchedulerId, costs: &Short<Cost>) {
+        self.drop_claim(who);
+        self.claims.push(Claim {
+            who,
+            costs: costs.clone(),
+        });
+        self.claims_version += 1;
+    }
+
+    pub(crate) fn drop_claim(&mut self, who: SchedulerId) {
+        let before = self.claims.len();
+        self.claims.retain(|claim| claim.who != who);
+        if self.claims.len() < before {
+            self.claims_version += 1;
+            self.turns.released();
+        }
+    }
+
+    pub(crate) fn waits(&mut self, who: SchedulerId, until: Option<Time>) {
+        self.turns.waits(who, until);
+    }
+
+    pub(crate) fn idles(&mut self, who: SchedulerId) {
+        self.turns.idles(who);
+    }
+
+    /// What stands in the way of these costs longest.
+    fn obstacle(&mut self, costs: &[Cost], now: Time) -> Option<Obstacle> {
+        let mut worst: Option<(ResourceId, Blocked)> = None;
+        for cost in costs {
+            let ledger = &mut self.ledgers[cost.resource.index()];
+            let Some(why) = ledger.blocked(cost.amount.as_micros(), now) else {
+                continue;
+            };
+            if worst.is_none_or(|(_, former)| patience(why) > patience(former)) {
+                worst = Some((cost.resource, why));
+            }
+        }
+        worst.map(|(resource, why)| self.obstacle_at(resource, why))
+    }
+
+    fn claim_in_the_way(
+        &mut self,
+        who: SchedulerId,
+        standing: Standing,
+        costs: &[Cost],
+        now: Time,
+    ) -> Option<Obstacle> {
+        for index in 0..self.claims.len() {
+            let claim = self.claims[index].clone();
+            if claim.who == who && standing == Standing::Head {
+                break;
+            }
+            if let Some((resource, later)) = self.delays(&claim, costs, now) {
+                let why = later.map_or(Blocked::Held, Blocked::Until);
+                return Some(self.obstacle_at(resource, why));
+            }
+            // Claims younger than our own do not bind us.
+            if claim.who == who {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Whether these costs, taken now, would make the claim wait longer: of which resource, and
+    /// until when the claim waits.
+    fn delays(
+        &mut self,
+        claim: &Claim,
+        costs: &[Cost],
+        now: Time,
+    ) -> Option<(ResourceId, Option<Time>)> {
+        let later = match self.obstacle(claim.costs.as_slice(), now) {
+            None => Some(now),
+            Some(Obstacle::Resource { why, .. }) => patience(why),
+            Some(Obstacle::Turn(until)) => Some(until),
+        }
+        .filter(|later| *later < Time::MAX);
+        for need in claim.costs.as_slice() {
+            let Some(cost) = costs.iter().find(|cost| cost.resource == need.resource) else {
+                continue;
+            };
+            let ledger = &mut self.ledgers[need.resource.index()];
+            if !ledger.leaves(cost.amount.as_micros(), need.amount.as_micros(), now, later) {
+                return Some((need.resource, later));
+            }
+        }
+        None
+    }
+
+    fn obstacle_at(&self, resource: ResourceId, why: Blocked) -> Obstacle {
+        Obstacle::Resource {
+            resource,
+            why,
+            stamp: self.stamp(resource),
+        }
+    }
+
+    fn stamp(&self, resource: ResourceId) -> u64 {
+        self.ledgers[resource.index()]
+            .version
+            .wrapping_add(self.claims_version)
+    }
+
+    fn with_partitions(&self, resource: ResourceId) -> Vec<usize> {
+        let range = (resource.0, 0)..=(resource.0, u64::MAX);
+        let parts = self
+            .partitions
+            .range(range)
+            .map(|(_, index)| *index as usize);
+        core::iter::once(resource.index()).chain(parts).collect()
+    }
+
+    fn push(&mut self, ledger: Ledger) -> ResourceId {
+        self.ledgers.push(ledger);
+        resource_id(self.ledgers.len() - 1)
+    }
+}
+
+fn resource_id(index: usize) -> ResourceId {
+    ResourceId(u32::try_from(index).expect("fewer resources than memory"))
+}
+
+/// How long an obstacle stands, as far as it is known: `Time::MAX` for what no time removes.
+fn patience(why: Blocked) -> Option<Time> {
+    Some(match why {
+        Blocked::Until(t) | Blocked::Paused { until: t, .. } => t,
+        Blocked::Held => Time::from_nanos(u64::MAX - 1),
+        Blocked::Never => Time::MAX,
+    })
+}

@@ -1,0 +1,121 @@
+//! The token bucket: a level that rises continuously up to the burst.
+//!
+//! The level is kept in (millionths × nanoseconds of the refill period), so that refilling is one
+//! exact multiplication: nothing drifts, however often the bucket is asked.
+//!
+//! The guard against jitter is a margin of what flows in during it: requests that were sent
+//! apart may arrive closer together, by at most that much.
+
+use super::{Mark, Moment};
+use crate::amount::Amount;
+use crate::snapshot::MeterSnapshot;
+use crate::time::Time;
+
+#[derive(Clone, Debug)]
+pub(crate) struct TokenBucket {
+    refill: i64,
+    per: u64,
+    burst: i64,
+    pub(super) guard: u64,
+    /// Millionths × `per`; negative while in debt.
+    level: i128,
+    at: Time,
+}
+
+impl TokenBucket {
+    pub(super) fn new(refill: i64, per: u64, burst: i64, guard: u64, now: Time) -> Self {
+        let level = i128::from(burst) * i128::from(per);
+        TokenBucket {
+            refill,
+            per,
+            burst,
+            guard,
+            level,
+            at: now,
+        }
+    }
+
+    pub(super) fn when(&mut self, need: i64, now: Time) -> Moment {
+        self.refill(now);
+        if need > self.burst {
+            return Moment::Unknown;
+        }
+        let missing = self.level_for(need) - self.level;
+        if missing <= 0 {
+            return Moment::Now;
+        }
+        let refill = i128::from(self.refill);
+        let wait = (missing + refill - 1) / refill;
+        Moment::At(now.plus(u64::try_from(wait).unwrap_or(u64::MAX)))
+    }
+
+    pub(super) fn leaves(&mut self, first: i64, second: i64, now: Time, later: Time) -> bool {
+        self.refill(now);
+        let level = self.level - self.scaled(first);
+        self.level_after(level, later) >= self.level_for(second)
+    }
+
+    pub(super) fn charge(&mut self, amount: i64, now: Time) -> Mark {
+        self.refill(now);
+        self.level -= self.scaled(amount);
+        0
+    }
+
+    pub(super) fn adjust(&mut self, delta: i64, now: Time) {
+        self.refill(now);
+        self.level = (self.level - self.scaled(delta)).min(self.scaled(self.burst));
+    }
+
+    pub(super) fn charged(&mut self, now: Time) -> i64 {
+        self.refill(now);
+        self.burst.saturating_sub(self.units())
+    }
+
+    pub(super) fn set(&mut self, refill: i64, per: u64, burst: i64, now: Time) {
+        self.refill(now);
+        let missing = self.burst.saturating_sub(self.units());
+        (self.refill, self.per, self.burst) = (refill, per, burst);
+        self.level = self.scaled(burst) - self.scaled(missing);
+    }
+
+    pub(super) fn snapshot(&self) -> MeterSnapshot {
+        MeterSnapshot::Bucket {
+            level: Amount::from_micros(self.units()),
+            at: self.at,
+        }
+    }
+
+    pub(super) fn restore(&mut self, level: Amount, at: Time, now: Time) {
+        self.level = self.scaled(level.as_micros()).min(self.scaled(self.burst));
+        self.at = at.min(now);
+    }
+
+    /// The level at which `need` may go: with the margin above it, or with the bucket full.
+    fn level_for(&self, need: i64) -> i128 {
+        let margin = i128::from(self.refill) * i128::from(self.guard);
+        (self.scaled(need) + margin).min(self.scaled(self.burst))
+    }
+
+    fn refill(&mut self, now: Time) {
+        if now > self.at {
+            self.level = self.level_after(self.level, now);
+            self.at = now;
+        }
+    }
+
+    fn level_after(&self, level: i128, later: Time) -> i128 {
+        let elapsed = i128::from(later.as_nanos().saturating_sub(self.at.as_nanos()));
+        let flown = i128::from(self.refill).saturating_mul(elapsed);
+        level.saturating_add(flown).min(self.scaled(self.burst))
+    }
+
+    fn scaled(&self, amount: i64) -> i128 {
+        i128::from(amount) * i128::from(self.per)
+    }
+
+    /// The level in millionths, rounded down.
+    fn units(&self) -> i64 {
+        let units = self.level.div_euclid(i128::from(self.per));
+        i64::try_from(units).unwrap_or(i64::MIN)
+    }
+}

@@ -1,0 +1,729 @@
+//! The state machine: what runs when.
+//!
+//! [`Scheduler::handle`] takes in what happened, [`Scheduler::poll`] says what to do next. Neither
+//! waits, and polling once too often does no harm.
+
+use crate::attempt::{Attempt, Attempts};
+use crate::backoff::Chance;
+use crate::call::{Calls, State};
+use crate::concurrency::Concurrency;
+use crate::error::ScheduleError;
+use crate::event::{
+    Abandoned, AttemptId, CallId, Cost, Failure, Input, Output, SchedulerId, Stop, Wait, WaitingOn,
+};
+use crate::limiter::{Limiter, Obstacle, Standing};
+use crate::outcome::{Class, Outcome};
+use crate::progress::Progress;
+use crate::queue::{Head, Queue};
+use crate::resource::Blocked;
+use crate::retry::{Leave, RetryBudget, Situation, Verdict, verdict};
+use crate::settings::{Order, Settings};
+use crate::stall::Stall;
+use crate::time::{Time, nanos};
+use crate::timers::{Due, Timers};
+use std::collections::VecDeque;
+
+/// Runs the calls of one run against a [`Limiter`].
+///
+/// A driver turns [`Output`]s into reality and reports what came of them as [`Input`]s. It polls
+/// until it is told to wait, then sleeps until that moment, until an input comes, or until
+/// [`Limiter::take_wakes`] names this scheduler.
+///
+/// ```
+/// use rate_limited_core::{
+///     Amount, Class, Cost, Input, Limiter, Outcome, Output, Quota, Resource, Scheduler, Settings, Time,
+/// };
+/// use std::time::Duration;
+///
+/// let start = Time::PROCESS_START;
+/// let mut limiter = Limiter::new(start);
+/// let requests = limiter.add(Resource::new("requests", Quota::per_minute(Amount::units(1))))?;
+/// let mut scheduler = Scheduler::new(&mut limiter, Settings::default(), start);
+/// let cost = [Cost::new(requests, Amount::units(1))];
+/// scheduler.schedule(&mut limiter, &cost, start)?;
+/// scheduler.schedule(&mut limiter, &cost, start)?;
+///
+/// let Output::Dispatch { attempt, .. } = scheduler.poll(&mut limiter, start) else { panic!() };
+/// scheduler.handle(&mut limiter, Input::Sent { attempt }, start);
+/// let Output::Wait(wait) = scheduler.poll(&mut limiter, start) else { panic!() };
+/// assert!(wait.until > Some(start + Duration::from_secs(60)));
+///
+/// let finished = Input::Finished { attempt, outcome: Outcome::new(Class::Success) };
+/// scheduler.handle(&mut limiter, finished, start);
+/// assert!(matches!(scheduler.poll(&mut limiter, start), Output::Done { .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Scheduler {
+    id: SchedulerId,
+    settings: Settings,
+    calls: Calls,
+    queue: Queue,
+    attempts: Attempts,
+    timers: Timers,
+    budget: RetryBudget,
+    concurrency: Concurrency,
+    stall: Stall,
+    chance: Chance,
+    phase: Phase,
+    outbox: VecDeque<Output>,
+    /// The call that nothing may delay any more, by slot.
+    protected: Option<u32>,
+    /// Nothing is dispatched before this moment: a refusal that no resource of the call answers for.
+    paused_until: Time,
+    refusals_in_a_row: u32,
+    /// Calls dispatched at least once, and calls that ended without.
+    started: u64,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Stopping(Stop),
+}
+
+/// How an attempt ended, for the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Answered,
+    TimedOut,
+}
+
+impl Scheduler {
+    /// A scheduler that takes what it needs from `limiter`, and only from that one, from now on.
+    pub fn new(limiter: &mut Limiter, settings: Settings, now: Time) -> Scheduler {
+        limiter.tick(now);
+        Scheduler {
+            id: limiter.join(),
+            calls: Calls::default(),
+            queue: Queue::new(settings.order, settings.look_ahead),
+            attempts: Attempts::default(),
+            timers: Timers::default(),
+            budget: RetryBudget::new(),
+            concurrency: Concurrency::new(settings.max_concurrent),
+            stall: Stall::default(),
+            chance: Chance::new(settings.seed),
+            phase: Phase::Running,
+            outbox: VecDeque::new(),
+            protected: None,
+            paused_until: Time::default(),
+            refusals_in_a_row: 0,
+            started: 0,
+            progress: Progress::default(),
+            settings,
+        }
+    }
+
+    /// The name of this scheduler in [`Limiter::take_wakes`].
+    pub fn id(&self) -> SchedulerId {
+        self.id
+    }
+
+    /// Gives the limiter back: what is in flight stays charged.
+    pub fn leave(mut self, limiter: &mut Limiter, now: Time) {
+        for attempt in self.attempts.ids() {
+            if let Some(Attempt { reservation, .. }) = self.attempts.take(attempt) {
+                limiter.settle(reservation, &Outcome::new(Class::Invalid), now);
+            }
+        }
+        limiter.leave(self.id);
+    }
+
+    /// Adds a call that costs this much; it is dispatched by a later poll.
+    ///
+    /// # Errors
+    /// A cost above the whole quota, of which the call could never get enough; an unknown resource.
+    pub fn schedule(
+        &mut self,
+        limiter: &mut Limiter,
+        costs: &[Cost],
+        now: Time,
+    ) -> Result<CallId, ScheduleError> {
+        limiter.tick(now);
+        limiter.check(costs)?;
+        let rank = self.progress.scheduled;
+        let call = self.calls.add(costs, rank).ok_or(ScheduleError::Full)?;
+        self.progress.scheduled += 1;
+        self.queue.push(call, &self.calls, limiter);
+        Ok(self.calls.id(call))
+    }
+
+    /// Takes in what happened. Inputs about calls and attempts that have ended are ignored.
+    pub fn handle(&mut self, limiter: &mut Limiter, input: Input, now: Time) {
+        let now = limiter.tick(now);
+        match input {
+            Input::Sent { attempt } => {
+                if let Some(attempt) = self.attempts.get_mut(attempt) {
+                    limiter.sent(&mut attempt.reservation, now);
+                }
+            }
+            Input::Finished { attempt, outcome } => {
+                self.finish(limiter, attempt, &outcome, End::Answered, now);
+            }
+            Input::Late { call } => self.late(limiter, call, now),
+            Input::Cancel { call } => self.cancel(limiter, call, now),
+            Input::SetLimit { resource, quota } => {
+                // A quota that is refused changes nothing; the driver has asked the limiter before.
+                let _ = limiter.set_quota(resource, quota, now);
+            }
+            Input::Boundary {
+                resource,
+                end,
+                next,
+            } => limiter.boundary(resource, end, next, now),
+            Input::Stop => self.stop(limiter, Stop::Asked),
+            Input::Halt => self.halt(limiter, now),
+            Input::Resume => (self.phase, self.stall) = (Phase::Running, Stall::default()),
+        }
+    }
+
+    /// Says what to do next.
+    pub fn poll(&mut self, limiter: &mut Limiter, now: Time) -> Output {
+        let now = limiter.tick(now);
+        self.fire(limiter, now);
+        loop {
+            if let Some(output) = self.outbox.pop_front() {
+                return output;
+            }
+            match self.step(limiter, now) {
+                Step::Dispatch(output) => return output,
+                Step::Failed => {}
+                Step::Wait(wait) => return self.rest(limiter, wait, now),
+            }
+        }
+    }
+
+    /// How far the run is.
+    pub fn progress(&self) -> Progress {
+        let in_flight = u64::from(self.attempts.in_flight());
+        Progress {
+            in_flight,
+            waiting: u64::from(self.calls.alive()) - in_flight,
+            max_concurrent: self.concurrency.limit(),
+            concurrency_binds: self.concurrency.binds(),
+            outage: self.budget.outage(),
+            ..self.progress
+        }
+    }
+
+    /// Dispatches one call, or says why none can go.
+    fn step(&mut self, limiter: &mut Limiter, now: Time) -> Step {
+        self.queue.tidy(&mut self.calls, limiter);
+        if self.phase != Phase::Running {
+            return Step::wait(None, WaitingOn::InFlight);
+        }
+        if self.queue.is_empty() {
+            let backing_off = self.calls.alive() > self.attempts.in_flight();
+            let on = if backing_off {
+                WaitingOn::Backoff
+            } else {
+                WaitingOn::InFlight
+            };
+            return Step::wait(None, on);
+        }
+        if self.paused_until > now {
+            return Step::wait(Some(self.paused_until), WaitingOn::Backoff);
+        }
+        if !self.concurrency.admits(self.attempts.in_flight()) {
+            return Step::wait(None, WaitingOn::Concurrency);
+        }
+        let leave = self.budget.leave(now);
+        if let Leave::Wait(until) = leave {
+            return Step::wait(until, WaitingOn::Probe);
+        }
+        self.admit(limiter, leave == Leave::Probe, now)
+    }
+
+    /// Asks the heads of the queue one after the other, the protected one first.
+    fn admit(&mut self, limiter: &mut Limiter, probe: bool, now: Time) -> Step {
+        self.protect_the_overtaken(limiter);
+        while let Some(head) = self
+            .protected_head(limiter, now)
+            .or_else(|| self.queue.next(limiter, now))
+        {
+            let standing = if self.protected == Some(head.call) {
+                Standing::Head
+            } else {
+                Standing::Other
+            };
+            let costs = self.calls.get(head.call).costs.as_slice();
+            match limiter.reserve(self.id, standing, costs, now) {
+                Ok(reservation) => {
+                    self.unprotect(limiter, head.call);
+                    self.queue.take(head);
+                    return Step::Dispatch(self.dispatch(head.call, reservation, probe, now));
+                }
+                Err(Obstacle::Resource {
+                    resource,
+                    why: Blocked::Never,
+                    ..
+                }) => {
+                    self.unprotect(limiter, head.call);
+                    self.queue.take(head);
+                    // It is out of the queue: its slot must not wait for the queue to meet it.
+                    self.calls.get_mut(head.call).state = State::BackingOff;
+                    self.fail(head.call, Failure::NeverFits(resource));
+                    return Step::Failed;
+                }
+                Err(obstacle) => {
+                    self.queue.block(head, obstacle);
+                    self.protect_in_order(limiter, head);
+                }
+            }
+        }
+        let obstacle = self.queue.first_obstacle();
+        Step::Wait(obstacle.map_or(
+            Wait {
+                until: None,
+                on: WaitingOn::InFlight,
+            },
+            wait_for,
+        ))
+    }
+
+    fn dispatch(
+        &mut self,
+        index: u32,
+        reservation: crate::limiter::Reservation,
+        probe: bool,
+        now: Time,
+    ) -> Output {
+        self.budget.dispatched(probe, now);
+        self.stall.goes_on(now);
+        self.progress.attempts += 1;
+        let dispatch = self.progress.attempts;
+        let attempt = self.attempts.add(Attempt {
+            call: index,
+            reservation,
+            dispatched: now,
+            dispatch,
+            probe,
+        });
+        let id = self.calls.id(index);
+        let call = self.calls.get_mut(index);
+        if call.attempts == 0 {
+            self.started += 1;
+            if let Some(timeout) = self.settings.call_timeout {
+                self.timers.time_out_call(id, now + timeout);
+            }
+        }
+        call.attempts = call.attempts.saturating_add(1);
+        (call.state, call.attempt) = (State::InFlight, attempt.index);
+        if let Some(timeout) = self.settings.attempt_timeout {
+            self.timers.time_out_attempt(attempt, now + timeout);
+        }
+        Output::Dispatch {
+            call: id,
+            attempt,
+            number: call.attempts,
+        }
+    }
+
+    /// A call that too many others have overtaken is protected from now on.
+    fn protect_the_overtaken(&mut self, limiter: &mut Limiter) {
+        if self.settings.order != Order::Packed || self.protected.is_some() {
+            return;
+        }
+        let Some(oldest) = self.queue.oldest() else {
+            return;
+        };
+        if self.started.saturating_sub(oldest.rank) >= self.settings.overtakes_max {
+            self.protect(limiter, oldest.call);
+        }
+    }
+
+    /// In order, the oldest call is protected as soon as it has to wait.
+    fn protect_in_order(&mut self, limiter: &mut Limiter, head: Head) {
+        let in_order = self.settings.order == Order::InOrder && self.protected != Some(head.call);
+        if in_order
+            && self
+                .queue
+                .oldest()
+                .is_some_and(|oldest| oldest.call == head.call)
+        {
+            self.protect(limiter, head.call);
+        }
+    }
+
+    fn protect(&mut self, limiter: &mut Limiter, call: u32) {
+        limiter.claim(self.id, &self.calls.get(call).costs);
+        self.protected = Some(call);
+    }
+
+    fn unprotect(&mut self, limiter: &mut Limiter, call: u32) {
+        if self.protected == Some(call) {
+            self.protected = None;
+            limiter.drop_claim(self.id);
+        }
+    }
+
+    /// The protected call, if it is worth asking.
+    fn protected_head(&mut self, limiter: &Limiter, now: Time) -> Option<Head> {
+        let protected = self.protected?;
+        let head = self.queue.head_of(protected)?;
+        (!self.queue.is_blocked(head, limiter, now)).then_some(head)
+    }
+
+    /// An attempt has ended: its reservation is settled, its call judged.
+    fn finish(
+        &mut self,
+        limiter: &mut Limiter,
+        id: AttemptId,
+        outcome: &Outcome,
+        end: End,
+        now: Time,
+    ) {
+        let Some(attempt) = self.attempts.take(id) else {
+            return;
+        };
+        let class = outcome.class();
+        self.book(limiter, &attempt, class, now);
+        // What was abandoned may still be counted by the server, whatever it counts of failures.
+        let charged = if end == End::TimedOut {
+            &Outcome::new(Class::Invalid)
+        } else {
+            outcome
+        };
+        limiter.settle(attempt.reservation, charged, now);
+        self.count(class, end);
+        let call = self.calls.get(attempt.call);
+        let situation = Situation {
+            failures: call.failures,
+            max_retries: self.settings.max_retries,
+            backoff: &self.settings.backoff,
+            outage: self.budget.outage(),
+        };
+        let verdict = verdict(class, &situation, &mut self.chance, now);
+        self.sentence(limiter, attempt.call, verdict, now);
+        if class == Class::Fatal {
+            self.stop(limiter, Stop::Fatal);
+        }
+    }
+
+    /// What an outcome means for the resources, the budget and the bound on concurrency.
+    fn book(&mut self, limiter: &mut Limiter, attempt: &Attempt, class: Class, now: Time) {
+        let costs = self.calls.get(attempt.call).costs.as_slice();
+        match class {
+            Class::Success | Class::Invalid | Class::Permanent | Class::Fatal => {
+                limiter.accepted(costs, class, attempt.dispatched);
+                self.budget.answered();
+                self.stall.success();
+                self.refusals_in_a_row = 0;
+                let took = nanos(now.since(attempt.dispatched));
+                self.concurrency
+                    .answered(took, attempt.dispatch, self.progress.attempts);
+            }
+            Class::Failure | Class::NotSent => {
+                self.budget
+                    .failed(attempt.probe, &self.settings.backoff, &mut self.chance, now);
+                self.stall.trouble(now);
+            }
+            Class::Refused {
+                resource,
+                retry_after,
+            } => {
+                if attempt.probe {
+                    self.budget.probe_ended();
+                }
+                self.stall.trouble(now);
+                let answers = |cost: &Cost| resource.is_none_or(|named| named == cost.resource);
+                if costs.iter().any(answers) {
+                    let pacing = (&self.settings.backoff, &mut self.chance);
+                    limiter.refused(
+                        costs,
+                        (resource, retry_after),
+                        attempt.dispatched,
+                        pacing,
+                        now,
+                    );
+                } else {
+                    self.pause(retry_after.map(nanos), now);
+                }
+            }
+        }
+    }
+
+    /// Pauses the whole run: the refusal names no resource of the call.
+    fn pause(&mut self, told: Option<u64>, now: Time) {
+        let longest = self.settings.backoff.longest(self.refusals_in_a_row);
+        let wait = told.unwrap_or_else(|| longest / 2 + self.chance.below(longest / 2 + 1));
+        self.paused_until = self.paused_until.max(now.plus(wait));
+        self.refusals_in_a_row += 1;
+    }
+
+    fn count(&mut self, class: Class, end: End) {
+        let counter = match class {
+            Class::Failure | Class::NotSent | Class::Permanent | Class::Fatal => {
+                &mut self.progress.failures
+            }
+            Class::Invalid => &mut self.progress.invalid,
+            Class::Refused { .. } => &mut self.progress.refusals,
+            Class::Success => return,
+        };
+        *counter += 1;
+        self.progress.timeouts += u64::from(end == End::TimedOut);
+    }
+
+    fn sentence(&mut self, limiter: &mut Limiter, index: u32, verdict: Verdict, now: Time) {
+        let counts = match verdict {
+            Verdict::Again { counts } | Verdict::After { counts, .. } => counts,
+            Verdict::Done | Verdict::GiveUp(_) => false,
+        };
+        let call = self.calls.get_mut(index);
+        call.failures += u16::from(counts);
+        match verdict {
+            Verdict::Done => self.done(index),
+            Verdict::GiveUp(why) => self.fail(index, why),
+            Verdict::Again { .. } => self.wait_again(limiter, index),
+            Verdict::After { at, .. } if at <= now => self.wait_again(limiter, index),
+            Verdict::After { at, .. } => {
+                call.state = State::BackingOff;
+                self.timers.back_off(self.calls.id(index), at);
+            }
+        }
+    }
+
+    fn wait_again(&mut self, limiter: &Limiter, index: u32) {
+        let call = self.calls.get_mut(index);
+        (call.state, call.rank) = (State::Waiting, self.started);
+        self.queue.enter(index, &self.calls, limiter);
+    }
+
+    fn done(&mut self, index: u32) {
+        self.outbox.push_back(Output::Done {
+            call: self.calls.id(index),
+        });
+        self.progress.done += 1;
+        self.end(index);
+    }
+
+    fn fail(&mut self, index: u32, why: Failure) {
+        self.outbox.push_back(Output::Failed {
+            call: self.calls.id(index),
+            why,
+        });
+        self.progress.failed += 1;
+        self.end(index);
+    }
+
+    fn end(&mut self, index: u32) {
+        // A call that ends without a dispatch overtakes nobody any more.
+        self.started += u64::from(self.calls.get(index).attempts == 0);
+        self.calls.end(index);
+    }
+
+    /// An abandoned attempt has answered after all.
+    fn late(&mut self, limiter: &mut Limiter, id: CallId, now: Time) {
+        let Some(index) = self.calls.find(id) else {
+            return;
+        };
+        self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
+        self.unprotect(limiter, index);
+        self.stall.success();
+        self.done(index);
+    }
+
+    fn cancel(&mut self, limiter: &mut Limiter, id: CallId, now: Time) {
+        let Some(index) = self.calls.find(id) else {
+            return;
+        };
+        self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
+        self.unprotect(limiter, index);
+        self.progress.cancelled += 1;
+        self.end(index);
+    }
+
+    /// Abandons the attempt that a call has in flight, if it has one; it counts as used.
+    fn abandon_attempt_of(&mut self, limiter: &mut Limiter, index: u32, why: Abandoned, now: Time) {
+        if self.calls.get(index).state != State::InFlight {
+            return;
+        }
+        let id = self.attempts.id(self.calls.get(index).attempt);
+        let Some(attempt) = self.attempts.take(id) else {
+            return;
+        };
+        limiter.settle(attempt.reservation, &Outcome::new(Class::Invalid), now);
+        if attempt.probe {
+            self.budget.probe_ended();
+        }
+        self.outbox.push_back(Output::Abandon {
+            call: self.calls.id(index),
+            attempt: id,
+            why,
+        });
+    }
+
+    fn stop(&mut self, limiter: &mut Limiter, why: Stop) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopping(why);
+            self.protected = None;
+            limiter.drop_claim(self.id);
+        }
+    }
+
+    fn halt(&mut self, limiter: &mut Limiter, now: Time) {
+        self.stop(limiter, Stop::Asked);
+        for attempt in self.attempts.ids() {
+            let Some(call) = self.attempts.get_mut(attempt).map(|attempt| attempt.call) else {
+                continue;
+            };
+            self.abandon_attempt_of(limiter, call, Abandoned::Halted, now);
+            self.wait_again(limiter, call);
+        }
+    }
+
+    /// Does what has come due by itself.
+    fn fire(&mut self, limiter: &mut Limiter, now: Time) {
+        while let Some(due) = self.timers.pop(now) {
+            match due {
+                Due::Backoff(id) => {
+                    let index = self.calls.find(id);
+                    if let Some(index) =
+                        index.filter(|i| self.calls.get(*i).state == State::BackingOff)
+                    {
+                        self.wait_again(limiter, index);
+                    }
+                }
+                Due::AttemptTimeout(id) => self.time_out_attempt(limiter, id, now),
+                Due::CallTimeout(id) => self.time_out_call(limiter, id, now),
+            }
+        }
+        if self
+            .settings
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.stop(limiter, Stop::Deadline);
+        }
+        if self
+            .stall
+            .due(self.settings.stall_limit)
+            .is_some_and(|due| due <= now)
+        {
+            self.stop(limiter, Stop::Stalled);
+        }
+    }
+
+    fn time_out_attempt(&mut self, limiter: &mut Limiter, id: AttemptId, now: Time) {
+        let Some(attempt) = self.attempts.get_mut(id) else {
+            return;
+        };
+        let call = self.calls.id(attempt.call);
+        self.outbox.push_back(Output::Abandon {
+            call,
+            attempt: id,
+            why: Abandoned::TimedOut,
+        });
+        self.finish(
+            limiter,
+            id,
+            &Outcome::new(Class::Failure),
+            End::TimedOut,
+            now,
+        );
+    }
+
+    fn time_out_call(&mut self, limiter: &mut Limiter, id: CallId, now: Time) {
+        let Some(index) = self.calls.find(id) else {
+            return;
+        };
+        self.abandon_attempt_of(limiter, index, Abandoned::TimedOut, now);
+        self.unprotect(limiter, index);
+        self.fail(index, Failure::TimedOut);
+    }
+
+    /// Nothing can go: says until when or for what to wait, or that all is over.
+    fn rest(&mut self, limiter: &mut Limiter, wait: Wait, now: Time) -> Output {
+        let idle = self.attempts.in_flight() == 0;
+        if let (Phase::Stopping(why), true) = (self.phase, idle) {
+            limiter.idles(self.id);
+            return Output::Stopped(why);
+        }
+        if idle && self.calls.alive() == 0 {
+            limiter.idles(self.id);
+            return Output::Idle;
+        }
+        if matches!(
+            wait.on,
+            WaitingOn::Quota(_) | WaitingOn::Paused { .. } | WaitingOn::Turn
+        ) {
+            limiter.waits(self.id, wait.until);
+        } else {
+            limiter.idles(self.id);
+        }
+        if idle
+            && matches!(
+                wait.on,
+                WaitingOn::Quota(_) | WaitingOn::Paused { told: true, .. }
+            )
+        {
+            self.stall.waits(now);
+        }
+        self.tidy_timers();
+        let deadline = self
+            .settings
+            .deadline
+            .filter(|_| self.phase == Phase::Running);
+        let stall = self
+            .stall
+            .due(self.settings.stall_limit)
+            .filter(|_| self.phase == Phase::Running);
+        let until = [wait.until, self.timers.next(), deadline, stall]
+            .into_iter()
+            .flatten()
+            .min();
+        Output::Wait(Wait { until, ..wait })
+    }
+
+    fn tidy_timers(&mut self) {
+        let Scheduler {
+            timers,
+            attempts,
+            calls,
+            ..
+        } = self;
+        timers.tidy(
+            |attempt| attempts.holds(attempt),
+            |call| calls.find(call).is_some(),
+        );
+    }
+}
+
+/// What one step came to.
+enum Step {
+    Dispatch(Output),
+    /// A call failed instead of being dispatched.
+    Failed,
+    Wait(Wait),
+}
+
+impl Step {
+    fn wait(until: Option<Time>, on: WaitingOn) -> Step {
+        Step::Wait(Wait { until, on })
+    }
+}
+
+/// What to wait for, given what stands in the way.
+fn wait_for(obstacle: Obstacle) -> Wait {
+    match obstacle {
+        Obstacle::Turn(until) => Wait {
+            until: Some(until),
+            on: WaitingOn::Turn,
+        },
+        Obstacle::Resource { resource, why, .. } => match why {
+            Blocked::Until(until) => Wait {
+                until: Some(until),
+                on: WaitingOn::Quota(resource),
+            },
+            Blocked::Paused { until, told } => Wait {
+                until: Some(until),
+                on: WaitingOn::Paused { resource, told },
+            },
+            Blocked::Held | Blocked::Never => Wait {
+                until: None,
+                on: WaitingOn::Quota(resource),
+            },
+        },
+    }
+}

@@ -1,0 +1,154 @@
+//! Fairness among the schedulers of one limiter.
+//!
+//! What comes back goes round: a scheduler that was admitted more recently lets the others look
+//! first. It does not wait for them longer than [`PATIENCE`], so that one whose driver sleeps or is
+//! gone stops nobody.
+
+use crate::event::SchedulerId;
+use crate::time::Time;
+
+/// How long a scheduler waits for another to take its turn, in nanoseconds.
+const PATIENCE: u64 = 1_000_000;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turns {
+    seats: Vec<Option<Seat>>,
+    admissions: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seat {
+    state: State,
+    /// The number of its latest admission; the lowest has the first right.
+    last_admission: u64,
+    yields_until: Option<Time>,
+    /// Whether its driver is to be told that it should look again.
+    wake: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// It needs nothing, or it is at work.
+    #[default]
+    Busy,
+    /// It found itself blocked, and asks again at `until` or when something comes back.
+    Waiting { until: Option<Time> },
+    /// Something came back since it last looked.
+    Owed,
+}
+
+impl Turns {
+    pub(crate) fn join(&mut self) -> SchedulerId {
+        let free = self.seats.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.seats.len());
+        let seat = Some(Seat {
+            last_admission: self.admissions,
+            ..Seat::default()
+        });
+        if free.is_some() {
+            self.seats[index] = seat;
+        } else {
+            self.seats.push(seat);
+        }
+        SchedulerId(u32::try_from(index).expect("fewer schedulers than memory"))
+    }
+
+    pub(crate) fn leave(&mut self, who: SchedulerId) {
+        self.seats[who.0 as usize] = None;
+        self.released();
+    }
+
+    /// Something came back: everyone who waits may look.
+    pub(crate) fn released(&mut self) {
+        for seat in self.seats.iter_mut().flatten() {
+            if matches!(seat.state, State::Waiting { .. }) {
+                (seat.state, seat.wake) = (State::Owed, true);
+            }
+        }
+    }
+
+    /// Until when `who` must let another look first; `None`: it is its turn.
+    pub(crate) fn yields(&mut self, who: SchedulerId, now: Time) -> Option<Time> {
+        if self.seats.len() < 2 {
+            return None;
+        }
+        let mine = self.seats[who.0 as usize].expect("it joined");
+        let owed = |seat: &Seat| match seat.state {
+            State::Busy => false,
+            State::Waiting { until } => until.is_some_and(|until| until <= now),
+            State::Owed => true,
+        };
+        let others = self.seats.iter().flatten();
+        let first = others
+            .filter(|seat| owed(seat))
+            .any(|s| s.last_admission < mine.last_admission);
+        let until = mine.yields_until.unwrap_or(now.plus(PATIENCE));
+        if first && until > now {
+            self.seat(who).yields_until = Some(until);
+            return Some(until);
+        }
+        if first {
+            self.forget_who_slept(mine.last_admission);
+        }
+        None
+    }
+
+    pub(crate) fn admitted(&mut self, who: SchedulerId) {
+        self.admissions += 1;
+        let last_admission = self.admissions;
+        let wake = self.seat(who).wake;
+        *self.seat(who) = Seat {
+            last_admission,
+            wake,
+            ..Seat::default()
+        };
+        self.wake_who_yields();
+    }
+
+    /// `who` found itself blocked.
+    pub(crate) fn waits(&mut self, who: SchedulerId, until: Option<Time>) {
+        self.seat(who).state = State::Waiting { until };
+        self.wake_who_yields();
+    }
+
+    /// `who` needs nothing.
+    pub(crate) fn idles(&mut self, who: SchedulerId) {
+        let seat = self.seat(who);
+        (seat.state, seat.yields_until) = (State::Busy, None);
+        self.wake_who_yields();
+    }
+
+    pub(crate) fn take_wakes(&mut self) -> Vec<SchedulerId> {
+        let seats = self.seats.iter_mut().enumerate();
+        let woken = seats.filter_map(|(index, seat)| {
+            let wake = seat
+                .as_mut()
+                .is_some_and(|seat| core::mem::take(&mut seat.wake));
+            wake.then_some(SchedulerId(index as u32))
+        });
+        woken.collect()
+    }
+
+    fn seat(&mut self, who: SchedulerId) -> &mut Seat {
+        self.seats[who.0 as usize]
+            .as_mut()
+            .expect("it joined and has not left")
+    }
+
+    fn wake_who_yields(&mut self) {
+        if self.seats.len() < 2 {
+            return;
+        }
+        for seat in self.seats.iter_mut().flatten() {
+            seat.wake |= seat.yields_until.is_some();
+        }
+    }
+
+    fn forget_who_slept(&mut self, last_admission: u64) {
+        for seat in self.seats.iter_mut().flatten() {
+            if seat.last_admission < last_admission {
+                seat.state = State::Busy;
+            }
+        }
+    }
+}

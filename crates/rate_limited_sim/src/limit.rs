@@ -1,0 +1,232 @@
+//! One limit of an API: what it counts, how much, and how it comes back.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One limit of an API.
+///
+/// Several limits on one unit may stand side by side, such as a minute's and a day's; give each its
+/// own name.
+///
+/// ```
+/// use rate_limited_sim::{Anchor, Charged, Counted, Limit};
+/// use std::time::Duration;
+///
+/// let minute = Duration::from_secs(60);
+/// let limits = [
+///     Limit::requests(500, minute),
+///     Limit::requests(10_000, Duration::from_secs(86_400))
+///         .named("requests_per_day")
+///         .fixed(Anchor::Aligned),
+///     Limit::tokens(90_000, minute).bucket(15_000).charged(Charged::Reserve),
+///     Limit::tokens(1_000_000, minute).named("output").counted(Counted::Completion),
+/// ];
+/// assert_eq!(limits[0].name(), "requests");
+/// assert_eq!(limits[2].capacity(), 15_000);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    pub(crate) quota: u64,
+    pub(crate) window: Duration,
+    pub(crate) kind: Kind,
+    pub(crate) counted: Counted,
+    pub(crate) charged: Charged,
+}
+
+/// What of a call a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Each call as one.
+    Requests,
+    /// The call's tokens, as [`Charged`] says.
+    Tokens,
+}
+
+/// How the quota comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Each charge counts for one window from its own moment: an exact log.
+    Sliding,
+    /// A counter that starts from zero at each window's beginning.
+    Fixed(Anchor),
+    /// A bucket that starts full and refills continuously, `quota` in each window.
+    Bucket {
+        /// The most that the bucket holds, in units.
+        burst: u64,
+    },
+}
+
+/// Where fixed windows begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Anchor {
+    /// With the first charge after the former window's end.
+    FirstRequest,
+    /// At the multiples of the window's length since the origin of time, without a gap. Behind HTTP
+    /// the origin is the Unix epoch, so that a window of 60 s is a clock minute.
+    Aligned,
+    /// One window begins at this moment after the origin; all others lie before and after it
+    /// without a gap. Behind HTTP the origin is the server's start.
+    At(Duration),
+}
+
+/// When a call is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// At its arrival: it is refused where it would exceed the quota.
+    #[default]
+    Arrival,
+    /// At its completion: it is refused at its arrival where the quota is full already, and what
+    /// is in flight then may exceed it.
+    Completion,
+}
+
+/// What a call is charged where tokens are counted. Requests are always charged as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Charged {
+    /// Its upper bound, prompt plus `max_tokens`, for good.
+    #[default]
+    Bound,
+    /// What it really uses.
+    Usage,
+    /// Its upper bound at arrival, corrected to what it used when it ends well. Only with
+    /// [`Counted::Arrival`].
+    Reserve,
+}
+
+impl Limit {
+    /// A sliding limit on requests, named `requests`.
+    ///
+    /// # Panics
+    /// If `quota` or `window` is zero.
+    pub fn requests(quota: u64, window: Duration) -> Limit {
+        Limit::new("requests", Unit::Requests, quota, window)
+    }
+
+    /// A sliding limit on tokens, named `tokens`, charged by the upper bound.
+    ///
+    /// # Panics
+    /// If `quota` or `window` is zero.
+    pub fn tokens(quota: u64, window: Duration) -> Limit {
+        Limit::new("tokens", Unit::Tokens, quota, window)
+    }
+
+    /// Renames the limit: refusals and statistics name it so.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Limit {
+        Limit { name: name.into(), ..self }
+    }
+
+    /// Counts in fixed windows. Default: sliding.
+    #[must_use]
+    pub fn fixed(self, anchor: Anchor) -> Limit {
+        Limit { kind: Kind::Fixed(anchor), ..self }
+    }
+
+    /// Counts by a bucket of the size `burst`. Default: sliding.
+    ///
+    /// # Panics
+    /// If `burst` is zero.
+    #[must_use]
+    pub fn bucket(self, burst: u64) -> Limit {
+        assert!(burst > 0, "limit `{}` has a burst of 0: give a number above 0", self.name);
+        Limit { kind: Kind::Bucket { burst }, ..self }
+    }
+
+    /// When calls are counted. Default: at arrival.
+    ///
+    /// # Panics
+    /// If completion is to be combined with [`Charged::Reserve`].
+    #[must_use]
+    pub fn counted(self, counted: Counted) -> Limit {
+        Limit { counted, ..self }.checked()
+    }
+
+    /// What calls are charged. Default: their bound.
+    ///
+    /// # Panics
+    /// If [`Charged::Reserve`] is to be combined with [`Counted::Completion`].
+    #[must_use]
+    pub fn charged(self, charged: Charged) -> Limit {
+        Limit { charged, ..self }.checked()
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What of a call it counts.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// How much may count in one window.
+    pub fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// The length of the window; of a bucket, the time in which a quota flows in.
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// How the quota comes back.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The most that may count at one moment: the burst of a bucket, the quota of any other.
+    pub fn capacity(&self) -> u64 {
+        match self.kind {
+            Kind::Bucket { burst } => burst,
+            Kind::Sliding | Kind::Fixed(_) => self.quota,
+        }
+    }
+
+    fn new(name: &str, unit: Unit, quota: u64, window: Duration) -> Limit {
+        Limit {
+            name: name.into(),
+            unit,
+            quota,
+            window,
+            kind: Kind::Sliding,
+            counted: Counted::default(),
+            charged: Charged::default(),
+        }
+        .checked()
+    }
+
+    fn checked(self) -> Limit {
+        match self.check() {
+            Ok(()) => self,
+            Err(complaint) => panic!("{complaint}"),
+        }
+    }
+
+    /// Says what is wrong with the limit, and what to write instead.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        if self.quota == 0 || self.window.is_zero() {
+            let (quota, window) = (self.quota, self.window);
+            return Err(format!(
+                "limit `{name}` allows {quota} per {window:?}: give numbers above 0"
+            ));
+        }
+        if self.capacity() == 0 {
+            return Err(format!("limit `{name}` has a burst of 0: give a number above 0"));
+        }
+        if self.charged == Charged::Reserve && self.counted == Counted::Completion {
+            return Err(format!(
+                "limit `{name}` reserves at arrival what it counts at completion: choose `usage`, or count at arrival"
+            ));
+        }
+        Ok(())
+    }
+}

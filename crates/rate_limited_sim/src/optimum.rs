@@ -1,0 +1,43 @@
+//! The shortest time in which any client could have done the same work.
+
+use crate::limit::{Kind, Limit};
+use crate::span::nanos;
+use std::time::Duration;
+
+/// The shortest time in which any client could have done the same work.
+///
+/// `work` is what each limit was charged, in the order of `limits`. A window-limit lets one quota
+/// through at the start and another at the end of each window: `(ceil(work / quota) - 1) * window`.
+/// A bucket lets its burst through and then its rate: `(work - burst) / rate`. The slowest limit
+/// binds, and the last call still has to be answered: `latency` is the median.
+///
+/// ```
+/// use rate_limited_sim::{Limit, optimum};
+/// use std::time::Duration;
+///
+/// let secs = Duration::from_secs;
+/// let limits = [
+///     Limit::requests(60, secs(60)),
+///     Limit::tokens(1_000, secs(1)).bucket(500),
+/// ];
+/// assert_eq!(optimum(&limits, &[61, 0], secs(1)), secs(61));
+/// assert_eq!(optimum(&limits, &[60, 90_500], secs(1)), secs(91));
+/// ```
+pub fn optimum(limits: &[Limit], work: &[u64], latency: Duration) -> Duration {
+    let shortest = limits.iter().zip(work).map(|(limit, work)| shortest(limit, *work));
+    shortest.max().unwrap_or_default().saturating_add(latency)
+}
+
+fn shortest(limit: &Limit, work: u64) -> Duration {
+    let window = u128::from(nanos(limit.window));
+    let nanos = match limit.kind {
+        Kind::Bucket { burst } => {
+            let flows_in = u128::from(work.saturating_sub(burst));
+            (flows_in * window).div_ceil(u128::from(limit.quota))
+        }
+        Kind::Sliding | Kind::Fixed(_) => {
+            u128::from(work.div_ceil(limit.quota).saturating_sub(1)) * window
+        }
+    };
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
