@@ -1,1 +1,68 @@
-//! Placeholder.
+//! Runs a long list of calls to a slow, rate-limited API as fast as its limits allow, and never
+//! faster: retries, validates, and gives the results in the order of scheduling.
+//!
+//! ```
+//! use rate_limited::{Resource, Runner};
+//!
+//! #[derive(Clone)]
+//! struct Ask { prompt: String, max_tokens: u32 }
+//! #[derive(Clone, Debug, PartialEq)]
+//! struct Answer { text: String, tokens: u32 }
+//!
+//! async fn ask(ask: Ask) -> Result<Answer, std::io::Error> {
+//!     // … your client …
+//!     Ok(Answer { text: ask.prompt.to_uppercase(), tokens: 12 })
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut runner = Runner::new(ask)
+//!     .resource(Resource::per_minute("requests", 3_500))
+//!     .resource(
+//!         Resource::per_minute("tokens", 90_000)
+//!             .cost(|ask: &Ask| ask.max_tokens)
+//!             .usage(|_: &Ask, answer: &Answer| answer.tokens),
+//!     )
+//!     .validate(|answer| !answer.text.is_empty());
+//! runner.schedule(Ask { prompt: "a poem".into(), max_tokens: 256 })?;
+//! let results = runner.run_blocking()?; // or: runner.run().await?
+//! assert_eq!(results[0].value.as_ref().map(|answer| answer.text.as_str()), Some("A POEM"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What runs when is decided by [`rate_limited_core`], which this crate drives with tokio.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
+//! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
+//! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
+//! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
+
+mod attempt;
+mod blueprint;
+mod clock;
+mod driver;
+mod error;
+mod handle;
+#[cfg(feature = "http")]
+pub mod http;
+mod inputs;
+mod resource;
+mod result;
+mod runner;
+pub mod sent;
+mod units;
+
+pub use blueprint::Resources;
+pub use error::{ConfigError, RunError, ScheduleError};
+pub use handle::{Handle, View};
+pub use inputs::Inputs;
+pub use rate_limited_core::{
+    Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, MaxConcurrent, Order, Progress,
+    Quota, QuotaError, ResourceId, ResourceView, Settlement, Stop, Wait, WaitingOn,
+};
+pub use resource::Resource;
+pub use result::{AttemptError, CallResult, SharedError};
+pub use runner::{Finished, Runner, Summary};
+pub use units::Units;

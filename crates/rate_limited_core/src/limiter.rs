@@ -9,7 +9,7 @@ use crate::resource::{Blocked, Hold, Ledger, Resource};
 use crate::small::Short;
 use crate::snapshot::{ResourceSnapshot, Snapshot};
 use crate::time::Time;
-use crate::turns::Turns;
+use crate::turns::{PATIENCE, Turns};
 use crate::{amount::Amount, outcome::Class};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -296,7 +296,10 @@ impl Limiter {
         if let Some(obstacle) = self.claim_in_the_way(who, standing, costs, now) {
             return Err(obstacle);
         }
-        if let Some(until) = self.turns.yields(who, now) {
+        // A protected call has waited for its turn already.
+        if standing == Standing::Other
+            && let Some(until) = self.turns.yields(who, now)
+        {
             return Err(Obstacle::Turn(until));
         }
         self.turns.admitted(who);
@@ -417,8 +420,12 @@ impl Limiter {
                 break;
             }
             if let Some((resource, later)) = self.delays(&claim, costs, now) {
-                let why = later.map_or(Blocked::Held, Blocked::Until);
-                return Some(self.obstacle_at(resource, why));
+                return Some(match later {
+                    Some(later) if later > now => self.obstacle_at(resource, Blocked::Until(later)),
+                    // The claim can go now: whoever has it is about to be polled.
+                    Some(_) => Obstacle::Turn(now.plus(PATIENCE)),
+                    None => self.obstacle_at(resource, Blocked::Held),
+                });
             }
             // Claims younger than our own do not bind us.
             if claim.who == who {

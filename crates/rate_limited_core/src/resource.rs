@@ -303,8 +303,7 @@ impl Ledger {
         self.in_flight -= 1;
         let used = self.used(&hold, class, usage);
         if hold.charged {
-            self.meter
-                .adjust(hold.mark, used.saturating_sub(hold.amount), now);
+            self.meter.adjust(hold.mark, hold.amount, used, now);
         } else {
             self.held -= hold.amount;
             if used > 0 || matches!(self.meter, Meter::Spacing(_)) {

@@ -8,7 +8,7 @@ use crate::event::SchedulerId;
 use crate::time::Time;
 
 /// How long a scheduler waits for another to take its turn, in nanoseconds.
-const PATIENCE: u64 = 1_000_000;
+pub(crate) const PATIENCE: u64 = 1_000_000;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turns {

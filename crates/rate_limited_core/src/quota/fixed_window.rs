@@ -1,7 +1,13 @@
 //! The fixed window: a counter that starts from zero at each boundary.
 //!
-//! A request sent just before a boundary may be counted just after it. What is charged within the
-//! guard before the end therefore counts in both windows.
+//! When the server's window ends is known only within bounds: a request reaches it up to a guard after
+//! it was sent, and a window that begins with a call begins when that call arrives. So the end is kept
+//! as its earliest and its latest moment. What is charged in between may count in the window before or
+//! in the one after, and counts here in both; the counter is cleared at the latest moment.
+//!
+//! A window that begins with a call has one more doubt: whether the call that began it counted at all.
+//! When a settlement says that it did not, the window may have begun with any later charge, and its
+//! latest end moves accordingly.
 
 use super::{Anchor, Mark, Moment};
 use crate::amount::Amount;
@@ -15,30 +21,59 @@ pub(crate) struct FixedWindow {
     pub(super) guard: u64,
     anchor: Anchor,
     /// The end of the window that `used` counts in; `None` before the first call.
-    end: Option<Time>,
+    end: Option<End>,
     /// The number of that window, so that a settlement knows whether its window is over.
     number: u64,
     used: i64,
-    /// The part of `used` that the next window may count too.
+    /// The part of `used` that the next window may count too, and when the first and the last of it
+    /// was charged.
     late: i64,
+    late_from: Time,
+    late_to: Time,
+    /// Whether the window has a charge that no other window may count.
+    begun: bool,
+    /// Whether the call that seemed to begin the window did not count.
+    doubtful: bool,
+    last_charge: Time,
 }
+
+/// The bounds of the moment at which a window ends.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    earliest: Time,
+    latest: Time,
+}
+
+impl End {
+    fn at(end: Time) -> End {
+        End {
+            earliest: end,
+            latest: end,
+        }
+    }
+}
+
+/// A charge of nothing: it belongs to no window.
+const NOWHERE: Mark = Mark::MAX;
+const LATE: Mark = 1;
+const OPENER: Mark = 2;
 
 impl FixedWindow {
     pub(super) fn new(quota: i64, window: u64, anchor: Anchor, guard: u64) -> Self {
-        let end = match anchor {
-            Anchor::FirstCall => None,
-            Anchor::At(start) => Some(start),
-            Anchor::Calendar { end, .. } => Some(end),
-        };
         FixedWindow {
             quota,
             window,
             guard,
             anchor,
-            end,
+            end: first_end(anchor),
             number: 0,
             used: 0,
             late: 0,
+            late_from: Time::default(),
+            late_to: Time::default(),
+            begun: false,
+            doubtful: false,
+            last_charge: Time::default(),
         }
     }
 
@@ -50,16 +85,18 @@ impl FixedWindow {
         if need > self.quota {
             return Moment::Unknown;
         }
-        // Debt carried into the next window may fill that one as well.
         let end = self
             .end
             .expect("something was charged, so a window is open");
-        let fits_next = self.late.saturating_add(need) <= self.quota;
-        Moment::At(if fits_next {
-            end
-        } else {
-            end.plus(self.window)
-        })
+        if end.latest <= now {
+            // The driver owes the next boundary; until it comes nothing is known.
+            return Moment::At(Time::MAX);
+        }
+        if self.late.saturating_add(need) <= self.quota {
+            return Moment::At(end.latest);
+        }
+        // Debt carried into the next window may fill that one as well.
+        Moment::At(self.carried_end().latest.max(end.latest))
     }
 
     pub(super) fn leaves(&mut self, first: i64, second: i64, now: Time, later: Time) -> bool {
@@ -71,7 +108,7 @@ impl FixedWindow {
         let Some(end) = self.end else {
             return both <= self.quota;
         };
-        if later < end {
+        if later < end.latest {
             return false;
         }
         let carried = if self.is_late(now) { first } else { 0 };
@@ -80,26 +117,44 @@ impl FixedWindow {
 
     pub(super) fn charge(&mut self, amount: i64, now: Time) -> Mark {
         self.roll(now);
-        if self.end.is_none() {
-            self.end = Some(now.plus(self.window).plus(self.guard));
+        if amount == 0 {
+            return NOWHERE;
         }
-        self.used = self.used.saturating_add(amount);
         let late = self.is_late(now);
+        let opener = self.begins_with_a_call() && !self.begun;
+        if opener {
+            self.begin(now);
+        }
+        self.begun = true;
+        self.used = self.used.saturating_add(amount);
+        self.last_charge = now;
         if late {
+            if self.late == 0 {
+                self.late_from = now;
+            }
+            self.late_to = now;
             self.late = self.late.saturating_add(amount);
         }
-        self.number << 1 | u64::from(late)
+        let flags = if late { LATE } else { 0 } | if opener { OPENER } else { 0 };
+        self.number << 2 | flags
     }
 
-    pub(super) fn adjust(&mut self, mark: Mark, delta: i64, now: Time) {
+    pub(super) fn adjust(&mut self, mark: Mark, from: i64, to: i64, now: Time) {
+        if mark == NOWHERE {
+            self.charge(to, now);
+            return;
+        }
         self.roll(now);
-        let (number, late) = (mark >> 1, mark & 1 == 1);
-        let counts = number == self.number || (late && number + 1 == self.number);
-        if counts {
+        let (number, late, opener) = (mark >> 2, mark & LATE != 0, mark & OPENER != 0);
+        let delta = to.saturating_sub(from);
+        if number == self.number || (late && number + 1 == self.number) {
             self.used = self.used.saturating_add(delta);
         }
         if late && number == self.number {
             self.late = self.late.saturating_add(delta);
+        }
+        if to == 0 && (opener || self.doubtful) && self.begins_with_a_call() {
+            self.doubt();
         }
     }
 
@@ -111,10 +166,9 @@ impl FixedWindow {
     pub(super) fn set(&mut self, quota: i64, window: u64, anchor: Anchor, now: Time) {
         self.roll(now);
         if self.anchor != anchor || self.window != window {
-            let fresh = FixedWindow::new(quota, window, anchor, self.guard);
-            (self.window, self.anchor, self.end) = (window, anchor, fresh.end);
+            (self.window, self.anchor, self.end) = (window, anchor, first_end(anchor));
             if self.end.is_none() && self.used > 0 {
-                self.end = Some(now.plus(window));
+                self.begin(now);
             }
         }
         self.quota = quota;
@@ -124,7 +178,7 @@ impl FixedWindow {
         self.roll(now);
         if let Anchor::Calendar { .. } = self.anchor {
             self.anchor = Anchor::Calendar { end, next };
-            self.end = Some(end);
+            self.end = Some(End::at(end));
             self.roll(now);
         }
     }
@@ -133,59 +187,102 @@ impl FixedWindow {
         MeterSnapshot::Fixed {
             used: Amount::from_micros(self.used),
             late: Amount::from_micros(self.late),
-            end: self.end,
+            end: self.end.map(|end| end.latest),
         }
     }
 
     pub(super) fn restore(&mut self, used: Amount, late: Amount, end: Option<Time>) {
         (self.used, self.late) = (used.as_micros(), late.as_micros());
-        if !matches!(self.anchor, Anchor::Calendar { .. }) {
-            self.end = end.or(self.end);
+        if matches!(self.anchor, Anchor::Calendar { .. }) {
+            return;
+        }
+        if let Some(end) = end {
+            self.begun = true;
+            self.end = Some(End::at(end));
+            (self.late_from, self.late_to) = (end, end);
         }
     }
 
-    /// Whether a request sent now may be counted after the end of the window. A window that begins
-    /// with the first call begins at the server up to a guard later than here, and its end here
-    /// already has that guard added: the doubt then begins a guard earlier.
+    fn begins_with_a_call(&self) -> bool {
+        self.anchor == Anchor::FirstCall
+    }
+
+    /// A call begins the window, unless what was carried into it has begun it before.
+    fn begin(&mut self, now: Time) {
+        let latest = now.plus(self.window).plus(self.guard);
+        let earliest = self.end.map_or(now.plus(self.window), |end| end.earliest);
+        self.end = Some(End { earliest, latest });
+    }
+
+    /// The call that seemed to begin the window did not count: any later one may have begun it.
+    fn doubt(&mut self) {
+        if self.used == 0 && self.late == 0 {
+            (self.end, self.begun, self.doubtful) = (None, false, false);
+            return;
+        }
+        self.doubtful = true;
+        let begun_last = self.last_charge.plus(self.window).plus(self.guard);
+        if let Some(end) = &mut self.end {
+            end.latest = end.latest.max(begun_last);
+        }
+    }
+
+    /// Whether a request sent now may be counted after the end of the window.
     fn is_late(&self, now: Time) -> bool {
-        let doubt = match self.anchor {
-            Anchor::FirstCall => self.guard.saturating_mul(2),
-            _ => self.guard,
-        };
-        self.end.is_some_and(|end| now.plus(doubt) >= end)
+        self.end
+            .is_some_and(|end| now.plus(self.guard) >= end.earliest)
+    }
+
+    /// The end of the window that begins with what is carried into it.
+    fn carried_end(&self) -> End {
+        let end = self.end.unwrap_or(End::at(Time::MAX));
+        match self.anchor {
+            Anchor::FirstCall => End {
+                earliest: end.earliest.max(self.late_from).plus(self.window),
+                latest: self.late_to.plus(self.window).plus(self.guard),
+            },
+            Anchor::Calendar { next, .. } => End::at(next),
+            Anchor::At(_) => End::at(end.latest.plus(self.window)),
+        }
     }
 
     fn roll(&mut self, now: Time) {
-        while let Some(end) = self.end.filter(|end| *end <= now) {
-            let idle = self.used == 0;
-            let Some(next) = self.end_after(end, now, idle) else {
+        while let Some(end) = self.end.filter(|end| end.latest <= now) {
+            let Some(next) = self.next_end(end, now) else {
                 return;
             };
-            // A window that begins with a call stays closed until there is one, unless a late call
-            // may have opened it already.
-            self.end = match self.anchor {
-                Anchor::FirstCall if self.late == 0 => None,
-                _ => Some(next),
-            };
+            self.end = next;
             self.number += 1;
             (self.used, self.late) = (self.late, 0);
+            self.begun = false;
+            self.doubtful = self.end.is_some();
         }
     }
 
-    /// The end of the window after the one that ended at `end`; `None` while the driver owes it.
-    fn end_after(&mut self, end: Time, now: Time, idle: bool) -> Option<Time> {
+    /// The end of the window after the one that ended; `None` while the driver owes it.
+    fn next_end(&self, end: End, now: Time) -> Option<Option<End>> {
         match self.anchor {
-            Anchor::Calendar { next, .. } if next > end => Some(next),
+            // A window that begins with a call stays closed until there is one, unless a late call
+            // may have opened it already.
+            Anchor::FirstCall if self.late == 0 => Some(None),
+            Anchor::FirstCall => Some(Some(self.carried_end())),
+            Anchor::Calendar { next, .. } if next > end.latest => Some(Some(End::at(next))),
             Anchor::Calendar { .. } => None,
             // Idle windows are passed over at once, however many there were.
-            _ if idle => {
-                let passed = (now.as_nanos() - end.as_nanos()) / self.window;
-                Some(
-                    end.plus(passed.saturating_mul(self.window))
-                        .plus(self.window),
-                )
+            Anchor::At(_) if self.used == 0 => {
+                let passed = now.since(end.latest).as_nanos() as u64 / self.window;
+                let skipped = passed.saturating_add(1).saturating_mul(self.window);
+                Some(Some(End::at(end.latest.plus(skipped))))
             }
-            _ => Some(end.plus(self.window)),
+            Anchor::At(_) => Some(Some(End::at(end.latest.plus(self.window)))),
         }
+    }
+}
+
+fn first_end(anchor: Anchor) -> Option<End> {
+    match anchor {
+        Anchor::FirstCall => None,
+        Anchor::At(start) => Some(End::at(start)),
+        Anchor::Calendar { end, .. } => Some(End::at(end)),
     }
 }

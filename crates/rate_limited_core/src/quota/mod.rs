@@ -261,12 +261,13 @@ impl Meter {
         }
     }
 
-    /// Corrects the charge at `mark` by `delta`, if it still counts.
-    pub(crate) fn adjust(&mut self, mark: Mark, delta: i64, now: Time) {
+    /// Corrects the charge at `mark` from one amount to another, if it still counts.
+    pub(crate) fn adjust(&mut self, mark: Mark, from: i64, to: i64, now: Time) {
+        let delta = to.saturating_sub(from);
         match self {
             Meter::Sliding(meter) => meter.adjust(mark, delta, now),
             Meter::Bucket(meter) => meter.adjust(delta, now),
-            Meter::Fixed(meter) => meter.adjust(mark, delta, now),
+            Meter::Fixed(meter) => meter.adjust(mark, from, to, now),
             Meter::Budget(meter) => meter.adjust(delta),
             Meter::Spacing(_) | Meter::Slots(_) => {}
         }

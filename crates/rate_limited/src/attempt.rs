@@ -1,0 +1,87 @@
+//! One attempt: the user's function, run to its end as a task of its own.
+
+use crate::blueprint::Blueprint;
+use crate::result::SharedError;
+use crate::sent::{self, Signal};
+use rate_limited_core::{AttemptId, CallId, Class};
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What an attempt tells the driver.
+pub(crate) enum Event<Resp> {
+    /// Its request has left.
+    Sent(AttemptId),
+    /// It is over.
+    Finished { call: CallId, attempt: AttemptId, end: End<Resp> },
+}
+
+/// What an attempt ended with.
+pub(crate) enum End<Resp> {
+    Value(Resp),
+    Invalid(Resp),
+    Error(Class, SharedError),
+    Panicked(String),
+}
+
+/// Starts an attempt; it reports by `events`.
+pub(crate) fn start<Req, Resp>(
+    blueprint: &Arc<Blueprint<Req, Resp>>,
+    request: Req,
+    ids: (CallId, AttemptId),
+    events: UnboundedSender<Event<Resp>>,
+) -> tokio::task::AbortHandle
+where
+    Req: Send + 'static,
+    Resp: Send + 'static,
+{
+    let blueprint = Arc::clone(blueprint);
+    let work = async move {
+        match blueprint.call(request).await {
+            Ok(answer) if blueprint.is_valid(&answer) => End::Value(answer),
+            Ok(answer) => End::Invalid(answer),
+            Err(error) => End::Error(blueprint.class_of(&*error), error),
+        }
+    };
+    let (call, attempt) = ids;
+    let sent = events.clone();
+    let signal = Signal::new(move || {
+        // A driver that is gone does not need to know.
+        let _ = sent.send(Event::Sent(attempt));
+    });
+    let guarded = Guarded { work: Box::pin(work), signal };
+    let task = async move {
+        let end = guarded.await;
+        let _ = events.send(Event::Finished { call, attempt, end });
+    };
+    tokio::spawn(task).abort_handle()
+}
+
+/// Turns a panic of the user's code into an end like any other.
+struct Guarded<Work> {
+    work: Pin<Box<Work>>,
+    signal: Signal,
+}
+
+impl<Resp, Work: Future<Output = End<Resp>>> Future for Guarded<Work> {
+    type Output = End<Resp>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End<Resp>> {
+        let Guarded { work, signal } = &mut *self;
+        let poll = || sent::during(signal, || work.as_mut().poll(context));
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(End::Panicked(message_of(&*panic))),
+        }
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("no message").to_owned()
+}

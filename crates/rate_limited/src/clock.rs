@@ -1,0 +1,45 @@
+//! The one time line of the process.
+
+use rate_limited_core::Time;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Where the driver reads the time.
+///
+/// The real clock goes on while the machine sleeps where the system has such a clock: a window that
+/// passed while a laptop was closed has passed at the server too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    Real,
+    /// The clock of tokio, which tests can pause.
+    Tokio(tokio::time::Instant),
+}
+
+impl Clock {
+    pub(crate) fn now(self) -> Time {
+        match self {
+            Clock::Real => Time::PROCESS_START + real(),
+            Clock::Tokio(origin) => Time::PROCESS_START + origin.elapsed(),
+        }
+    }
+}
+
+/// The time since it was asked for the first time.
+fn real() -> Duration {
+    static ORIGIN: OnceLock<Duration> = OnceLock::new();
+    let now = since_boot();
+    now.saturating_sub(*ORIGIN.get_or_init(|| now))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn since_boot() -> Duration {
+    static START: OnceLock<std::time::Instant> = OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}

@@ -1,0 +1,360 @@
+//! The driver: turns what the core says into tasks and timers of tokio.
+//!
+//! It is one loop of three phases: take in everything that happened, do everything that the core
+//! says, sleep until something happens. Nothing is polled on a schedule.
+
+use crate::attempt::{self, End, Event};
+use crate::blueprint::Blueprint;
+use crate::clock::Clock;
+use crate::error::{ConfigError, ScheduleError};
+use crate::handle::{Handle, Told, lock};
+use crate::inputs::Inputs;
+use crate::result::{AttemptError, CallResult};
+use crate::runner::Finished;
+use rate_limited_core::{
+    Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler,
+    Settings, Stop, Wait,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+
+/// A runner at work, and its state between two runs.
+pub(crate) struct Driver<Req, Resp> {
+    blueprint: Arc<Blueprint<Req, Resp>>,
+    limiter: Arc<Mutex<Limiter>>,
+    scheduler: Scheduler,
+    clock: Clock,
+    handle: Handle,
+    look_ahead: u64,
+    attempt_timeout: Option<Duration>,
+    /// What belongs to each unfinished call, by the index of its id.
+    calls: Vec<Option<Call<Req, Resp>>>,
+    /// The tasks of the attempts in flight, by the index of their ids.
+    tasks: Vec<Option<(AttemptId, AbortHandle)>>,
+    events: (UnboundedSender<Event<Resp>>, UnboundedReceiver<Event<Resp>>),
+    /// Calls scheduled so far, those that never fit included.
+    scheduled: u64,
+    told: Told,
+}
+
+/// A call as the driver has it.
+struct Call<Req, Resp> {
+    id: CallId,
+    index: u64,
+    request: Req,
+    value: Option<Resp>,
+    errors: Vec<AttemptError<Resp>>,
+    attempts: u32,
+}
+
+/// What a turn of the loop came to.
+enum Turn {
+    Sleep(Wait),
+    Idle,
+    Stopped(Stop),
+}
+
+impl<Req, Resp> Driver<Req, Resp>
+where
+    Req: Clone + Send + 'static,
+    Resp: Send + 'static,
+{
+    pub(crate) fn new(
+        blueprint: Blueprint<Req, Resp>,
+        settings: Settings,
+        clock: Clock,
+        handle: Handle,
+    ) -> Result<Self, ConfigError> {
+        let now = clock.now();
+        let mut limiter = Limiter::new(now);
+        let mut ids = Vec::new();
+        for resource in &blueprint.resources {
+            ids.push(limiter.add(resource.declaration()?)?);
+        }
+        blueprint.name_ids(&ids);
+        let look_ahead = settings.look_ahead.into();
+        let attempt_timeout = settings.attempt_timeout;
+        let scheduler = Scheduler::new(&mut limiter, settings, now);
+        let limiter = Arc::new(Mutex::new(limiter));
+        handle.belongs_to(clock, &limiter);
+        Ok(Driver {
+            blueprint: Arc::new(blueprint),
+            limiter,
+            scheduler,
+            clock,
+            handle,
+            look_ahead,
+            attempt_timeout,
+            calls: Vec::new(),
+            tasks: Vec::new(),
+            events: unbounded_channel(),
+            scheduled: 0,
+            told: Told::GoOn,
+        })
+    }
+
+    /// Adds a call and returns its index in the order of scheduling.
+    pub(crate) fn schedule(&mut self, request: Req) -> Result<u64, (ScheduleError, Req)> {
+        let costs = match self.blueprint.costs(&request) {
+            Ok(costs) => costs,
+            Err(error) => return Err((error, request)),
+        };
+        let now = self.clock.now();
+        let id = match self.scheduler.schedule(&mut lock(&self.limiter), &costs, now) {
+            Ok(id) => id,
+            Err(error) => return Err((error.into(), request)),
+        };
+        let index = self.scheduled;
+        self.scheduled += 1;
+        let call = Call { id, index, request, value: None, errors: Vec::new(), attempts: 0 };
+        put(&mut self.calls, id.index(), call);
+        Ok(index)
+    }
+
+    /// Runs until all is done or stopped, and hands each call out as it ends.
+    pub(crate) async fn run(
+        &mut self,
+        mut inputs: Inputs<Req>,
+        each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
+    ) -> Option<Stop> {
+        self.begin();
+        let stop = loop {
+            self.take_in(&mut inputs, each);
+            match self.act(each) {
+                Turn::Stopped(why) => break Some(why),
+                Turn::Idle if inputs.ended() => break None,
+                Turn::Idle => self.sleep(None, &mut inputs, each).await,
+                Turn::Sleep(wait) => self.sleep(Some(wait), &mut inputs, each).await,
+            }
+        };
+        self.handle.forget();
+        self.handle.show(self.scheduler.progress(), None);
+        stop
+    }
+
+    fn begin(&mut self) {
+        self.told = Told::GoOn;
+        self.input(Input::Resume);
+    }
+
+    /// Phase one: everything that happened since the last turn.
+    fn take_in(
+        &mut self,
+        inputs: &mut Inputs<Req>,
+        each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
+    ) {
+        while let Ok(event) = self.events.1.try_recv() {
+            self.event(event);
+        }
+        let told = self.handle.told();
+        if told > self.told {
+            self.told = told;
+            self.input(if told == Told::Halt { Input::Halt } else { Input::Stop });
+        }
+        while self.has_room() {
+            let Some(request) = inputs.ready() else { break };
+            self.accept(request, each);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.told == Told::GoOn && self.scheduler.progress().waiting < self.look_ahead
+    }
+
+    /// Schedules a request that came in during the run; one that never fits ends at once.
+    fn accept(&mut self, request: Req, each: &mut (dyn FnMut(Finished<Req, Resp>) + Send)) {
+        if let Err((error, request)) = self.schedule(request) {
+            let index = self.scheduled;
+            self.scheduled += 1;
+            let errors = vec![AttemptError::NeverFits(Arc::new(error))];
+            let result = CallResult { value: None, errors, attempts: 0, finished: true };
+            each(Finished { index, request, result, why: None });
+        }
+    }
+
+    fn event(&mut self, event: Event<Resp>) {
+        match event {
+            Event::Sent(attempt) => self.input(Input::Sent { attempt }),
+            Event::Finished { call, attempt, end } => self.finished(call, attempt, end),
+        }
+    }
+
+    fn finished(&mut self, id: CallId, attempt: AttemptId, end: End<Resp>) {
+        let task = self.tasks.get_mut(attempt.index());
+        let in_flight = task.is_some_and(|task| {
+            task.take_if(|(running, _)| *running == attempt).is_some()
+        });
+        let Some(call) = call_of(&mut self.calls, id) else { return };
+        let outcome = match end {
+            End::Value(value) => {
+                let usage = self.blueprint.usage(&call.request, &value);
+                call.value = Some(value);
+                Outcome::new(Class::Success).with_usage(&usage)
+            }
+            // An abandoned attempt counts only if it brought a good answer after all.
+            _ if !in_flight => return,
+            End::Invalid(value) => {
+                let usage = self.blueprint.usage(&call.request, &value);
+                call.errors.push(AttemptError::Invalid(value));
+                Outcome::new(Class::Invalid).with_usage(&usage)
+            }
+            End::Error(class @ Class::Refused { .. }, error) => {
+                call.errors.push(AttemptError::Refused(error));
+                Outcome::new(class)
+            }
+            End::Error(class, error) => {
+                call.errors.push(AttemptError::Failed(error));
+                Outcome::new(class)
+            }
+            End::Panicked(message) => {
+                call.errors.push(AttemptError::Panicked(message));
+                Outcome::new(Class::Failure)
+            }
+        };
+        self.input(if in_flight {
+            Input::Finished { attempt, outcome }
+        } else {
+            Input::Late { call: id }
+        });
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.scheduler.handle(&mut lock(&self.limiter), input, now);
+    }
+
+    /// Phase two: everything that the core says.
+    fn act(&mut self, each: &mut (dyn FnMut(Finished<Req, Resp>) + Send)) -> Turn {
+        let now = self.clock.now();
+        loop {
+            let output = self.scheduler.poll(&mut lock(&self.limiter), now);
+            match output {
+                Output::Dispatch { call, attempt, number } => self.dispatch(call, attempt, number),
+                Output::Abandon { call, attempt, why } => self.abandon(call, attempt, why),
+                Output::Done { call } => self.hand_out(call, None, each),
+                Output::Failed { call, why } => self.hand_out(call, Some(why), each),
+                Output::Wait(wait) => return Turn::Sleep(wait),
+                Output::Stopped(why) => return Turn::Stopped(why),
+                Output::Idle => return Turn::Idle,
+                // A newer core may say what this driver does not know: it waits for an event.
+                _ => return Turn::Idle,
+            }
+        }
+    }
+
+    fn dispatch(&mut self, id: CallId, attempt: AttemptId, number: u32) {
+        let Some(call) = call_of(&mut self.calls, id) else { return };
+        call.attempts = number;
+        let request = call.request.clone();
+        let events = self.events.0.clone();
+        let task = attempt::start(&self.blueprint, request, (id, attempt), events);
+        put(&mut self.tasks, attempt.index(), (attempt, task));
+    }
+
+    fn abandon(&mut self, id: CallId, attempt: AttemptId, why: Abandoned) {
+        let task = self.tasks.get_mut(attempt.index());
+        if let Some((_, task)) = task.and_then(|task| task.take_if(|(id, _)| *id == attempt)) {
+            task.abort();
+        }
+        let Some(call) = call_of(&mut self.calls, id) else { return };
+        match (why, self.attempt_timeout) {
+            (Abandoned::TimedOut, Some(limit)) => call.errors.push(AttemptError::TimedOut(limit)),
+            (Abandoned::Halted, _) => call.errors.push(AttemptError::Halted),
+            _ => {}
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        id: CallId,
+        why: Option<Failure>,
+        each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
+    ) {
+        let place = self.calls.get_mut(id.index());
+        let Some(call) = place.and_then(|place| place.take_if(|call| call.id == id)) else { return };
+        let Call { index, request, value, mut errors, attempts, .. } = call;
+        match why {
+            Some(Failure::TimedOut) => errors.push(AttemptError::CallTimedOut),
+            Some(Failure::NeverFits(resource)) => {
+                let name = lock(&self.limiter).name(resource).to_owned();
+                let error = std::io::Error::other(format!(
+                    "the call costs more of `{name}` than there is left or will ever be"
+                ));
+                errors.push(AttemptError::NeverFits(Arc::new(error)));
+            }
+            _ => {}
+        }
+        let value = value.filter(|_| why.is_none());
+        let result = CallResult { value, errors, attempts, finished: true };
+        each(Finished { index, request, result, why });
+    }
+
+    /// Phase three: nothing to do before something happens.
+    async fn sleep(
+        &mut self,
+        wait: Option<Wait>,
+        inputs: &mut Inputs<Req>,
+        each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
+    ) {
+        self.handle.show(self.scheduler.progress(), wait);
+        let until = wait.and_then(|wait| wait.until);
+        let left = until.map(|until| until.since(self.clock.now()));
+        let timer = async {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        let room = self.has_room();
+        tokio::select! {
+            event = self.events.1.recv() => {
+                if let Some(event) = event {
+                    self.event(event);
+                }
+            }
+            request = inputs.next(), if room => {
+                if let Some(request) = request {
+                    self.accept(request, each);
+                }
+            }
+            () = self.handle.news() => {}
+            () = timer => {}
+        }
+    }
+
+    pub(crate) fn progress(&self) -> rate_limited_core::Progress {
+        self.scheduler.progress()
+    }
+
+    /// What is known of calls that have not ended: their index, errors and attempts.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (u64, &[AttemptError<Resp>], u32)> {
+        let calls = self.calls.iter().flatten();
+        calls.map(|call| (call.index, call.errors.as_slice(), call.attempts))
+    }
+}
+
+impl<Req, Resp> Drop for Driver<Req, Resp> {
+    /// What is in flight belongs to nobody any more.
+    fn drop(&mut self) {
+        for (_, task) in self.tasks.iter().flatten() {
+            task.abort();
+        }
+    }
+}
+
+/// Puts an item at its place in a list that grows as needed.
+fn put<T>(list: &mut Vec<Option<T>>, index: usize, item: T) {
+    if list.len() <= index {
+        list.resize_with(index + 1, || None);
+    }
+    list[index] = Some(item);
+}
+
+fn call_of<Req, Resp>(
+    calls: &mut [Option<Call<Req, Resp>>],
+    id: CallId,
+) -> Option<&mut Call<Req, Resp>> {
+    calls.get_mut(id.index())?.as_mut().filter(|call| call.id == id)
+}

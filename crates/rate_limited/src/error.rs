@@ -1,0 +1,55 @@
+//! What the user of a runner can get wrong.
+
+use rate_limited_core::{AmountError, QuotaError};
+
+/// A runner that cannot be set up as declared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A resource has a quota that is no amount.
+    #[error("resource `{resource}` has a bad quota: {reason}")]
+    Amount {
+        /// The name of the resource.
+        resource: String,
+        /// What is wrong with the number.
+        reason: AmountError,
+    },
+    /// A resource cannot be metered as declared.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+}
+
+/// A call that cannot be scheduled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// The runner itself is not set up right.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The cost of the call is no amount.
+    #[error("the call has a bad cost of `{resource}`: {reason}")]
+    Cost {
+        /// The name of the resource.
+        resource: String,
+        /// What is wrong with the number.
+        reason: AmountError,
+    },
+    /// The call alone is above a whole quota, or no more calls can be numbered.
+    #[error(transparent)]
+    Core(#[from] rate_limited_core::ScheduleError),
+}
+
+/// A run that cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The runner is not set up right.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A blocking wait inside of an async runtime would stop it.
+    #[error("run_blocking() was called inside an async runtime: use run().await there")]
+    InsideRuntime,
+    /// No runtime could be started.
+    #[error("failed to start the async runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+}

@@ -1,0 +1,108 @@
+//! A hand on a run from outside: to stop it, and to look at it.
+
+use rate_limited_core::{Limiter, Progress, ResourceView, Wait};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+
+/// Stops a run, or looks at it, from any task or thread. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Handle(Arc<Shared>);
+
+/// What the driver and its handles share.
+#[derive(Debug, Default)]
+struct Shared {
+    order: AtomicU8,
+    news: Notify,
+    now: Mutex<Now>,
+    account: OnceLock<(Clock, Arc<Mutex<Limiter>>)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Now {
+    progress: Progress,
+    wait: Option<Wait>,
+}
+
+/// A look at a run.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The numbers of calls and attempts.
+    pub progress: Progress,
+    /// Each resource with what is charged and held.
+    pub resources: Vec<ResourceView>,
+    /// What the run waits for; `None` while it does not.
+    pub wait: Option<Wait>,
+    /// For how long it waits, as far as that is known.
+    pub wait_left: Option<std::time::Duration>,
+}
+
+/// What a run was told by its handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Told {
+    GoOn,
+    Stop,
+    Halt,
+}
+
+impl Handle {
+    /// Starts nothing new; what is in flight may finish. Before a run, that run ends at once.
+    pub fn stop(&self) {
+        self.tell(Told::Stop);
+    }
+
+    /// Drops what is in flight, too: the calls stay unfinished, and their quota counts as used.
+    pub fn halt(&self) {
+        self.tell(Told::Halt);
+    }
+
+    /// How the run stands.
+    pub fn view(&self) -> View {
+        let Now { progress, wait } = *lock(&self.0.now);
+        let Some((clock, limiter)) = self.0.account.get() else {
+            return View { progress, ..View::default() };
+        };
+        let now = clock.now();
+        let limiter = &mut *lock(limiter);
+        let resources = limiter.resources().map(|id| limiter.view(id, now)).collect();
+        let wait_left = wait.and_then(|wait| wait.until).map(|until| until.since(now));
+        View { progress, resources, wait, wait_left }
+    }
+
+    fn tell(&self, told: Told) {
+        self.0.order.fetch_max(told as u8, Ordering::SeqCst);
+        self.0.news.notify_one();
+    }
+
+    pub(crate) fn told(&self) -> Told {
+        match self.0.order.load(Ordering::SeqCst) {
+            0 => Told::GoOn,
+            1 => Told::Stop,
+            _ => Told::Halt,
+        }
+    }
+
+    /// A run has ended: what it was told is over too.
+    pub(crate) fn forget(&self) {
+        self.0.order.store(Told::GoOn as u8, Ordering::SeqCst);
+    }
+
+    pub(crate) async fn news(&self) {
+        self.0.news.notified().await;
+    }
+
+    pub(crate) fn belongs_to(&self, clock: Clock, limiter: &Arc<Mutex<Limiter>>) {
+        let _ = self.0.account.set((clock, Arc::clone(limiter)));
+    }
+
+    pub(crate) fn show(&self, progress: Progress, wait: Option<Wait>) {
+        *lock(&self.0.now) = Now { progress, wait };
+    }
+}
+
+/// A poisoned lock is taken all the same: the core leaves nothing half done when it panics.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,291 @@
+//! Builds a client.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use reqwest::redirect::Policy;
+
+use super::client::Inner;
+use super::endpoint::Endpoint;
+use super::secrets::Secrets;
+use super::transport::Transport;
+use super::{Client, Key, tls};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_BYTES_MAX: usize = 64 << 20;
+/// Below the 5 s after which common servers close an idle connection, so that a request is seldom
+/// written into one that is just being closed.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+const PRODUCT: &str = concat!("rate-limited/", env!("CARGO_PKG_VERSION"));
+
+/// Builds a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use rate_limited::http::{Client, Key};
+///
+/// let client = Client::builder("https://api.example.com/v1")
+///     .key(Key::new("sk-example-123456")?)
+///     .header("x-project", "demo")
+///     .connect_timeout(Duration::from_secs(5))
+///     .body_bytes_max(1 << 20)
+///     .build()?;
+/// # Ok::<(), rate_limited::http::BuildError>(())
+/// ```
+#[must_use = "nothing happens before `build`"]
+pub struct ClientBuilder {
+    base_url: String,
+    key: Option<Key>,
+    headers: Vec<(String, String)>,
+    secret_headers: Vec<(String, Key)>,
+    roots_pem: Vec<u8>,
+    connect_timeout: Duration,
+    read_timeout: Option<Duration>,
+    body_bytes_max: usize,
+    http2: bool,
+    proxy_from_env: bool,
+}
+
+/// Why no client could be built.
+///
+/// ```
+/// use rate_limited::http::Client;
+///
+/// let error = Client::builder("localhost:8080").build().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "the base URL is not usable: it must begin with http:// or https://, not with localhost:",
+/// );
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The base URL is not usable.
+    #[error("the base URL is not usable: {reason}")]
+    BaseUrl {
+        /// What is wrong, without the URL itself.
+        reason: String,
+    },
+    /// The key is not usable.
+    #[error("the key is not usable: {reason}")]
+    Key {
+        /// What is wrong, without the key itself.
+        reason: &'static str,
+    },
+    /// An extra header is not usable.
+    #[error("the header {name:?} is not usable: {reason}")]
+    Header {
+        /// The name of the header.
+        name: String,
+        /// What is wrong, without the value itself.
+        reason: &'static str,
+    },
+    /// TLS cannot be set up.
+    #[error("failed to set up TLS: {reason}")]
+    Tls {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The layers below cannot be set up.
+    #[error("failed to set up HTTP")]
+    Http(#[source] reqwest::Error),
+}
+
+impl ClientBuilder {
+    pub(super) fn new(base_url: String) -> ClientBuilder {
+        ClientBuilder {
+            base_url,
+            key: None,
+            headers: Vec::new(),
+            secret_headers: Vec::new(),
+            roots_pem: Vec::new(),
+            connect_timeout: CONNECT_TIMEOUT,
+            read_timeout: None,
+            body_bytes_max: BODY_BYTES_MAX,
+            http2: false,
+            proxy_from_env: true,
+        }
+    }
+
+    /// The key, sent as `Authorization: Bearer …`. Default: none.
+    pub fn key(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// One more header of every request; one of the client's own is replaced. For secrets there is
+    /// [`secret_header`](ClientBuilder::secret_header). Default: none.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// One more header whose value is a secret, such as the `api-key` of Azure. Default: none.
+    pub fn secret_header(mut self, name: impl Into<String>, value: Key) -> Self {
+        self.secret_headers.push((name.into(), value));
+        self
+    }
+
+    /// Root certificates in PEM that are trusted besides those of the system, for a server of one's
+    /// own. Default: none.
+    ///
+    /// Where a system has no roots at all, Mozilla's are taken, unless `SSL_CERT_FILE` or
+    /// `SSL_CERT_DIR` is set.
+    pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots_pem.extend_from_slice(pem.as_ref());
+        self.roots_pem.push(b'\n');
+        self
+    }
+
+    /// How long to wait for a connection, TLS included. Default: 10 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// How long the server may be silent between two pieces of its answer, and before the first one.
+    /// Default: none, for the time-out of the attempt covers it.
+    pub fn read_timeout(mut self, limit: Duration) -> Self {
+        self.read_timeout = Some(limit);
+        self
+    }
+
+    /// The length of an answer, in bytes after decompression, beyond which it is cut off and the call
+    /// fails. Default: 64 MiB.
+    ///
+    /// Of the body of an error no more than 1 MiB is read. A head of more than 100 headers or about
+    /// 400 kB is refused, too.
+    pub fn body_bytes_max(mut self, bytes: usize) -> Self {
+        self.body_bytes_max = bytes;
+        self
+    }
+
+    /// Whether to offer HTTP/2 to servers with TLS. Default: no.
+    ///
+    /// All requests then share one connection, which many servers limit to about 100 at a time: over
+    /// HTTP/1.1 each attempt has a connection of its own. A stream that the server refuses is a failure,
+    /// though nothing of it was processed.
+    pub fn http2(mut self, offered: bool) -> Self {
+        self.http2 = offered;
+        self
+    }
+
+    /// Whether the proxies named in the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
+    /// `NO_PROXY`) are used. Default: yes.
+    pub fn proxy_from_env(mut self, used: bool) -> Self {
+        self.proxy_from_env = used;
+        self
+    }
+
+    /// Builds the client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// A [`BuildError`] that says what is not usable.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let endpoint = Endpoint::new(&self.base_url);
+        let endpoint = endpoint.map_err(|reason| BuildError::BaseUrl { reason })?;
+        let secret_values = self.secret_headers.iter().map(|(_, value)| value);
+        Ok(Client::new(Inner {
+            http: self.http(&endpoint)?,
+            transport: Transport::new(endpoint.origin(), self.proxy_from_env),
+            endpoint,
+            secrets: Secrets::new(self.key.iter().chain(secret_values)),
+            body_bytes_max: self.body_bytes_max,
+            http2: self.http2,
+        }))
+    }
+
+    fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client, BuildError> {
+        let roots = match self.roots_pem.as_slice() {
+            [] => Vec::new(),
+            pem => tls::roots_of(pem)?,
+        };
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(roots, self.http2, endpoint.needs_tls())?)
+            .default_headers(self.header_map()?)
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(usize::MAX)
+            .tcp_nodelay(true)
+            .tcp_keepalive(TCP_KEEPALIVE);
+        if let Some(limit) = self.read_timeout {
+            builder = builder.read_timeout(limit);
+        }
+        if !self.http2 {
+            builder = builder.http1_only();
+        }
+        if !self.proxy_from_env {
+            builder = builder.no_proxy();
+        }
+        builder
+            .build()
+            .map_err(|error| BuildError::Http(error.without_url()))
+    }
+
+    fn header_map(&self) -> Result<HeaderMap, BuildError> {
+        let mut map = HeaderMap::new();
+        map.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
+        map.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = &self.key {
+            let value = key.header("Bearer ");
+            map.insert(
+                AUTHORIZATION,
+                value.ok_or_else(|| bad_value(AUTHORIZATION.as_str()))?,
+            );
+        }
+        for (name, value) in &self.headers {
+            let value = HeaderValue::from_str(value).map_err(|_| bad_value(name))?;
+            map.insert(header_name(name)?, value);
+        }
+        for (name, value) in &self.secret_headers {
+            let value = value.header("").ok_or_else(|| bad_value(name))?;
+            map.insert(header_name(name)?, value);
+        }
+        Ok(map)
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, BuildError> {
+    let name_of = |reason| BuildError::Header {
+        name: name.to_owned(),
+        reason,
+    };
+    let parsed = HeaderName::try_from(name);
+    let parsed = parsed.map_err(|_| name_of("its name has a character that no name may have"))?;
+    // The layers below set these themselves; a second value would break every request.
+    match parsed.as_str() {
+        "host" | "content-length" | "transfer-encoding" | "connection" | "accept-encoding" => {
+            Err(name_of("it is set by the client itself"))
+        }
+        _ => Ok(parsed),
+    }
+}
+
+fn bad_value(name: &str) -> BuildError {
+    let reason = "its value has a character that no value may have";
+    BuildError::Header {
+        name: name.to_owned(),
+        reason,
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL and the values of headers may hold secrets.
+        f.debug_struct("ClientBuilder")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("body_bytes_max", &self.body_bytes_max)
+            .field("http2", &self.http2)
+            .field("proxy_from_env", &self.proxy_from_env)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! Makes one attempt after the other, many at a time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use rate_limited_core::Class;
+use reqwest::{Response, Url};
+
+use super::endpoint::Endpoint;
+use super::head::Head;
+use super::judge::Judge;
+use super::outgoing::Departure;
+use super::redirect::{self, REDIRECTS_MAX};
+use super::secrets::Secrets;
+use super::transport::Transport;
+use super::{Answer, ClientBuilder, HttpError, body};
+
+/// A client of one API, fit for thousands of attempts in flight. A clone is cheap and shares the
+/// connections.
+///
+/// ```
+/// use rate_limited::http::{Client, Key};
+///
+/// let client = Client::builder("https://api.example.com/v1")
+///     .key(Key::new("sk-example-123456")?)
+///     .build()?;
+/// assert!(!format!("{client:?}").contains("sk-example"));
+/// # Ok::<(), rate_limited::http::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) http: reqwest::Client,
+    pub(super) endpoint: Endpoint,
+    pub(super) transport: Transport,
+    pub(super) secrets: Secrets,
+    pub(super) body_bytes_max: usize,
+    pub(super) http2: bool,
+}
+
+impl Client {
+    /// A builder of a client for the API at `base_url`, such as `https://api.example.com/v1`. What is
+    /// wrong with the URL is told by [`ClientBuilder::build`].
+    pub fn builder(base_url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(base_url.into())
+    }
+
+    pub(super) fn new(inner: Inner) -> Client {
+        Client(Arc::new(inner))
+    }
+
+    /// Sends one POST with a JSON body, and reads its answer. It never tries twice, and has no limit on
+    /// the total time: drop the future to give up, which closes the connection.
+    ///
+    /// The path is joined to the base URL; where both have a version, as in `https://host/v1` and
+    /// `/v1/chat/completions`, that of the base counts, once. A query is kept.
+    ///
+    /// # Errors
+    ///
+    /// All but a 2xx with a JSON object or array that is no error object. [`HttpError::class`] says
+    /// what to do:
+    ///
+    /// | what came | class |
+    /// |---|---|
+    /// | no connection: refused, DNS, TLS handshake, connect time-out, no file descriptor left | `NotSent` |
+    /// | a certificate that is not trusted | `Fatal` |
+    /// | a connection that broke or fell silent later; a 2xx that is no JSON | `Failure` |
+    /// | 401, 402, 403; a code that says that the account is empty | `Fatal` |
+    /// | 429, but `Permanent` if the request alone is above the limit | `Refused` |
+    /// | 503 and 529 with a Retry-After; a 5xx with the code `slow_down` or `rate_limit_exceeded` | `Refused` |
+    /// | 408, 409, 425, other 5xx | `Failure` |
+    /// | other 4xx, a 403 about the content of the call, 3xx, a body above the cap, a bad path | `Permanent` |
+    ///
+    /// An error object in a 2xx counts as the status that its code stands for, or as a 500.
+    ///
+    /// ```
+    /// use rate_limited::http::Client;
+    /// use rate_limited_core::Class;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder("http://127.0.0.1:1").proxy_from_env(false).build()?;
+    /// let error = client.post("https://elsewhere/", "{}".into()).await.unwrap_err();
+    /// assert_eq!((error.class(), error.code()), (Class::Permanent, "bad_path"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn post(&self, path: &str, body: Bytes) -> Result<Answer, HttpError> {
+        let inner = &*self.0;
+        let mut url = inner.endpoint.join(path).map_err(|reason| {
+            let message = format!("the path is not usable: {reason}");
+            HttpError::new(Class::Permanent, "bad_path", message)
+        })?;
+        let departure = Departure::new(&body, inner.http2);
+        let mut redirects_left = REDIRECTS_MAX;
+        loop {
+            let response = inner.send(url, body.clone(), &departure).await?;
+            let head = Head::of(&response, SystemTime::now());
+            match redirect::next(&head) {
+                Some(next) if redirects_left > 0 => url = next,
+                _ => {
+                    let body = body::read(response, inner.body_bytes_max).await;
+                    return inner.judge().judge(&head, body);
+                }
+            }
+            redirects_left -= 1;
+        }
+    }
+}
+
+impl Inner {
+    async fn send(
+        &self,
+        url: Url,
+        body: Bytes,
+        departure: &Departure,
+    ) -> Result<Response, HttpError> {
+        let response = self.http.post(url).body(departure.of(body)).send().await;
+        response.map_err(|error| self.transport.failed(error, departure, &self.secrets))
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        let Inner {
+            secrets,
+            transport,
+            body_bytes_max,
+            ..
+        } = self;
+        Judge {
+            secrets,
+            transport,
+            body_bytes_max: *body_bytes_max,
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("origin", &self.0.transport.origin)
+            .field("body_bytes_max", &self.0.body_bytes_max)
+            .finish_non_exhaustive()
+    }
+}

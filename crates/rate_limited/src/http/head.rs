@@ -1,0 +1,58 @@
+//! What is needed of the head of an answer.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Response, Url};
+
+use super::retry_after::wait_in_headers;
+use super::text::one_line;
+
+const REQUEST_ID_CHARS: usize = 128;
+const REQUEST_ID_NAMES: &[&str] = &["x-request-id", "request-id", "apim-request-id"];
+
+/// The head of an answer, as far as it matters.
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) request_id: Option<String>,
+    pub(super) wait: Option<Duration>,
+    pub(super) location: Option<String>,
+    /// The address that answered, the last one after redirects.
+    pub(super) url: Url,
+}
+
+impl Head {
+    pub(super) fn of(response: &Response, now: SystemTime) -> Head {
+        let headers = response.headers();
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        Head {
+            status: response.status().as_u16(),
+            request_id: REQUEST_ID_NAMES
+                .iter()
+                .find_map(|name| text_of(headers, name)),
+            wait: wait_in_headers(pairs, now),
+            location: text_of(headers, LOCATION.as_str()),
+            url: response.url().clone(),
+        }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn is_redirect(&self) -> bool {
+        (300..400).contains(&self.status)
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?;
+    let limit = if name == LOCATION.as_str() {
+        usize::MAX
+    } else {
+        REQUEST_ID_CHARS
+    };
+    Some(one_line(text, limit)).filter(|text| !text.is_empty())
+}

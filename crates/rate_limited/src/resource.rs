@@ -1,0 +1,161 @@
+//! A metered resource as the user of a runner declares it.
+
+use crate::error::ConfigError;
+use crate::units::Units;
+use rate_limited_core::{Amount, AmountError, Counted, Quota, Settlement};
+use std::time::Duration;
+
+type CostOf<Req> = Box<dyn Fn(&Req) -> Result<Amount, AmountError> + Send + Sync>;
+type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError> + Send + Sync>;
+
+/// A metered resource: its name, its quota, and what one call takes of it.
+///
+/// ```
+/// use rate_limited::Resource;
+///
+/// struct Ask { max_tokens: u64 }
+/// struct Answer { total_tokens: u64 }
+///
+/// let requests: Resource<Ask, Answer> = Resource::per_minute("requests", 3_500);
+/// let tokens = Resource::per_minute("tokens", 90_000)
+///     .cost(|ask: &Ask| ask.max_tokens)
+///     .usage(|_: &Ask, answer: &Answer| answer.total_tokens)
+///     .learn(true);
+/// # drop((requests, tokens));
+/// ```
+pub struct Resource<Req, Resp> {
+    name: String,
+    quota: Result<Quota, AmountError>,
+    declared: Declared,
+    cost: CostOf<Req>,
+    usage: Option<UsageOf<Req, Resp>>,
+}
+
+/// What the core is told besides the quota.
+#[derive(Clone, Copy, Debug, Default)]
+struct Declared {
+    counted: Counted,
+    learn: bool,
+    failures_are_free: bool,
+    refusals_count: bool,
+    guard: Option<Duration>,
+}
+
+impl<Req, Resp> std::fmt::Debug for Resource<Req, Resp> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let resource = &mut f.debug_struct("Resource");
+        resource.field("name", &self.name).field("quota", &self.quota).finish_non_exhaustive()
+    }
+}
+
+impl<Req, Resp> Resource<Req, Resp> {
+    /// A resource of which each call takes 1, unless [`Resource::cost`] says otherwise.
+    pub fn new(name: impl Into<String>, quota: Quota) -> Resource<Req, Resp> {
+        Resource::of(name.into(), Ok(quota))
+    }
+
+    /// `quota` units in every interval of the length `window`.
+    ///
+    /// A quota that is no number or not above 0 is reported by the first `schedule` or `run`.
+    pub fn per(name: impl Into<String>, quota: impl Units, window: Duration) -> Resource<Req, Resp> {
+        Resource::of(name.into(), quota.units().map(|amount| Quota::per(amount, window)))
+    }
+
+    /// `quota` units in every 60 seconds, wherever they start.
+    pub fn per_minute(name: impl Into<String>, quota: impl Units) -> Resource<Req, Resp> {
+        Resource::per(name, quota, Duration::from_secs(60))
+    }
+
+    fn of(name: String, quota: Result<Quota, AmountError>) -> Resource<Req, Resp> {
+        let one = Amount::units(1);
+        let cost: CostOf<Req> = Box::new(move |_| Ok(one));
+        Resource { name, quota, declared: Declared::default(), cost, usage: None }
+    }
+
+    /// What a call takes at most: reserved before it is sent. Default: 1.
+    #[must_use]
+    pub fn cost<U: Units>(self, cost: impl Fn(&Req) -> U + Send + Sync + 'static) -> Self {
+        Resource { cost: Box::new(move |request| cost(request).units()), ..self }
+    }
+
+    /// What a call has really taken, told by its answer: the rest of the reservation is given back.
+    /// Default: what was reserved. A usage that is no amount is taken as unknown.
+    #[must_use]
+    pub fn usage<U: Units>(
+        self,
+        usage: impl Fn(&Req, &Resp) -> U + Send + Sync + 'static,
+    ) -> Self {
+        let usage: UsageOf<Req, Resp> =
+            Box::new(move |request, answer| usage(request, answer).units());
+        Resource { usage: Some(usage), ..self }
+    }
+
+    /// Whether to reserve what such calls used so far instead of their cost. Default: no. It needs
+    /// [`Resource::usage`], and an API that charges what was really used.
+    #[must_use]
+    pub fn learn(mut self, learn: bool) -> Self {
+        self.declared.learn = learn;
+        self
+    }
+
+    /// When the server counts a call. Default: when it arrives.
+    #[must_use]
+    pub fn counted(mut self, counted: Counted) -> Self {
+        self.declared.counted = counted;
+        self
+    }
+
+    /// By how much a request may reach the server late. Default: 0.4 % of the window, at least 1 ms.
+    #[must_use]
+    pub fn guard(mut self, guard: Duration) -> Self {
+        self.declared.guard = Some(guard);
+        self
+    }
+
+    /// Whether the server counts calls that failed. Default: yes.
+    #[must_use]
+    pub fn failures_count(mut self, failures_count: bool) -> Self {
+        self.declared.failures_are_free = !failures_count;
+        self
+    }
+
+    /// Whether the server counts calls that it refused. Default: no.
+    #[must_use]
+    pub fn refusals_count(mut self, refusals_count: bool) -> Self {
+        self.declared.refusals_count = refusals_count;
+        self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The declaration as the core takes it.
+    pub(crate) fn declaration(&self) -> Result<rate_limited_core::Resource, ConfigError> {
+        let quota = self.quota.map_err(|reason| ConfigError::Amount {
+            resource: self.name.clone(),
+            reason,
+        })?;
+        let settlement = if self.usage.is_some() { Settlement::Usage } else { Settlement::Keep };
+        let core = rate_limited_core::Resource::new(self.name.clone(), quota)
+            .counted(self.declared.counted)
+            .settlement(settlement)
+            .learn(self.declared.learn)
+            .failures_count(!self.declared.failures_are_free)
+            .refusals_count(self.declared.refusals_count);
+        Ok(match self.declared.guard {
+            Some(guard) => core.guard(guard),
+            None => core,
+        })
+    }
+
+    pub(crate) fn cost_of(&self, request: &Req) -> Result<Amount, AmountError> {
+        (self.cost)(request)
+    }
+
+    /// The real usage, if the answer tells one.
+    pub(crate) fn usage_of(&self, request: &Req, answer: &Resp) -> Option<Amount> {
+        self.usage.as_ref().and_then(|usage| usage(request, answer).ok())
+    }
+}

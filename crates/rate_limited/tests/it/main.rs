@@ -1,0 +1,4 @@
+//! The tests of the crate, in one binary.
+
+#[cfg(feature = "http")]
+mod http;
