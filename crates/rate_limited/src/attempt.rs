@@ -17,7 +17,11 @@ pub(crate) enum Event<Resp> {
     /// Its request has left.
     Sent(AttemptId),
     /// It is over.
-    Finished { call: CallId, attempt: AttemptId, end: End<Resp> },
+    Finished {
+        call: CallId,
+        attempt: AttemptId,
+        end: End<Resp>,
+    },
 }
 
 /// What an attempt ended with.
@@ -53,7 +57,10 @@ where
         // A driver that is gone does not need to know.
         let _ = sent.send(Event::Sent(attempt));
     });
-    let guarded = Guarded { work: Box::pin(work), signal };
+    let guarded = Guarded {
+        work: Box::pin(work),
+        signal,
+    };
     let task = async move {
         let end = guarded.await;
         let _ = events.send(Event::Finished { call, attempt, end });

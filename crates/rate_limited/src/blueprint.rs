@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 pub(crate) type Answering<Resp> = Pin<Box<dyn Future<Output = Result<Resp, SharedError>> + Send>>;
 type Function<Req, Resp> = Box<dyn Fn(Req) -> Answering<Resp> + Send + Sync>;
 type Validator<Resp> = Box<dyn Fn(&Resp) -> bool + Send + Sync>;
-type Classifier = Box<dyn Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class + Send + Sync>;
+type Classifier =
+    Box<dyn Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class + Send + Sync>;
 
 /// The resources of a runner by name, for classifiers whose errors name one.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +23,10 @@ pub struct Resources(Vec<(String, ResourceId)>);
 impl Resources {
     /// The resource of this name.
     pub fn find(&self, name: &str) -> Option<ResourceId> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, id)| *id)
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, id)| *id)
     }
 }
 
@@ -53,9 +57,9 @@ impl<Req, Resp> Blueprint<Req, Resp> {
     /// Whether all validators accept; the first that does not ends the asking. One that panics does
     /// not accept.
     pub(crate) fn is_valid(&self, answer: &Resp) -> bool {
-        self.validators.iter().all(|validator| {
-            catch_unwind(AssertUnwindSafe(|| validator(answer))).unwrap_or(false)
-        })
+        self.validators
+            .iter()
+            .all(|validator| catch_unwind(AssertUnwindSafe(|| validator(answer))).unwrap_or(false))
     }
 
     pub(crate) fn class_of(&self, error: &(dyn Error + Send + Sync + 'static)) -> Class {
@@ -65,9 +69,14 @@ impl<Req, Resp> Blueprint<Req, Resp> {
 
     /// Notes the ids that the limiter gave to the resources, in their order.
     pub(crate) fn name_ids(&self, ids: &[ResourceId]) {
-        let names = self.resources.iter().map(|resource| resource.name().to_owned());
+        let names = self
+            .resources
+            .iter()
+            .map(|resource| resource.name().to_owned());
         // A blueprint is built into one engine only.
-        let _ = self.ids.set(Resources(names.zip(ids.iter().copied()).collect()));
+        let _ = self
+            .ids
+            .set(Resources(names.zip(ids.iter().copied()).collect()));
     }
 
     /// What a call takes of each resource.
@@ -75,8 +84,10 @@ impl<Req, Resp> Blueprint<Req, Resp> {
         let ids = self.ids.get().map_or(&[][..], |ids| &ids.0);
         let cost = |(resource, (name, id)): (&Resource<Req, Resp>, &(String, ResourceId))| {
             let amount = resource.cost_of(request);
-            let amount = amount
-                .map_err(|reason| ScheduleError::Cost { resource: name.clone(), reason })?;
+            let amount = amount.map_err(|reason| ScheduleError::Cost {
+                resource: name.clone(),
+                reason,
+            })?;
             Ok(Cost::new(*id, amount))
         };
         self.resources.iter().zip(ids).map(cost).collect()

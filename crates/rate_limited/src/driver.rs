@@ -102,13 +102,23 @@ where
             Err(error) => return Err((error, request)),
         };
         let now = self.clock.now();
-        let id = match self.scheduler.schedule(&mut lock(&self.limiter), &costs, now) {
+        let id = match self
+            .scheduler
+            .schedule(&mut lock(&self.limiter), &costs, now)
+        {
             Ok(id) => id,
             Err(error) => return Err((error.into(), request)),
         };
         let index = self.scheduled;
         self.scheduled += 1;
-        let call = Call { id, index, request, value: None, errors: Vec::new(), attempts: 0 };
+        let call = Call {
+            id,
+            index,
+            request,
+            value: None,
+            errors: Vec::new(),
+            attempts: 0,
+        };
         put(&mut self.calls, id.index(), call);
         Ok(index)
     }
@@ -151,7 +161,11 @@ where
         let told = self.handle.told();
         if told > self.told {
             self.told = told;
-            self.input(if told == Told::Halt { Input::Halt } else { Input::Stop });
+            self.input(if told == Told::Halt {
+                Input::Halt
+            } else {
+                Input::Stop
+            });
         }
         while self.has_room() {
             let Some(request) = inputs.ready() else { break };
@@ -169,8 +183,18 @@ where
             let index = self.scheduled;
             self.scheduled += 1;
             let errors = vec![AttemptError::NeverFits(Arc::new(error))];
-            let result = CallResult { value: None, errors, attempts: 0, finished: true };
-            each(Finished { index, request, result, why: None });
+            let result = CallResult {
+                value: None,
+                errors,
+                attempts: 0,
+                finished: true,
+            };
+            each(Finished {
+                index,
+                request,
+                result,
+                why: None,
+            });
         }
     }
 
@@ -183,10 +207,11 @@ where
 
     fn finished(&mut self, id: CallId, attempt: AttemptId, end: End<Resp>) {
         let task = self.tasks.get_mut(attempt.index());
-        let in_flight = task.is_some_and(|task| {
-            task.take_if(|(running, _)| *running == attempt).is_some()
-        });
-        let Some(call) = call_of(&mut self.calls, id) else { return };
+        let in_flight =
+            task.is_some_and(|task| task.take_if(|(running, _)| *running == attempt).is_some());
+        let Some(call) = call_of(&mut self.calls, id) else {
+            return;
+        };
         let outcome = match end {
             End::Value(value) => {
                 let usage = self.blueprint.usage(&call.request, &value);
@@ -231,21 +256,26 @@ where
         loop {
             let output = self.scheduler.poll(&mut lock(&self.limiter), now);
             match output {
-                Output::Dispatch { call, attempt, number } => self.dispatch(call, attempt, number),
+                Output::Dispatch {
+                    call,
+                    attempt,
+                    number,
+                } => self.dispatch(call, attempt, number),
                 Output::Abandon { call, attempt, why } => self.abandon(call, attempt, why),
                 Output::Done { call } => self.hand_out(call, None, each),
                 Output::Failed { call, why } => self.hand_out(call, Some(why), each),
                 Output::Wait(wait) => return Turn::Sleep(wait),
                 Output::Stopped(why) => return Turn::Stopped(why),
-                Output::Idle => return Turn::Idle,
-                // A newer core may say what this driver does not know: it waits for an event.
+                // Idle; or a newer core says what this driver does not know: it waits for an event.
                 _ => return Turn::Idle,
             }
         }
     }
 
     fn dispatch(&mut self, id: CallId, attempt: AttemptId, number: u32) {
-        let Some(call) = call_of(&mut self.calls, id) else { return };
+        let Some(call) = call_of(&mut self.calls, id) else {
+            return;
+        };
         call.attempts = number;
         let request = call.request.clone();
         let events = self.events.0.clone();
@@ -258,7 +288,9 @@ where
         if let Some((_, task)) = task.and_then(|task| task.take_if(|(id, _)| *id == attempt)) {
             task.abort();
         }
-        let Some(call) = call_of(&mut self.calls, id) else { return };
+        let Some(call) = call_of(&mut self.calls, id) else {
+            return;
+        };
         match (why, self.attempt_timeout) {
             (Abandoned::TimedOut, Some(limit)) => call.errors.push(AttemptError::TimedOut(limit)),
             (Abandoned::Halted, _) => call.errors.push(AttemptError::Halted),
@@ -273,8 +305,17 @@ where
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) {
         let place = self.calls.get_mut(id.index());
-        let Some(call) = place.and_then(|place| place.take_if(|call| call.id == id)) else { return };
-        let Call { index, request, value, mut errors, attempts, .. } = call;
+        let Some(call) = place.and_then(|place| place.take_if(|call| call.id == id)) else {
+            return;
+        };
+        let Call {
+            index,
+            request,
+            value,
+            mut errors,
+            attempts,
+            ..
+        } = call;
         match why {
             Some(Failure::TimedOut) => errors.push(AttemptError::CallTimedOut),
             Some(Failure::NeverFits(resource)) => {
@@ -287,8 +328,18 @@ where
             _ => {}
         }
         let value = value.filter(|_| why.is_none());
-        let result = CallResult { value, errors, attempts, finished: true };
-        each(Finished { index, request, result, why });
+        let result = CallResult {
+            value,
+            errors,
+            attempts,
+            finished: true,
+        };
+        each(Finished {
+            index,
+            request,
+            result,
+            why,
+        });
     }
 
     /// Phase three: nothing to do before something happens.
@@ -356,5 +407,8 @@ fn call_of<Req, Resp>(
     calls: &mut [Option<Call<Req, Resp>>],
     id: CallId,
 ) -> Option<&mut Call<Req, Resp>> {
-    calls.get_mut(id.index())?.as_mut().filter(|call| call.id == id)
+    calls
+        .get_mut(id.index())?
+        .as_mut()
+        .filter(|call| call.id == id)
 }

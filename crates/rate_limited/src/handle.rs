@@ -62,13 +62,26 @@ impl Handle {
     pub fn view(&self) -> View {
         let Now { progress, wait } = *lock(&self.0.now);
         let Some((clock, limiter)) = self.0.account.get() else {
-            return View { progress, ..View::default() };
+            return View {
+                progress,
+                ..View::default()
+            };
         };
         let now = clock.now();
         let limiter = &mut *lock(limiter);
-        let resources = limiter.resources().map(|id| limiter.view(id, now)).collect();
-        let wait_left = wait.and_then(|wait| wait.until).map(|until| until.since(now));
-        View { progress, resources, wait, wait_left }
+        let resources = limiter
+            .resources()
+            .map(|id| limiter.view(id, now))
+            .collect();
+        let wait_left = wait
+            .and_then(|wait| wait.until)
+            .map(|until| until.since(now));
+        View {
+            progress,
+            resources,
+            wait,
+            wait_left,
+        }
     }
 
     fn tell(&self, told: Told) {

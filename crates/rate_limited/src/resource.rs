@@ -44,7 +44,10 @@ struct Declared {
 impl<Req, Resp> std::fmt::Debug for Resource<Req, Resp> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let resource = &mut f.debug_struct("Resource");
-        resource.field("name", &self.name).field("quota", &self.quota).finish_non_exhaustive()
+        resource
+            .field("name", &self.name)
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,8 +60,15 @@ impl<Req, Resp> Resource<Req, Resp> {
     /// `quota` units in every interval of the length `window`.
     ///
     /// A quota that is no number or not above 0 is reported by the first `schedule` or `run`.
-    pub fn per(name: impl Into<String>, quota: impl Units, window: Duration) -> Resource<Req, Resp> {
-        Resource::of(name.into(), quota.units().map(|amount| Quota::per(amount, window)))
+    pub fn per(
+        name: impl Into<String>,
+        quota: impl Units,
+        window: Duration,
+    ) -> Resource<Req, Resp> {
+        Resource::of(
+            name.into(),
+            quota.units().map(|amount| Quota::per(amount, window)),
+        )
     }
 
     /// `quota` units in every 60 seconds, wherever they start.
@@ -69,25 +79,34 @@ impl<Req, Resp> Resource<Req, Resp> {
     fn of(name: String, quota: Result<Quota, AmountError>) -> Resource<Req, Resp> {
         let one = Amount::units(1);
         let cost: CostOf<Req> = Box::new(move |_| Ok(one));
-        Resource { name, quota, declared: Declared::default(), cost, usage: None }
+        Resource {
+            name,
+            quota,
+            declared: Declared::default(),
+            cost,
+            usage: None,
+        }
     }
 
     /// What a call takes at most: reserved before it is sent. Default: 1.
     #[must_use]
     pub fn cost<U: Units>(self, cost: impl Fn(&Req) -> U + Send + Sync + 'static) -> Self {
-        Resource { cost: Box::new(move |request| cost(request).units()), ..self }
+        Resource {
+            cost: Box::new(move |request| cost(request).units()),
+            ..self
+        }
     }
 
     /// What a call has really taken, told by its answer: the rest of the reservation is given back.
     /// Default: what was reserved. A usage that is no amount is taken as unknown.
     #[must_use]
-    pub fn usage<U: Units>(
-        self,
-        usage: impl Fn(&Req, &Resp) -> U + Send + Sync + 'static,
-    ) -> Self {
+    pub fn usage<U: Units>(self, usage: impl Fn(&Req, &Resp) -> U + Send + Sync + 'static) -> Self {
         let usage: UsageOf<Req, Resp> =
             Box::new(move |request, answer| usage(request, answer).units());
-        Resource { usage: Some(usage), ..self }
+        Resource {
+            usage: Some(usage),
+            ..self
+        }
     }
 
     /// Whether to reserve what such calls used so far instead of their cost. Default: no. It needs
@@ -137,7 +156,11 @@ impl<Req, Resp> Resource<Req, Resp> {
             resource: self.name.clone(),
             reason,
         })?;
-        let settlement = if self.usage.is_some() { Settlement::Usage } else { Settlement::Keep };
+        let settlement = if self.usage.is_some() {
+            Settlement::Usage
+        } else {
+            Settlement::Keep
+        };
         let core = rate_limited_core::Resource::new(self.name.clone(), quota)
             .counted(self.declared.counted)
             .settlement(settlement)
@@ -156,6 +179,8 @@ impl<Req, Resp> Resource<Req, Resp> {
 
     /// The real usage, if the answer tells one.
     pub(crate) fn usage_of(&self, request: &Req, answer: &Resp) -> Option<Amount> {
-        self.usage.as_ref().and_then(|usage| usage(request, answer).ok())
+        self.usage
+            .as_ref()
+            .and_then(|usage| usage(request, answer).ok())
     }
 }

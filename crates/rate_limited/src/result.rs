@@ -23,7 +23,12 @@ pub struct CallResult<Resp> {
 
 impl<Resp> CallResult<Resp> {
     pub(crate) fn unfinished() -> CallResult<Resp> {
-        CallResult { value: None, errors: Vec::new(), attempts: 0, finished: false }
+        CallResult {
+            value: None,
+            errors: Vec::new(),
+            attempts: 0,
+            finished: false,
+        }
     }
 }
 
@@ -57,11 +62,16 @@ impl<Resp> fmt::Display for AttemptError<Resp> {
             | AttemptError::NeverFits(error) => write!(f, "{error}"),
             AttemptError::Invalid(_) => f.write_str("the validation rejected the answer"),
             AttemptError::TimedOut(limit) => {
-                write!(f, "no answer within the time-out of {limit:?} for an attempt")
+                write!(
+                    f,
+                    "no answer within the time-out of {limit:?} for an attempt"
+                )
             }
             AttemptError::CallTimedOut => f.write_str("no good answer within the call's time-out"),
             AttemptError::Panicked(message) => write!(f, "the function panicked: {message}"),
-            AttemptError::Halted => f.write_str("the run was halted while the attempt was in flight"),
+            AttemptError::Halted => {
+                f.write_str("the run was halted while the attempt was in flight")
+            }
         }
     }
 }

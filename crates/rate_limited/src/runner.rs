@@ -82,7 +82,9 @@ pub struct Summary {
 
 impl<Req, Resp> std::fmt::Debug for Runner<Req, Resp> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,12 +103,19 @@ where
     {
         let function = Box::new(move |request| -> crate::blueprint::Answering<Resp> {
             let answer = function(request);
-            Box::pin(async move { answer.await.map_err(|error| SharedError::from(error.into())) })
+            Box::pin(async move {
+                answer
+                    .await
+                    .map_err(|error| SharedError::from(error.into()))
+            })
         });
         Runner {
             state: State::Declared(Blueprint::new(function)),
             settings: Settings {
-                max_concurrent: MaxConcurrent::Auto { start: 64, most: most_concurrent() },
+                max_concurrent: MaxConcurrent::Auto {
+                    start: 64,
+                    most: most_concurrent(),
+                },
                 ..Settings::default()
             },
             deadline: None,
@@ -134,7 +143,10 @@ where
     #[must_use]
     pub fn classify(
         self,
-        class: impl Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class + Send + Sync + 'static,
+        class: impl Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         self.declare(|blueprint| blueprint.classify = Box::new(class))
     }
@@ -210,7 +222,10 @@ where
     /// A call that costs more than a whole quota, or a cost that is no amount; and, at the first
     /// call, resources that cannot be metered as declared.
     pub fn schedule(&mut self, request: Req) -> Result<u64, ScheduleError> {
-        let index = self.driver()?.schedule(request).map_err(|(error, _)| error)?;
+        let index = self
+            .driver()?
+            .schedule(request)
+            .map_err(|(error, _)| error)?;
         self.results.push(CallResult::unfinished());
         Ok(index)
     }
@@ -256,7 +271,9 @@ where
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(RunError::InsideRuntime);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
         runtime.map_err(RunError::Runtime)?.block_on(self.run())
     }
 
@@ -345,5 +362,7 @@ fn most_concurrent() -> u32 {
     #[cfg(not(unix))]
     let files = None;
     let half = files.map_or(u64::MAX, |files: u64| files / 2);
-    u32::try_from(half).unwrap_or(u32::MAX).clamp(1, MAX_CONCURRENT)
+    u32::try_from(half)
+        .unwrap_or(u32::MAX)
+        .clamp(1, MAX_CONCURRENT)
 }

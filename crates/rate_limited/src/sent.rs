@@ -31,7 +31,10 @@ thread_local! {
 
 impl Signal {
     pub(crate) fn new(tell: impl FnOnce() + Send + 'static) -> Signal {
-        Signal(Arc::new(Mutex::new(State { tell: Some(Box::new(tell)), deferred: false })))
+        Signal(Arc::new(Mutex::new(State {
+            tell: Some(Box::new(tell)),
+            deferred: false,
+        })))
     }
 
     /// Says that the request leaves now; further calls do nothing.

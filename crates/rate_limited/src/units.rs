@@ -33,7 +33,11 @@ impl Units for f32 {
 
 impl Units for Amount {
     fn units(self) -> Result<Amount, AmountError> {
-        if self < Amount::ZERO { Err(AmountError::Negative) } else { Ok(self) }
+        if self < Amount::ZERO {
+            Err(AmountError::Negative)
+        } else {
+            Ok(self)
+        }
     }
 }
 

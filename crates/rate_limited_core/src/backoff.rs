@@ -62,7 +62,7 @@ impl Chance {
 
     /// A draw from 0 to `bound` - 1; 0 where `bound` is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     fn next(&mut self) -> u64 {

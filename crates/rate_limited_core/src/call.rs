@@ -44,6 +44,9 @@ pub(crate) enum State {
 pub(crate) struct Calls {
     chunks: Vec<Box<[Call]>>,
     free: Vec<u32>,
+    /// Slots of calls that have ended and whose driver does not know it yet: their indices must not
+    /// name other calls before it does.
+    ended: Vec<u32>,
     /// Slots that were used at least once.
     used: u32,
     alive: u32,
@@ -95,6 +98,13 @@ impl Calls {
         if call.state == State::Waiting {
             call.state = State::Gone;
         } else {
+            self.ended.push(index);
+        }
+    }
+
+    /// Every end so far has been told.
+    pub(crate) fn release_ended(&mut self) {
+        while let Some(index) = self.ended.pop() {
             self.release(index);
         }
     }
@@ -150,6 +160,9 @@ mod tests {
         let id = calls.id(first);
         calls.get_mut(first).state = State::InFlight;
         calls.end(first);
+        assert_eq!(calls.find(id), None);
+        assert_ne!(calls.add(&[], 1), Some(first), "its end has not been told");
+        calls.release_ended();
         let second = calls.add(&[], 1).expect("room");
         assert_eq!(first, second);
         assert_eq!(calls.find(id), None);

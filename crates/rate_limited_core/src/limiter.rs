@@ -325,6 +325,10 @@ impl Limiter {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is settled is gone: it cannot be twice"
+    )]
     pub(crate) fn settle(&mut self, reservation: Reservation, outcome: &Outcome, now: Time) {
         for hold in reservation.holds.as_slice() {
             let usage = outcome
@@ -343,7 +347,8 @@ impl Limiter {
         costs: &[Cost],
         refusal: (Option<ResourceId>, Option<Duration>),
         sent: Time,
-        pacing: (&Backoff, &mut Chance),
+        backoff: &Backoff,
+        chance: &mut Chance,
         now: Time,
     ) {
         let (named, retry_after) = refusal;
@@ -353,7 +358,7 @@ impl Limiter {
             .filter(|cost| known.is_none_or(|id| id == cost.resource))
         {
             let ledger = &mut self.ledgers[cost.resource.index()];
-            ledger.refused(sent, retry_after, (pacing.0, &mut *pacing.1), now);
+            ledger.refused(sent, retry_after, backoff, chance, now);
         }
     }
 
@@ -445,7 +450,7 @@ impl Limiter {
     ) -> Option<(ResourceId, Option<Time>)> {
         let later = match self.obstacle(claim.costs.as_slice(), now) {
             None => Some(now),
-            Some(Obstacle::Resource { why, .. }) => patience(why),
+            Some(Obstacle::Resource { why, .. }) => known_end(why),
             Some(Obstacle::Turn(until)) => Some(until),
         }
         .filter(|later| *later < Time::MAX);
@@ -494,11 +499,20 @@ fn resource_id(index: usize) -> ResourceId {
     ResourceId(u32::try_from(index).expect("fewer resources than memory"))
 }
 
-/// How long an obstacle stands, as far as it is known: `Time::MAX` for what no time removes.
-fn patience(why: Blocked) -> Option<Time> {
-    Some(match why {
+/// When an obstacle goes away by itself, if that is known.
+fn known_end(why: Blocked) -> Option<Time> {
+    match why {
+        Blocked::Until(t) | Blocked::Paused { until: t, .. } => Some(t),
+        Blocked::Held | Blocked::Never => None,
+    }
+}
+
+/// How long an obstacle stands, as far as it is known: `Time::MAX` for what no time removes, and just
+/// before it for what is in flight.
+fn patience(why: Blocked) -> Time {
+    match why {
         Blocked::Until(t) | Blocked::Paused { until: t, .. } => t,
         Blocked::Held => Time::from_nanos(u64::MAX - 1),
         Blocked::Never => Time::MAX,
-    })
+    }
 }

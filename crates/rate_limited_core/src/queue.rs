@@ -210,9 +210,7 @@ impl Queue {
     /// What keeps the head that will go first from going now, and until when as far as it is known.
     pub(crate) fn first_obstacle(&self) -> Option<Obstacle> {
         let waiting = self.classes.iter().filter(|class| !class.line.is_empty());
-        waiting
-            .filter_map(|class| class.obstacle)
-            .min_by_key(|obstacle| until(obstacle))
+        waiting.filter_map(|class| class.obstacle).min_by_key(until)
     }
 
     fn class_for(&mut self, kind: Kind) -> usize {

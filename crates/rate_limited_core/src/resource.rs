@@ -353,7 +353,8 @@ impl Ledger {
         &mut self,
         sent: Time,
         retry_after: Option<Duration>,
-        pacing: (&Backoff, &mut Chance),
+        backoff: &Backoff,
+        chance: &mut Chance,
         now: Time,
     ) {
         let same_episode = self.episodes > 0 && sent <= self.episode_start;
@@ -370,8 +371,8 @@ impl Ledger {
             None if same_episode => {}
             None => {
                 // Half of it is certain: a pause of nothing would ask for the next refusal.
-                let longest = pacing.0.longest(self.episodes - 1);
-                let wait = longest / 2 + pacing.1.below(longest / 2 + 1);
+                let longest = backoff.longest(self.episodes - 1);
+                let wait = longest / 2 + chance.below(longest / 2 + 1);
                 self.pause(now.plus(wait), false);
             }
         }

@@ -150,7 +150,6 @@ impl RetryBudget {
                 outage.probing = false;
                 outage.next_probe = later(outage.probes, backoff, chance, now);
             }
-            Some(_) => {}
             None if self.failures > FREE_RETRIES.max(self.attempts / 10) => {
                 let next_probe = later(0, backoff, chance, now);
                 self.outage = Some(Outage {
@@ -159,7 +158,8 @@ impl RetryBudget {
                     probing: false,
                 });
             }
-            None => {}
+            // In an outage only the probe tells anything; and before one, a failure within the budget.
+            Some(_) | None => {}
         }
     }
 

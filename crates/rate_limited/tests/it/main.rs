@@ -2,3 +2,6 @@
 
 #[cfg(feature = "http")]
 mod http;
+mod interrupt;
+mod runner;
+mod streams;

@@ -44,6 +44,16 @@ struct End {
     latest: Time,
 }
 
+/// What comes after a window.
+enum Next {
+    /// A window that has begun already.
+    Open(End),
+    /// None before the next call.
+    Closed,
+    /// One whose end the driver has still to tell.
+    Owed,
+}
+
 impl End {
     fn at(end: Time) -> End {
         End {
@@ -248,10 +258,11 @@ impl FixedWindow {
 
     fn roll(&mut self, now: Time) {
         while let Some(end) = self.end.filter(|end| end.latest <= now) {
-            let Some(next) = self.next_end(end, now) else {
-                return;
-            };
-            self.end = next;
+            match self.next_end(end, now) {
+                Next::Owed => return,
+                Next::Closed => self.end = None,
+                Next::Open(next) => self.end = Some(next),
+            }
             self.number += 1;
             (self.used, self.late) = (self.late, 0);
             self.begun = false;
@@ -259,22 +270,22 @@ impl FixedWindow {
         }
     }
 
-    /// The end of the window after the one that ended; `None` while the driver owes it.
-    fn next_end(&self, end: End, now: Time) -> Option<Option<End>> {
+    /// The window after the one that ended.
+    fn next_end(&self, end: End, now: Time) -> Next {
         match self.anchor {
             // A window that begins with a call stays closed until there is one, unless a late call
             // may have opened it already.
-            Anchor::FirstCall if self.late == 0 => Some(None),
-            Anchor::FirstCall => Some(Some(self.carried_end())),
-            Anchor::Calendar { next, .. } if next > end.latest => Some(Some(End::at(next))),
-            Anchor::Calendar { .. } => None,
+            Anchor::FirstCall if self.late == 0 => Next::Closed,
+            Anchor::FirstCall => Next::Open(self.carried_end()),
+            Anchor::Calendar { next, .. } if next > end.latest => Next::Open(End::at(next)),
+            Anchor::Calendar { .. } => Next::Owed,
             // Idle windows are passed over at once, however many there were.
             Anchor::At(_) if self.used == 0 => {
                 let passed = now.since(end.latest).as_nanos() as u64 / self.window;
                 let skipped = passed.saturating_add(1).saturating_mul(self.window);
-                Some(Some(End::at(end.latest.plus(skipped))))
+                Next::Open(End::at(end.latest.plus(skipped)))
             }
-            Anchor::At(_) => Some(Some(End::at(end.latest.plus(self.window)))),
+            Anchor::At(_) => Next::Open(End::at(end.latest.plus(self.window))),
         }
     }
 }

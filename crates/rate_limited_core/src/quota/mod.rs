@@ -229,10 +229,9 @@ impl Meter {
             Meter::Fixed(meter) => meter.when(need, now),
             Meter::Budget(meter) => meter.when(need),
             Meter::Spacing(meter) if need <= Amount::units(1).as_micros() => meter.when(now),
-            // Another call is reserved and not sent yet: the next distance is not known before.
-            Meter::Spacing(_) => Moment::Unknown,
             Meter::Slots(slots) if need <= *slots => Moment::Now,
-            Meter::Slots(_) => Moment::Unknown,
+            // Another call is reserved and not sent yet: the next distance is not known before.
+            Meter::Spacing(_) | Meter::Slots(_) => Moment::Unknown,
         }
     }
 
@@ -346,7 +345,7 @@ impl Meter {
     pub(crate) fn restore(&mut self, snapshot: &MeterSnapshot, now: Time) -> bool {
         match (self, snapshot) {
             (Meter::Sliding(meter), MeterSnapshot::Sliding { charges }) => {
-                meter.restore(charges, now)
+                meter.restore(charges, now);
             }
             (Meter::Bucket(meter), MeterSnapshot::Bucket { level, at }) => {
                 meter.restore(*level, *at, now);
@@ -355,7 +354,7 @@ impl Meter {
                 meter.restore(*used, *late, *end);
             }
             (Meter::Budget(meter), MeterSnapshot::Budget { used }) => {
-                meter.adjust(used.as_micros())
+                meter.adjust(used.as_micros());
             }
             (Meter::Spacing(meter), MeterSnapshot::Spacing { last }) => {
                 meter.last = last.map(|last| last.min(now));

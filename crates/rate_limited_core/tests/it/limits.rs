@@ -302,11 +302,8 @@ fn a_restart_does_not_burst() {
         let past = limiter.snapshot(at(1.0));
         let (mut restarted, id) = self::limiter(Resource::new("r", quota));
         assert_eq!(restarted.restore(&past, at(2.0)), Vec::<String>::new());
-        assert_eq!(
-            restarted.view(id, at(2.0)).charged.as_units().round(),
-            10.0,
-            "{quota:?}"
-        );
+        let charged = restarted.view(id, at(2.0)).charged;
+        assert!(charged > Amount::units(9), "{quota:?}: {charged}");
         let (mut other, _) = self::limiter(Resource::new("other", quota));
         assert_eq!(other.restore(&past, at(2.0)), ["r"]);
     }

@@ -254,7 +254,7 @@ fn five_percent_of_failures_are_no_outage() {
     let mut play = Play::new(limiter, Settings::default(), |call, number, _| {
         reply(
             0.1,
-            if (call * 31 + number as usize) % 20 == 0 {
+            if (call * 31 + number as usize).is_multiple_of(20) {
                 Class::Failure
             } else {
                 Class::Success

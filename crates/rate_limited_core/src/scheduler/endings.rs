@@ -1,0 +1,288 @@
+//! How attempts, calls and runs end.
+
+use super::{Phase, Scheduler};
+use crate::attempt::Attempt;
+use crate::call::State;
+use crate::event::{Abandoned, AttemptId, CallId, Cost, Failure, Output, Stop};
+use crate::limiter::Limiter;
+use crate::outcome::{Class, Outcome};
+use crate::retry::{Situation, Verdict, verdict};
+use crate::time::{Time, nanos};
+use crate::timers::Due;
+
+/// How an attempt ended, for the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Answered,
+    TimedOut,
+}
+
+impl Scheduler {
+    /// An attempt has ended: its reservation is settled, its call judged.
+    pub(super) fn finish(
+        &mut self,
+        limiter: &mut Limiter,
+        id: AttemptId,
+        outcome: &Outcome,
+        end: End,
+        now: Time,
+    ) {
+        let Some(attempt) = self.attempts.take(id) else {
+            return;
+        };
+        let class = outcome.class();
+        self.book(limiter, &attempt, class, now);
+        // What was abandoned may still be counted by the server, whatever it counts of failures.
+        let charged = if end == End::TimedOut {
+            &Outcome::new(Class::Invalid)
+        } else {
+            outcome
+        };
+        limiter.settle(attempt.reservation, charged, now);
+        self.count(class, end);
+        let call = self.calls.get(attempt.call);
+        let situation = Situation {
+            failures: call.failures,
+            max_retries: self.settings.max_retries,
+            backoff: &self.settings.backoff,
+            outage: self.budget.outage(),
+        };
+        let verdict = verdict(class, &situation, &mut self.chance, now);
+        self.sentence(limiter, attempt.call, verdict, now);
+        if class == Class::Fatal {
+            self.stop(limiter, Stop::Fatal);
+        }
+    }
+
+    /// What an outcome means for the resources, the budget and the bound on concurrency.
+    fn book(&mut self, limiter: &mut Limiter, attempt: &Attempt, class: Class, now: Time) {
+        let costs = self.calls.get(attempt.call).costs.as_slice();
+        match class {
+            Class::Success | Class::Invalid | Class::Permanent | Class::Fatal => {
+                limiter.accepted(costs, class, attempt.dispatched);
+                self.budget.answered();
+                self.stall.success();
+                self.refusals_in_a_row = 0;
+                let took = nanos(now.since(attempt.dispatched));
+                self.concurrency
+                    .answered(took, attempt.dispatch, self.progress.attempts);
+            }
+            Class::Failure | Class::NotSent => {
+                self.budget
+                    .failed(attempt.probe, &self.settings.backoff, &mut self.chance, now);
+                self.stall.trouble(now);
+            }
+            Class::Refused {
+                resource,
+                retry_after,
+            } => {
+                if attempt.probe {
+                    self.budget.probe_ended();
+                }
+                self.stall.trouble(now);
+                let answers = |cost: &Cost| resource.is_none_or(|named| named == cost.resource);
+                if costs.iter().any(answers) {
+                    limiter.refused(
+                        costs,
+                        (resource, retry_after),
+                        attempt.dispatched,
+                        &self.settings.backoff,
+                        &mut self.chance,
+                        now,
+                    );
+                } else {
+                    self.pause(retry_after.map(nanos), now);
+                }
+            }
+        }
+    }
+
+    /// Pauses the whole run: the refusal names no resource of the call.
+    fn pause(&mut self, told: Option<u64>, now: Time) {
+        let longest = self.settings.backoff.longest(self.refusals_in_a_row);
+        let wait = told.unwrap_or_else(|| longest / 2 + self.chance.below(longest / 2 + 1));
+        self.paused_until = self.paused_until.max(now.plus(wait));
+        self.refusals_in_a_row += 1;
+    }
+
+    fn count(&mut self, class: Class, end: End) {
+        let counter = match class {
+            Class::Failure | Class::NotSent | Class::Permanent | Class::Fatal => {
+                &mut self.progress.failures
+            }
+            Class::Invalid => &mut self.progress.invalid,
+            Class::Refused { .. } => &mut self.progress.refusals,
+            Class::Success => return,
+        };
+        *counter += 1;
+        self.progress.timeouts += u64::from(end == End::TimedOut);
+    }
+
+    fn sentence(&mut self, limiter: &mut Limiter, index: u32, verdict: Verdict, now: Time) {
+        let counts = match verdict {
+            Verdict::Again { counts } | Verdict::After { counts, .. } => counts,
+            Verdict::Done | Verdict::GiveUp(_) => false,
+        };
+        let call = self.calls.get_mut(index);
+        call.failures += u16::from(counts);
+        match verdict {
+            Verdict::Done => self.done(index),
+            Verdict::GiveUp(why) => self.fail(index, why),
+            Verdict::Again { .. } => self.wait_again(limiter, index),
+            Verdict::After { at, .. } if at <= now => self.wait_again(limiter, index),
+            Verdict::After { at, .. } => {
+                call.state = State::BackingOff;
+                self.timers.back_off(self.calls.id(index), at);
+            }
+        }
+    }
+
+    fn wait_again(&mut self, limiter: &Limiter, index: u32) {
+        let call = self.calls.get_mut(index);
+        (call.state, call.rank) = (State::Waiting, self.started);
+        self.queue.enter(index, &self.calls, limiter);
+    }
+
+    fn done(&mut self, index: u32) {
+        self.outbox.push_back(Output::Done {
+            call: self.calls.id(index),
+        });
+        self.progress.done += 1;
+        self.end(index);
+    }
+
+    pub(super) fn fail(&mut self, index: u32, why: Failure) {
+        self.outbox.push_back(Output::Failed {
+            call: self.calls.id(index),
+            why,
+        });
+        self.progress.failed += 1;
+        self.end(index);
+    }
+
+    fn end(&mut self, index: u32) {
+        // A call that ends without a dispatch overtakes nobody any more.
+        self.started += u64::from(self.calls.get(index).attempts == 0);
+        self.calls.end(index);
+    }
+
+    /// An abandoned attempt has answered after all.
+    pub(super) fn late(&mut self, limiter: &mut Limiter, id: CallId, now: Time) {
+        let Some(index) = self.calls.find(id) else {
+            return;
+        };
+        self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
+        self.unprotect(limiter, index);
+        self.stall.success();
+        self.done(index);
+    }
+
+    pub(super) fn cancel(&mut self, limiter: &mut Limiter, id: CallId, now: Time) {
+        let Some(index) = self.calls.find(id) else {
+            return;
+        };
+        self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
+        self.unprotect(limiter, index);
+        self.progress.cancelled += 1;
+        self.end(index);
+    }
+
+    /// Abandons the attempt that a call has in flight, if it has one; it counts as used.
+    fn abandon_attempt_of(&mut self, limiter: &mut Limiter, index: u32, why: Abandoned, now: Time) {
+        if self.calls.get(index).state != State::InFlight {
+            return;
+        }
+        let id = self.attempts.id(self.calls.get(index).attempt);
+        let Some(attempt) = self.attempts.take(id) else {
+            return;
+        };
+        limiter.settle(attempt.reservation, &Outcome::new(Class::Invalid), now);
+        if attempt.probe {
+            self.budget.probe_ended();
+        }
+        self.outbox.push_back(Output::Abandon {
+            call: self.calls.id(index),
+            attempt: id,
+            why,
+        });
+    }
+
+    pub(super) fn stop(&mut self, limiter: &mut Limiter, why: Stop) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopping(why);
+            self.protected = None;
+            limiter.drop_claim(self.id);
+        }
+    }
+
+    pub(super) fn halt(&mut self, limiter: &mut Limiter, now: Time) {
+        self.stop(limiter, Stop::Asked);
+        for attempt in self.attempts.ids() {
+            let Some(call) = self.attempts.get_mut(attempt).map(|attempt| attempt.call) else {
+                continue;
+            };
+            self.abandon_attempt_of(limiter, call, Abandoned::Halted, now);
+            self.wait_again(limiter, call);
+        }
+    }
+
+    /// Does what has come due by itself.
+    pub(super) fn fire(&mut self, limiter: &mut Limiter, now: Time) {
+        while let Some(due) = self.timers.pop(now) {
+            match due {
+                Due::Backoff(id) => {
+                    let index = self.calls.find(id);
+                    if let Some(index) =
+                        index.filter(|i| self.calls.get(*i).state == State::BackingOff)
+                    {
+                        self.wait_again(limiter, index);
+                    }
+                }
+                Due::AttemptTimeout(id) => self.time_out_attempt(limiter, id, now),
+                Due::CallTimeout(id) => self.time_out_call(limiter, id, now),
+            }
+        }
+        if self
+            .settings
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.stop(limiter, Stop::Deadline);
+        }
+        if self
+            .stall
+            .due(self.settings.stall_limit)
+            .is_some_and(|due| due <= now)
+        {
+            self.stop(limiter, Stop::Stalled);
+        }
+    }
+
+    fn time_out_attempt(&mut self, limiter: &mut Limiter, id: AttemptId, now: Time) {
+        let Some(attempt) = self.attempts.get_mut(id) else {
+            return;
+        };
+        let call = self.calls.id(attempt.call);
+        self.outbox.push_back(Output::Abandon {
+            call,
+            attempt: id,
+            why: Abandoned::TimedOut,
+        });
+        self.finish(
+            limiter,
+            id,
+            &Outcome::new(Class::Failure),
+            End::TimedOut,
+            now,
+        );
+    }
+
+    fn time_out_call(&mut self, limiter: &mut Limiter, id: CallId, now: Time) {
+        let Some(index) = self.calls.find(id) else {
+            return;
+        };
+        self.abandon_attempt_of(limiter, index, Abandoned::TimedOut, now);
+        self.unprotect(limiter, index);
+        self.fail(index, Failure::TimedOut);
+    }
+}
