@@ -5,6 +5,12 @@
 //! two of the bound the last 256 shares are kept, and a reservation is the mean share plus three
 //! standard errors for as many calls as are in flight together: what they use in sum is then very
 //! rarely above what they reserved, and the rest is repaid as debt.
+//!
+//! A refusal says that something of this was wrong, and how full the books were says what. With full
+//! books, and once in a while, the sum was a little too low: a margin covers that, and melts away while
+//! nothing is refused. With books that still had room, or again and again, the API counts the bounds
+//! while calls are in flight, whatever it charges in the end: the bounds are reserved for a window, for
+//! four windows the next time, then for sixteen, and so on.
 
 use crate::time::Time;
 use std::collections::VecDeque;
@@ -15,6 +21,15 @@ const MEMORY: usize = 256;
 /// Settlements needed before a share is believed.
 const ENOUGH: usize = 16;
 
+/// The part of a quota, in percent, from which on the books count as full.
+const FULL: i128 = 95;
+
+/// By what a single refusal raises reservations, in millionths.
+const MARGIN_STEP: i64 = WHOLE / 10;
+
+/// The largest margin, in millionths.
+const MARGIN_MAX: i64 = 2 * WHOLE;
+
 /// Shares are counted in millionths.
 const WHOLE: i64 = 1_000_000;
 
@@ -24,6 +39,12 @@ pub(crate) struct Learned {
     classes: Vec<Shares>,
     /// After a refusal or a large debt nothing is believed until then.
     distrust_until: Time,
+    /// For how many windows the next such refusal is remembered.
+    memory: u32,
+    /// By what reservations are raised, in millionths.
+    margin: i64,
+    /// From then on the last refusal is taken to have been a single one.
+    calm_from: Time,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -38,6 +59,9 @@ impl Learned {
         Learned {
             classes: vec![Shares::default(); 64],
             distrust_until: Time::default(),
+            memory: 1,
+            margin: WHOLE,
+            calm_from: Time::default(),
         }
     }
 
@@ -47,6 +71,7 @@ impl Learned {
             return bound;
         }
         let share = self.classes[class(bound)].upper_share(in_flight);
+        let share = (share * self.margin / WHOLE).min(WHOLE);
         let product = i128::from(bound) * i128::from(share);
         let reserved = (product + i128::from(WHOLE) - 1) / i128::from(WHOLE);
         i64::try_from(reserved).unwrap_or(bound).min(bound)
@@ -62,12 +87,26 @@ impl Learned {
             .unwrap_or(u32::MAX)
             .min(4 * WHOLE as u32);
         self.classes[class(bound)].push(share);
+        self.margin -= (self.margin - WHOLE) / 1_000;
     }
 
-    /// Forgets, and reserves whole bounds until `until`.
+    /// Reserves whole bounds until `until`.
     pub(crate) fn distrust(&mut self, until: Time) {
-        self.classes.fill_with(Shares::default);
         self.distrust_until = until;
+    }
+
+    /// The server refused a call while `booked` of the quota was charged or reserved; calls go on at
+    /// `now`.
+    pub(crate) fn refused(&mut self, booked: i64, quota: i64, window: u64, now: Time) {
+        let full = i128::from(booked) * 100 >= i128::from(quota) * FULL;
+        let calm = now > self.calm_from;
+        self.calm_from = now.plus(window.saturating_mul(4));
+        if full && calm {
+            self.margin = (self.margin + MARGIN_STEP).min(MARGIN_MAX);
+        } else if now >= self.distrust_until {
+            self.distrust(now.plus(window.saturating_mul(self.memory.into())));
+            self.memory = self.memory.saturating_mul(4);
+        }
     }
 }
 

@@ -362,9 +362,6 @@ impl Ledger {
             self.episodes += 1;
             self.episode_start = now;
             self.widen_guard();
-            if let Some(learned) = &mut self.learned {
-                learned.distrust(now + self.resource.quota.window());
-            }
         }
         match retry_after {
             Some(wait) => self.pause(now + wait, true),
@@ -375,6 +372,18 @@ impl Ledger {
                 let wait = longest / 2 + chance.below(longest / 2 + 1);
                 self.pause(now.plus(wait), false);
             }
+        }
+        if !same_episode {
+            self.learn_from_refusal(now);
+        }
+    }
+
+    fn learn_from_refusal(&mut self, now: Time) {
+        let booked = self.meter.charged(now).saturating_add(self.held);
+        if let Some(learned) = &mut self.learned {
+            let quota = self.resource.quota.capacity().as_micros();
+            let window = nanos(self.resource.quota.window());
+            learned.refused(booked, quota, window, self.paused_until.max(now));
         }
     }
 

@@ -108,7 +108,10 @@ impl Turns {
     /// `who` found itself blocked.
     pub(crate) fn waits(&mut self, who: SchedulerId, until: Option<Time>) {
         self.seat(who).state = State::Waiting { until };
-        self.wake_who_yields();
+        // One that yields waits for the others: waking them, they would wake it, for ever.
+        if self.seat(who).yields_until.is_none() {
+            self.wake_who_yields();
+        }
     }
 
     /// `who` needs nothing.

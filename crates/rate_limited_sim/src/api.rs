@@ -49,7 +49,8 @@ pub struct SimulatedApi {
 pub struct Request {
     /// Which call: draws of latency and failure depend on it, not on the order of arrival.
     pub call: u64,
-    /// The how-manieth attempt of the call it is.
+    /// The how-manieth attempt of the call it is. Count accepted attempts only, so that clients meet
+    /// the same draws however often they are refused.
     pub attempt: u32,
     /// The tokens of its prompt.
     pub prompt_tokens: u64,
@@ -137,7 +138,11 @@ impl SimulatedApi {
         if let Some(refused) = self.refusal(now, request) {
             return refused;
         }
-        let marks = self.ledgers.iter_mut().map(|ledger| ledger.arrive(request, now)).collect();
+        let marks = self
+            .ledgers
+            .iter_mut()
+            .map(|ledger| ledger.arrive(request, now))
+            .collect();
         let ends_at = now.saturating_add(nanos(self.latency(request)));
         self.accept(ends_at, request, self.outcome(request), Some(marks))
     }
@@ -147,31 +152,48 @@ impl SimulatedApi {
     /// # Panics
     /// If the ticket is another API's.
     pub fn complete(&mut self, now: u64, ticket: Ticket) -> Answer {
-        let now = self.tick(now);
-        let ended = self.in_flight.remove(&ticket.0).expect("the ticket is one of this api");
+        let (now, Ticket(number)) = (self.tick(now), ticket);
+        let ended = self
+            .in_flight
+            .remove(&number)
+            .expect("the ticket is one of this api");
         self.stats.in_flight -= 1;
         let failed = ended.outcome != Outcome::Success;
         let free = failed && !self.model.failures_count;
-        for (ledger, mark) in self.ledgers.iter_mut().zip(ended.marks.into_iter().flatten()) {
+        for (ledger, mark) in self
+            .ledgers
+            .iter_mut()
+            .zip(ended.marks.into_iter().flatten())
+        {
             ledger.complete(mark, &ended.request, (failed, free), now);
         }
         Answer {
             outcome: ended.outcome,
             prompt_tokens: ended.request.prompt_tokens,
-            usage_tokens: if failed { 0 } else { ended.request.usage_tokens },
+            usage_tokens: if failed {
+                0
+            } else {
+                ended.request.usage_tokens
+            },
         }
     }
 
     /// The limits as response headers tell them, in the order of the model.
     pub fn limits_view(&mut self, now: u64) -> Vec<LimitView> {
         let now = self.tick(now);
-        self.ledgers.iter_mut().map(|ledger| ledger.view(now)).collect()
+        self.ledgers
+            .iter_mut()
+            .map(|ledger| ledger.view(now))
+            .collect()
     }
 
     /// What the API saw so far.
     pub fn stats(&self) -> Stats {
         let limits = self.ledgers.iter().map(Ledger::stats).collect();
-        Stats { limits, ..self.stats.clone() }
+        Stats {
+            limits,
+            ..self.stats.clone()
+        }
     }
 
     /// The shortest time in which any client could have done the work that was charged: see
@@ -202,21 +224,37 @@ impl SimulatedApi {
         self.stats.in_flight += 1;
         self.stats.in_flight_peak = self.stats.in_flight_peak.max(self.stats.in_flight);
         self.next_ticket += 1;
-        self.in_flight.insert(self.next_ticket, InFlight { request: *request, outcome, marks });
-        Arrival::Accepted { ticket: Ticket(self.next_ticket), ends_at, outcome }
+        self.in_flight.insert(
+            self.next_ticket,
+            InFlight {
+                request: *request,
+                outcome,
+                marks,
+            },
+        );
+        Arrival::Accepted {
+            ticket: Ticket(self.next_ticket),
+            ends_at,
+            outcome,
+        }
     }
 
     fn refusal(&mut self, now: u64, request: &Request) -> Option<Arrival> {
         let (limit, _) = self.worst(now, request)?;
         self.stats.refusals += 1;
         if self.model.refusals_count {
-            self.ledgers.iter_mut().for_each(|ledger| ledger.refuse(now));
+            self.ledgers
+                .iter_mut()
+                .for_each(|ledger| ledger.refuse(now));
         }
         // A refusal that counts makes the wait longer, so it is asked again.
         let wait = self.worst(now, request).and_then(|(_, wait)| wait);
         let told = wait.filter(|_| self.model.retry_after);
         let limit = self.ledgers[limit].limit.name.clone();
-        Some(Arrival::Refused { retry_after: told.map(Duration::from_nanos), limit })
+        Some(Arrival::Refused {
+            retry_after: told.map(Duration::from_nanos),
+            limit,
+        })
     }
 
     /// The limit that keeps the request out longest, and how long; `None`: all have room.
@@ -233,12 +271,18 @@ impl SimulatedApi {
     }
 
     fn latency(&self, request: &Request) -> Duration {
-        self.model.latency.draw(&mut self.draw(request, About::Latency))
+        self.model
+            .latency
+            .draw(&mut self.draw(request, About::Latency))
     }
 
     fn outcome(&self, request: &Request) -> Outcome {
         let fails = self.draw(request, About::Failure).unit() < self.model.failure_rate;
-        if fails { Outcome::Failure(503) } else { Outcome::Success }
+        if fails {
+            Outcome::Failure(503)
+        } else {
+            Outcome::Success
+        }
     }
 
     fn draw(&self, request: &Request, about: About) -> Draw {

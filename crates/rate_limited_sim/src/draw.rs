@@ -18,6 +18,14 @@ pub(crate) enum About {
     /// The words of the answer, or the numbers of an embedding.
     #[cfg(feature = "http")]
     Text = 4,
+    /// The time from the dispatch until the request leaves.
+    Leaving = 5,
+    /// The time on the way to the API.
+    WayThere = 6,
+    /// The time on the way back.
+    WayBack = 7,
+    /// What a call of a scenario takes.
+    Call = 8,
 }
 
 /// A short sequence of numbers that belongs to one subject.
@@ -38,7 +46,10 @@ impl Draw {
     }
 
     /// A number from 0 to below 1.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are kept, as many as fit")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits are kept, as many as fit"
+    )]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }

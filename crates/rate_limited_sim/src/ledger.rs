@@ -18,7 +18,12 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(limit: Limit) -> Ledger {
-        Ledger { meter: Meter::new(&limit), limit, work: 0, largest: 0 }
+        Ledger {
+            meter: Meter::new(&limit),
+            limit,
+            work: 0,
+            largest: 0,
+        }
     }
 
     /// In how many nanoseconds the request would be accepted; `None`: never.

@@ -4,7 +4,7 @@
 //! three purposes: [`SimulatedApi`] is the bare judge without clock or socket, for tests and
 //! benches that bring their own time; [`World`](world::World) joins it with real schedulers on
 //! virtual time, where a day passes in a blink and a seed replays every event; and, with the
-//! feature `http`, [`Server`](http::Server) puts it behind an OpenAI-shaped HTTP server on loopback,
+//! feature `http`, `http::Server` puts it behind an OpenAI-shaped HTTP server on loopback,
 //! for demos and for tests of real clients.
 //!
 //! It is not a model of any one product: its texts are nonsense and its token counts are guesses.
@@ -47,13 +47,16 @@ mod ledger;
 mod limit;
 mod model;
 mod optimum;
+mod scenario;
 mod span;
 mod stats;
 mod toml_form;
+pub mod world;
 
 pub use api::{Answer, Arrival, Outcome, Request, SimulatedApi, Ticket};
 pub use latency::Latency;
 pub use limit::{Anchor, Charged, Counted, Kind, Limit, Unit};
 pub use model::{ApiModel, ModelError};
 pub use optimum::optimum;
+pub use scenario::{Outcome as ScenarioOutcome, Scenario};
 pub use stats::{LimitStats, LimitView, Stats};

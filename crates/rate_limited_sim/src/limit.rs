@@ -120,13 +120,19 @@ impl Limit {
     /// Renames the limit: refusals and statistics name it so.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Limit {
-        Limit { name: name.into(), ..self }
+        Limit {
+            name: name.into(),
+            ..self
+        }
     }
 
     /// Counts in fixed windows. Default: sliding.
     #[must_use]
     pub fn fixed(self, anchor: Anchor) -> Limit {
-        Limit { kind: Kind::Fixed(anchor), ..self }
+        Limit {
+            kind: Kind::Fixed(anchor),
+            ..self
+        }
     }
 
     /// Counts by a bucket of the size `burst`. Default: sliding.
@@ -135,8 +141,15 @@ impl Limit {
     /// If `burst` is zero.
     #[must_use]
     pub fn bucket(self, burst: u64) -> Limit {
-        assert!(burst > 0, "limit `{}` has a burst of 0: give a number above 0", self.name);
-        Limit { kind: Kind::Bucket { burst }, ..self }
+        assert!(
+            burst > 0,
+            "limit `{}` has a burst of 0: give a number above 0",
+            self.name
+        );
+        Limit {
+            kind: Kind::Bucket { burst },
+            ..self
+        }
     }
 
     /// When calls are counted. Default: at arrival.
@@ -220,7 +233,9 @@ impl Limit {
             ));
         }
         if self.capacity() == 0 {
-            return Err(format!("limit `{name}` has a burst of 0: give a number above 0"));
+            return Err(format!(
+                "limit `{name}` has a burst of 0: give a number above 0"
+            ));
         }
         if self.charged == Charged::Reserve && self.counted == Counted::Completion {
             return Err(format!(

@@ -52,6 +52,7 @@ use std::time::Duration;
 /// keys have the names of the methods below. Unknown keys are errors.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "RawModel")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct ApiModel {
     pub(crate) seed: u64,
     pub(crate) limits: Vec<Limit>,
@@ -94,7 +95,7 @@ impl ApiModel {
     /// # Errors
     /// What is no TOML, unknown keys and values out of range are refused, each with what to write.
     pub fn from_toml(text: &str) -> Result<ApiModel, ModelError> {
-        toml::from_str(text).map_err(|error| ModelError(error.to_string()))
+        toml::from_str(text).map_err(ModelError::new)
     }
 
     /// Adds a limit. A call is accepted only if it fits all of them.
@@ -104,7 +105,11 @@ impl ApiModel {
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> ApiModel {
         let same = self.limits.iter().any(|known| known.name == limit.name);
-        assert!(!same, "two limits are named `{}`: give each its own name", limit.name);
+        assert!(
+            !same,
+            "two limits are named `{}`: give each its own name",
+            limit.name
+        );
         self.limits.push(limit);
         self
     }
@@ -121,28 +126,43 @@ impl ApiModel {
     /// If it is not between 0 and 1.
     #[must_use]
     pub fn failure_rate(self, failure_rate: f64) -> ApiModel {
-        assert!((0.0..=1.0).contains(&failure_rate), "a failure rate lies between 0 and 1");
-        ApiModel { failure_rate, ..self }
+        assert!(
+            (0.0..=1.0).contains(&failure_rate),
+            "a failure rate lies between 0 and 1"
+        );
+        ApiModel {
+            failure_rate,
+            ..self
+        }
     }
 
     /// Whether requests that failed are charged as others are. Default: yes. If not, what they
     /// were charged at arrival is given back when they end.
     #[must_use]
     pub fn failures_count(self, failures_count: bool) -> ApiModel {
-        ApiModel { failures_count, ..self }
+        ApiModel {
+            failures_count,
+            ..self
+        }
     }
 
     /// Whether a refused request is charged to the limits on requests all the same, so that a
     /// client which does not wait locks itself out. Default: no.
     #[must_use]
     pub fn refusals_count(self, refusals_count: bool) -> ApiModel {
-        ApiModel { refusals_count, ..self }
+        ApiModel {
+            refusals_count,
+            ..self
+        }
     }
 
     /// Whether refusals say after what time the request would fit. Default: yes.
     #[must_use]
     pub fn retry_after(self, retry_after: bool) -> ApiModel {
-        ApiModel { retry_after, ..self }
+        ApiModel {
+            retry_after,
+            ..self
+        }
     }
 
     /// Whether answers tell limit, remaining and reset. Default: yes.
@@ -155,13 +175,19 @@ impl ApiModel {
     /// judged by no limit and charged nothing. Default: never.
     #[must_use]
     pub fn outage(self, outage: Range<Duration>) -> ApiModel {
-        ApiModel { outage: Some(outage), ..self }
+        ApiModel {
+            outage: Some(outage),
+            ..self
+        }
     }
 
     /// A status that every request gets at once, such as 401 for a bad key. Default: none.
     #[must_use]
     pub fn status(self, status: u16) -> ApiModel {
-        ApiModel { status: Some(status), ..self }
+        ApiModel {
+            status: Some(status),
+            ..self
+        }
     }
 
     /// The limits, in the order of their adding.
@@ -172,7 +198,10 @@ impl ApiModel {
     /// The status that requests arriving `nanos` after the origin get without being judged.
     pub(crate) fn status_at(&self, nanos: u64) -> Option<u16> {
         let now = Duration::from_nanos(nanos);
-        let out = self.outage.as_ref().is_some_and(|outage| outage.contains(&now));
+        let out = self
+            .outage
+            .as_ref()
+            .is_some_and(|outage| outage.contains(&now));
         self.status.or(out.then_some(503))
     }
 }
@@ -181,9 +210,20 @@ impl ApiModel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelError(String);
 
+impl ModelError {
+    #[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+    pub(crate) fn new(reason: impl ToString) -> ModelError {
+        ModelError(reason.to_string())
+    }
+}
+
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to read the model of the api: {}", self.0.trim_end())
+        write!(
+            f,
+            "failed to read the model of the api: {}",
+            self.0.trim_end()
+        )
     }
 }
 

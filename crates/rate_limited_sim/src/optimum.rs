@@ -9,7 +9,8 @@ use std::time::Duration;
 /// `work` is what each limit was charged, in the order of `limits`. A window-limit lets one quota
 /// through at the start and another at the end of each window: `(ceil(work / quota) - 1) * window`.
 /// A bucket lets its burst through and then its rate: `(work - burst) / rate`. The slowest limit
-/// binds, and the last call still has to be answered: `latency` is the median.
+/// binds, and the last call still has to be answered: `latency` is the median. Windows are taken to
+/// begin with the work: a client that starts in the middle of an anchored one may be faster.
 ///
 /// ```
 /// use rate_limited_sim::{Limit, optimum};
@@ -24,7 +25,10 @@ use std::time::Duration;
 /// assert_eq!(optimum(&limits, &[60, 90_500], secs(1)), secs(91));
 /// ```
 pub fn optimum(limits: &[Limit], work: &[u64], latency: Duration) -> Duration {
-    let shortest = limits.iter().zip(work).map(|(limit, work)| shortest(limit, *work));
+    let shortest = limits
+        .iter()
+        .zip(work)
+        .map(|(limit, work)| shortest(limit, *work));
     shortest.max().unwrap_or_default().saturating_add(latency)
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct RawModel {
     #[serde(default)]
     seed: u64,
@@ -80,7 +81,10 @@ impl TryFrom<RawModel> for ApiModel {
 
     fn try_from(raw: RawModel) -> Result<ApiModel, String> {
         if !(0.0..=1.0).contains(&raw.failure_rate) {
-            return Err(format!("failure_rate is {}: give a number from 0 to 1", raw.failure_rate));
+            return Err(format!(
+                "failure_rate is {}: give a number from 0 to 1",
+                raw.failure_rate
+            ));
         }
         if let Some(status) = raw.status.filter(|status| !(400..600).contains(status)) {
             return Err(format!("status is {status}: give one from 400 to 599"));
@@ -88,7 +92,9 @@ impl TryFrom<RawModel> for ApiModel {
         Ok(ApiModel {
             seed: raw.seed,
             limits: limits(raw.limits)?,
-            latency: raw.latency.map_or(Ok(Latency::default()), RawLatency::checked)?,
+            latency: raw
+                .latency
+                .map_or(Ok(Latency::default()), RawLatency::checked)?,
             failure_rate: raw.failure_rate,
             failures_count: raw.failures_count,
             refusals_count: raw.refusals_count,
@@ -105,7 +111,10 @@ fn limits(raw: Vec<RawLimit>) -> Result<Vec<Limit>, String> {
     for limit in raw {
         let limit = limit.checked()?;
         if limits.iter().any(|known| known.name == limit.name) {
-            return Err(format!("two limits are named `{}`: give each its own name", limit.name));
+            return Err(format!(
+                "two limits are named `{}`: give each its own name",
+                limit.name
+            ));
         }
         limits.push(limit);
     }
@@ -141,15 +150,21 @@ impl RawLimit {
         let name = &self.name;
         let kind = self.kind.unwrap_or(RawKind::Sliding);
         if self.anchor.is_some() && !matches!(kind, RawKind::Fixed) {
-            return Err(format!("limit `{name}` has an anchor: only kind = \"fixed\" has one"));
+            return Err(format!(
+                "limit `{name}` has an anchor: only kind = \"fixed\" has one"
+            ));
         }
         if self.burst.is_some() && !matches!(kind, RawKind::Bucket) {
-            return Err(format!("limit `{name}` has a burst: only kind = \"bucket\" has one"));
+            return Err(format!(
+                "limit `{name}` has a burst: only kind = \"bucket\" has one"
+            ));
         }
         Ok(match kind {
             RawKind::Sliding => Kind::Sliding,
             RawKind::Fixed => Kind::Fixed(self.anchor()?),
-            RawKind::Bucket => Kind::Bucket { burst: self.burst.unwrap_or(self.quota) },
+            RawKind::Bucket => Kind::Bucket {
+                burst: self.burst.unwrap_or(self.quota),
+            },
         })
     }
 
@@ -172,18 +187,23 @@ impl RawLatency {
     fn checked(self) -> Result<Latency, String> {
         match self {
             RawLatency::Constant(span) => Ok(Latency::Constant(span.0)),
-            RawLatency::Uniform { min, max } if min.0 <= max.0 => {
-                Ok(Latency::Uniform { min: min.0, max: max.0 })
-            }
-            RawLatency::Uniform { min, max } => {
-                Err(format!("latency has min {:?} above max {:?}: swap them", min.0, max.0))
-            }
+            RawLatency::Uniform { min, max } if min.0 <= max.0 => Ok(Latency::Uniform {
+                min: min.0,
+                max: max.0,
+            }),
+            RawLatency::Uniform { min, max } => Err(format!(
+                "latency has min {:?} above max {:?}: swap them",
+                min.0, max.0
+            )),
             RawLatency::Lognormal { median, sigma } if sigma >= 0.0 && sigma.is_finite() => {
-                Ok(Latency::Lognormal { median: median.0, sigma })
+                Ok(Latency::Lognormal {
+                    median: median.0,
+                    sigma,
+                })
             }
-            RawLatency::Lognormal { sigma, .. } => {
-                Err(format!("latency has a sigma of {sigma}: give a number from 0"))
-            }
+            RawLatency::Lognormal { sigma, .. } => Err(format!(
+                "latency has a sigma of {sigma}: give a number from 0"
+            )),
         }
     }
 }

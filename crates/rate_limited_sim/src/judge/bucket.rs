@@ -16,7 +16,13 @@ pub(crate) struct Bucket {
 impl Bucket {
     pub(super) fn new(quota: u64, window: u64, burst: u64) -> Bucket {
         let full = i128::from(burst) * i128::from(window);
-        Bucket { quota: quota.into(), window: window.into(), full, level: full, at: 0 }
+        Bucket {
+            quota: quota.into(),
+            window: window.into(),
+            full,
+            level: full,
+            at: 0,
+        }
     }
 
     pub(super) fn wait(&mut self, amount: u64, now: u64) -> Option<u64> {

@@ -24,7 +24,14 @@ impl Fixed {
             Anchor::Aligned => Some(0),
             Anchor::At(moment) => Some(nanos(moment) % window),
         };
-        Fixed { quota, window, phase, end: 0, number: 0, used: 0 }
+        Fixed {
+            quota,
+            window,
+            phase,
+            end: 0,
+            number: 0,
+            used: 0,
+        }
     }
 
     pub(super) fn wait(&mut self, amount: u64, now: u64) -> Option<u64> {

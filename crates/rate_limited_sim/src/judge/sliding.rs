@@ -16,7 +16,13 @@ pub(crate) struct Sliding {
 
 impl Sliding {
     pub(super) fn new(quota: u64, window: u64) -> Sliding {
-        Sliding { quota, window, log: VecDeque::new(), first: 0, sum: 0 }
+        Sliding {
+            quota,
+            window,
+            log: VecDeque::new(),
+            first: 0,
+            sum: 0,
+        }
     }
 
     pub(super) fn wait(&mut self, amount: u64, now: u64) -> Option<u64> {
@@ -44,7 +50,10 @@ impl Sliding {
 
     pub(super) fn correct(&mut self, mark: Mark, amount: u64, now: u64) {
         self.expire(now);
-        let index = mark.place.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        let index = mark
+            .place
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok());
         if let Some((_, counted)) = index.and_then(|index| self.log.get_mut(index)) {
             self.sum = self.sum - *counted + amount;
             *counted = amount;

@@ -1,0 +1,162 @@
+//! The judge behind an OpenAI-shaped HTTP server, in real time and on loopback only.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/chat/completions`, `POST /v1/completions` | words, and the tokens they used |
+//! | `POST /v1/embeddings` | eight numbers for each input |
+//! | `GET /stats` | what the server saw: [`Stats`] as JSON, and the optimum in seconds |
+//!
+//! A call is known by the hash of its body: accepted again, the same body is the next attempt of the
+//! same call, so latency, failures and answers do not depend on the order of sending. A prompt has
+//! one token for each four characters. An answer has between a tenth and all of `max_tokens` (or
+//! `max_completion_tokens`; 256 where both are missing), drawn from the seed.
+
+mod answer;
+mod body;
+mod error;
+mod headers;
+mod routes;
+mod shared;
+mod text;
+
+use crate::limit::{Anchor, Kind};
+use crate::model::ApiModel;
+use crate::stats::Stats;
+use axum::serve::ListenerExt;
+use shared::Shared;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Connections that may wait to be accepted: a client may well open thousands at once.
+const BACKLOG: u32 = 4_096;
+
+/// How long a connection may keep a shutdown waiting.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A running server. Dropped, it stops as [`Server::shutdown`] does, without being waited for.
+///
+/// ```
+/// use rate_limited_sim::{ApiModel, Limit, http::Server};
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let model = ApiModel::new(7).limit(Limit::requests(500, Duration::from_secs(60)));
+/// let server = Server::start(model, ([127, 0, 0, 1], 0).into())?;
+/// let base_url = format!("http://{}/v1", server.addr());
+/// assert!(base_url.starts_with("http://127.0.0.1:"));
+/// assert_eq!(server.stats().arrivals, 0);
+/// server.shutdown().await;
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    closing: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts to listen on `addr`, whose port 0 is any free one, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// An address that is not loopback is refused: whoever reaches the server can use it. Outside
+    /// of a runtime, and where the port is taken, it fails as well.
+    pub fn start(model: ApiModel, addr: SocketAddr) -> io::Result<Server> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let listener = listen(addr)?;
+        let addr = listener.local_addr()?;
+        let (closing, closed) = watch::channel(false);
+        let shared = Arc::new(Shared::new(aligned_to_clock(model), closed.clone()));
+        let task = runtime.spawn(serve(listener, Arc::clone(&shared), closed));
+        Ok(Server {
+            addr,
+            shared,
+            closing,
+            task,
+        })
+    }
+
+    /// The address with the port that was taken.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What the server saw so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// The shortest time in which any client could have done the work that was charged so far: see
+    /// [`optimum`](crate::optimum()).
+    pub fn optimum(&self) -> Duration {
+        self.shared.optimum()
+    }
+
+    /// Stops: requests in flight are answered with 503 at once, and the port is free at the end.
+    pub async fn shutdown(mut self) {
+        self.closing.send_replace(true);
+        if tokio::time::timeout(PATIENCE, &mut self.task)
+            .await
+            .is_err()
+        {
+            self.task.abort();
+        }
+    }
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    if !addr.ip().is_loopback() {
+        let complaint = format!(
+            "the simulated api listens on loopback only, not on {}: give 127.0.0.1 or [::1]",
+            addr.ip()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, complaint));
+    }
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: watch::Receiver<bool>) {
+    // Small answers must not wait for the acknowledgement of the one before. A socket that does
+    // not know the option is slower and works.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let closing = async move {
+        // A server that was dropped is closed too.
+        let _ = closed.wait_for(|closed| *closed).await;
+    };
+    // axum retries failed accepts by itself and never returns an error.
+    let _ = axum::serve(listener, routes::router(shared))
+        .with_graceful_shutdown(closing)
+        .await;
+}
+
+/// Puts aligned windows on the clock: the server's time begins now, its clock in 1970.
+fn aligned_to_clock(mut model: ApiModel) -> ApiModel {
+    let unix = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    for limit in &mut model.limits {
+        if limit.kind == Kind::Fixed(Anchor::Aligned) {
+            let window = limit.window.as_nanos();
+            let first = window - unix.as_nanos() % window;
+            let first = Duration::from_nanos(u64::try_from(first).unwrap_or(u64::MAX));
+            limit.kind = Kind::Fixed(Anchor::At(first));
+        }
+    }
+    model
+}

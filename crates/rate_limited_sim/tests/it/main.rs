@@ -1,0 +1,10 @@
+//! All integration tests of the simulated API, one binary.
+
+mod api;
+mod brute;
+#[cfg(feature = "http")]
+mod http;
+mod judge;
+mod model;
+mod scenarios;
+mod world;
