@@ -8,25 +8,109 @@
 //! | [`input`], [`scan`], [`request`], [`bad_line`], [`prompt`] | from lines to requests |
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
+//! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
+//! | `run`, `execute`, `state` | a run: prepared, carried out, shared by its parts |
+//! | `source`, `feed`, `job` | the input on its way to the runner |
+//! | `api`, `key`, `call`, `gate`, `meters` | one attempt, and what it is limited by |
+//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending` | what came of the calls, and of the run |
+//! | `opening`, `progress`, `status`, `forecast`, `binding`, `say` | what people are told |
+//! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
+mod api;
+mod args;
 pub mod bad_line;
+mod binding;
+mod call;
 mod decimal;
 pub mod duration;
+mod ending;
 pub mod estimate;
+mod execute;
+mod exit;
+mod feed;
+mod forecast;
+mod gate;
 pub mod input;
+mod job;
 mod judge;
+mod key;
 pub mod limit;
 mod line;
+mod meters;
 mod offsets;
+mod opening;
+mod outlet;
 pub mod output;
+mod progress;
 pub mod prompt;
 mod raw_lines;
 pub mod record;
+mod refusal;
 pub mod reorder;
 pub mod request;
+mod run;
+mod say;
 pub mod scan;
+#[cfg(feature = "simulate")]
+mod serve;
 mod shape;
+mod signals;
+#[cfg(feature = "simulate")]
+mod simulation;
 pub mod sink;
+mod source;
 mod spill;
 mod stamp;
+mod state;
+mod status;
+mod stop;
+mod tally;
 mod text;
+mod verdict;
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+
+/// Runs the command line `args`, whose first item is the name of the program, and gives the exit code.
+///
+/// ```
+/// assert_eq!(rate_limited_cli::main(["rate-limited", "--version"]), 0);
+/// assert_eq!(rate_limited_cli::main(["rate-limited", "run", "no-such-file.jsonl", "-o", "-"]), 2);
+/// ```
+pub fn main<I, T>(args: I) -> i32
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors. If they cannot be printed there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Refused.code()
+            } else {
+                0
+            };
+        }
+    };
+    let exit = catch_unwind(AssertUnwindSafe(|| command(&cli.command)));
+    exit.unwrap_or_else(|_| {
+        say::complain("a fault of rate-limited itself; what is in the output so far is right");
+        Exit::Internal
+    })
+    .code()
+}
+
+fn command(command: &Command) -> Exit {
+    match command {
+        Command::Run(args) => run::run(args),
+        #[cfg(feature = "simulate")]
+        Command::Simulate(args) => serve::serve(args),
+    }
+}

@@ -1,2 +1,5 @@
 //! The command `rate-limited`.
-fn main() {}
+
+fn main() {
+    std::process::exit(rate_limited_cli::main(std::env::args_os()));
+}

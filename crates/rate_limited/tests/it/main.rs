@@ -5,3 +5,4 @@ mod http;
 mod interrupt;
 mod runner;
 mod streams;
+mod tidy;

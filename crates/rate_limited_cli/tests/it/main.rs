@@ -7,5 +7,11 @@ mod limit;
 mod lines;
 mod output;
 mod record;
+mod refused;
 mod reorder;
+mod run;
 mod scan;
+mod signals;
+#[cfg(feature = "simulate")]
+mod simulate;
+mod world;

@@ -1,0 +1,40 @@
+# `make test` is everything that CI runs. Each part says how long it took.
+
+PART := tools/part
+RUST := cargo --locked
+
+.PHONY: test format lint features unit doc example bench
+
+test: format lint features unit doc example
+	@echo "== all parts passed"
+
+tools:
+	@tools/install-missing
+
+format:
+	@tools/install-missing
+	@$(PART) format cargo fmt --all --check
+
+lint:
+	@$(PART) lint cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+# Each feature by itself, so that none needs another one silently.
+features:
+	@$(PART) "features: none" cargo check --locked -q -p rate_limited -p rate_limited_sim
+	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
+
+unit:
+	@$(PART) "unit, property, simulation and process tests" cargo test --locked --workspace --all-features
+
+doc:
+	@$(PART) "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
+
+# The first command of the README, as a newcomer types it but for the release build.
+example:
+	@$(PART) "the example of the README" tools/check-example
+
+# The figures of the README. Not part of the tests: machines differ.
+bench:
+	cargo bench --locked -p rate_limited_core --bench core
+	cargo bench --locked -p rate_limited --bench driver
+	cargo bench --locked -p rate_limited_sim --bench makespan

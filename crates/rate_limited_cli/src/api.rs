@@ -1,0 +1,121 @@
+//! The API of a run: a real one, or the simulated one inside.
+
+use rate_limited::http::{BuildError, Client, Key};
+
+use crate::args::RunArgs;
+use crate::call::Caller;
+use crate::gate::Gate;
+use crate::key;
+use crate::limit::Limit;
+use crate::meters::Meters;
+use crate::refusal::Refusal;
+#[cfg(feature = "simulate")]
+use crate::simulation::{self, Simulation};
+
+/// Where requests will go, known before anything is sent.
+pub(crate) enum Address {
+    Real {
+        base_url: String,
+        key: Option<Key>,
+    },
+    #[cfg(feature = "simulate")]
+    Simulated,
+}
+
+impl Address {
+    /// The address that the command line and the environment name.
+    ///
+    /// # Errors
+    /// No key where one is needed, or one that cannot be used.
+    pub(crate) fn of(args: &RunArgs) -> Result<Address, Refusal> {
+        #[cfg(feature = "simulate")]
+        if args.simulate {
+            return Ok(Address::Simulated);
+        }
+        let base_url = key::base_url(&args.api);
+        let key = key::key(&args.api, &base_url)?;
+        // What is wrong with the URL is told before a long input is looked through.
+        client(&base_url, key.clone(), true)?;
+        Ok(Address::Real { base_url, key })
+    }
+
+    /// The limits of the run: those that were told; a simulated API knows its own.
+    pub(crate) fn limits(&self, told: Vec<Limit>) -> Vec<Limit> {
+        match self {
+            #[cfg(feature = "simulate")]
+            Address::Simulated if told.is_empty() => simulation::limits(),
+            _ => told,
+        }
+    }
+
+    /// Gets ready to send. To be called inside the runtime.
+    ///
+    /// # Errors
+    /// The client cannot be set up, or the simulated API not be started.
+    pub(crate) fn connect(
+        self,
+        endpoint: Option<String>,
+        #[cfg_attr(not(feature = "simulate"), expect(unused_variables))] meters: &Meters,
+    ) -> Result<Api, Refusal> {
+        match self {
+            Address::Real { base_url, key } => Ok(Api {
+                caller: Caller::new(client(&base_url, key, true)?, endpoint, Some(Gate::new())),
+                // A query may hold a key.
+                shown: base_url
+                    .split(['?', '#'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+                after: Afterword::NONE,
+            }),
+            #[cfg(feature = "simulate")]
+            Address::Simulated => {
+                let simulation = Simulation::start(meters).map_err(Refusal::System)?;
+                let client = client(&simulation.base_url(), None, false)?;
+                Ok(Api {
+                    caller: Caller::new(client, endpoint, None),
+                    shown: "the simulated API".to_owned(),
+                    after: Afterword(Some(simulation)),
+                })
+            }
+        }
+    }
+}
+
+/// An API that can be called.
+pub(crate) struct Api {
+    pub(crate) caller: Caller,
+    /// Where it is, without secrets.
+    pub(crate) shown: String,
+    pub(crate) after: Afterword,
+}
+
+/// What the simulated API says after a run; a real one says nothing.
+pub(crate) struct Afterword(#[cfg(feature = "simulate")] Option<Simulation>);
+
+impl Afterword {
+    const NONE: Afterword = Afterword(
+        #[cfg(feature = "simulate")]
+        None,
+    );
+
+    /// Says it.
+    #[cfg_attr(not(feature = "simulate"), expect(clippy::unused_self))]
+    pub(crate) fn say(&self) {
+        #[cfg(feature = "simulate")]
+        if let Some(simulation) = &self.0 {
+            crate::say::say(simulation.report());
+        }
+    }
+}
+
+fn client(base_url: &str, key: Option<Key>, proxies: bool) -> Result<Client, Refusal> {
+    let mut builder = Client::builder(base_url).proxy_from_env(proxies);
+    if let Some(key) = key {
+        builder = builder.key(key);
+    }
+    builder.build().map_err(|error| match error {
+        BuildError::BaseUrl { .. } => Refusal::BaseUrl(error),
+        _ => Refusal::Client(error),
+    })
+}

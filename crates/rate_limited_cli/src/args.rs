@@ -1,0 +1,282 @@
+//! The command line.
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help, which is no Markdown"
+)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bad_line::BadLinePolicy;
+use crate::duration::{self, DurationError};
+use crate::exit;
+use crate::limit::Limit;
+use crate::reorder::Order;
+use crate::text::quoted;
+
+/// Runs long lists of calls through rate-limited APIs as fast as the limits allow, and never faster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rate-limited",
+    bin_name = "rate-limited",
+    version,
+    after_long_help = exit::HELP
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Box<RunArgs>),
+    #[cfg(feature = "simulate")]
+    Simulate(SimulateArgs),
+}
+
+/// Run a file of requests through an OpenAI-compatible API.
+///
+/// The input has one request a line: in the batch file format (custom_id, method, url, body) or a bare
+/// request body. The output has one line for each of them, in the batch output format and in the order
+/// of the input. Results go to the output, everything else to standard error.
+#[derive(Debug, Args)]
+#[command(after_long_help = exit::HELP)]
+pub(crate) struct RunArgs {
+    /// The requests, one a line (JSONL); - is standard input
+    pub(crate) input: PathBuf,
+    /// Where the results go; - is standard output
+    ///
+    /// May be left out where the input is standard input (then: standard output) and with --simulate
+    /// (then: NAME.simulated.jsonl in the current folder, which later simulations replace).
+    #[arg(short, long, value_name = "OUTPUT")]
+    pub(crate) output: Option<OsString>,
+    /// Start a simulated API inside and send the requests there: no key, no network, no costs
+    #[cfg(feature = "simulate")]
+    #[arg(long)]
+    pub(crate) simulate: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) lines: LineArgs,
+}
+
+impl RunArgs {
+    #[cfg(feature = "simulate")]
+    pub(crate) fn simulates(&self) -> bool {
+        self.simulate
+    }
+
+    #[cfg(not(feature = "simulate"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "with the feature it depends on the option"
+    )]
+    pub(crate) fn simulates(&self) -> bool {
+        false
+    }
+}
+
+/// What the API allows.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// A limit of the API, such as requests=3500/1m or tokens=90k/1m; repeatable
+    ///
+    /// NAME is requests (each call takes 1) or tokens (each call takes its prompt and its longest
+    /// answer, corrected to what the API says it used). One NAME may have limits for several windows.
+    #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
+    pub(crate) limits: Vec<Limit>,
+    /// Requests per minute: short for --limit requests=N/1m
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = Limit::requests_per_minute)]
+    pub(crate) rpm: Option<Limit>,
+    /// Tokens per minute: short for --limit tokens=N/1m
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = Limit::tokens_per_minute)]
+    pub(crate) tpm: Option<Limit>,
+    /// How many calls may be in flight at once; auto finds out, from 64 upwards
+    #[arg(long, value_name = "N|auto", default_value = "auto", allow_negative_numbers = true, value_parser = concurrency)]
+    pub(crate) max_concurrent: Concurrency,
+    /// The answer tokens to reserve for a request that has no limit of its own, such as max_tokens
+    ///
+    /// What the API then really used is settled; too small a number may cause refusals.
+    #[arg(long, value_name = "N", default_value_t = 1_024)]
+    pub(crate) max_tokens_default: u64,
+}
+
+impl LimitArgs {
+    /// All limits that were told, in whichever form.
+    pub(crate) fn all(&self) -> Vec<Limit> {
+        let short = [&self.rpm, &self.tpm].into_iter().flatten();
+        self.limits.iter().chain(short).cloned().collect()
+    }
+}
+
+/// Where the API is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "API")]
+pub(crate) struct ApiArgs {
+    /// Where the API is [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of OpenAI]
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// The environment variable that holds the key [default: OPENAI_API_KEY]
+    #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
+    pub(crate) key_env: Option<String>,
+    /// A file that holds the key; keys are never taken from arguments
+    #[arg(long, value_name = "PATH")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The path for requests that have no url of their own
+    ///
+    /// Default: /v1/chat/completions, and /v1/embeddings for bodies with nothing but an input.
+    #[arg(long, value_name = "PATH", value_parser = endpoint)]
+    pub(crate) endpoint: Option<String>,
+}
+
+/// How calls are made.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace")]
+pub(crate) struct PaceArgs {
+    /// How often a failed call is tried again; refusals by a limit do not count
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) max_retries: u16,
+    /// How long one attempt may take
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = some_time)]
+    pub(crate) timeout: Duration,
+    /// How long the whole run may take, such as 6h; what is left then is written as not run
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub(crate) deadline: Option<Duration>,
+    /// How long calls in flight may go on after the first Ctrl-C; the second one cuts them off
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    pub(crate) grace: Duration,
+    /// Which of the waiting calls goes first
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub(crate) schedule: Schedule,
+}
+
+/// How lines are read and written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Lines")]
+pub(crate) struct LineArgs {
+    /// Run only the first N requests, for a trial
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) first: Option<u64>,
+    /// In which order results are written
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
+    pub(crate) order: Order,
+    /// What to do with lines that are no requests [default: fail; for standard input: record]
+    #[arg(long, value_name = "POLICY", value_enum, hide_possible_values = false)]
+    pub(crate) on_bad_line: Option<BadLinePolicy>,
+    /// Replace an existing output
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+/// Which of the waiting calls goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Schedule {
+    /// The mix of large and small calls that keeps every limit busy.
+    #[default]
+    Packed,
+    /// That of the input, as far as the limits allow.
+    InOrder,
+}
+
+/// How many calls may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Concurrency {
+    Auto,
+    Fixed(u32),
+}
+
+/// Serve a simulated, OpenAI-shaped API on this machine, until Ctrl-C.
+///
+/// It counts requests and tokens in sliding windows, refuses what is above its limits, and charges the
+/// tokens that were really used. What it has seen is at /stats.
+#[cfg(feature = "simulate")]
+#[derive(Debug, Args)]
+
+pub(crate) struct SimulateArgs {
+    /// The port; 0 is any free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: those of run --simulate]
+    #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
+    pub(crate) limits: Vec<Limit>,
+    /// How long answers take: a duration, or two for anything between them, such as 200ms-2s
+    #[arg(long, value_name = "DURATION", value_parser = latency)]
+    pub(crate) latency: Option<(Duration, Duration)>,
+    /// The share of requests that fail with a 503, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true, value_parser = share)]
+    pub(crate) failure_rate: f64,
+    /// Tell no limits in headers
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+    /// Where all chance comes from: the same seed gives the same answers
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) seed: u64,
+}
+
+fn concurrency(text: &str) -> Result<Concurrency, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Concurrency::Auto),
+        Ok(0) => Err("with 0 calls in flight nothing runs: give a number from 1, or auto".into()),
+        Ok(number) => Ok(Concurrency::Fixed(number)),
+        Err(_) => Err(format!(
+            "{} is neither a number from 1 nor auto",
+            quoted(text)
+        )),
+    }
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && !text.starts_with("//") {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{} is no path: write for example /v1/responses, and the host with --base-url",
+        quoted(text)
+    ))
+}
+
+/// A duration above zero.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let duration = duration::parse(text).map_err(|error: DurationError| error.to_string())?;
+    if duration.is_zero() {
+        return Err(format!(
+            "{} leaves no time for anything: give more",
+            quoted(text)
+        ));
+    }
+    Ok(duration)
+}
+
+#[cfg(feature = "simulate")]
+fn latency(text: &str) -> Result<(Duration, Duration), String> {
+    let parse = |text| duration::parse(text).map_err(|error| error.to_string());
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let (least, most) = (parse(least)?, parse(most)?);
+    if least > most {
+        return Err(format!(
+            "{} begins with the longer one: swap them",
+            quoted(text)
+        ));
+    }
+    Ok((least, most))
+}
+
+#[cfg(feature = "simulate")]
+fn share(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{} is no share: give a number from 0 to 1", quoted(text)))
+}

@@ -1,0 +1,83 @@
+//! What held a run back: looked at now and then while it goes on.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use rate_limited::{View, WaitingOn};
+
+use crate::meters::{Meters, Work};
+use crate::status::whole;
+use crate::tally::Counts;
+
+/// How often a run was seen waiting, and for what.
+#[derive(Debug, Default)]
+pub(crate) struct Sightings(Mutex<Seen>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    quota: u64,
+    slots: u64,
+    /// The bound on calls in flight when it was last seen to bind.
+    max_concurrent: u32,
+}
+
+impl Sightings {
+    /// Looks at what the run waits for.
+    pub(crate) fn look(&self, view: &View) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match view.wait.map(|wait| wait.on) {
+            Some(WaitingOn::Concurrency) => {
+                seen.slots += 1;
+                seen.max_concurrent = view.progress.max_concurrent;
+            }
+            Some(WaitingOn::Quota(_) | WaitingOn::Paused { .. }) => seen.quota += 1,
+            _ => {}
+        }
+    }
+
+    /// The bound on calls in flight, if the run waited for it more than for any quota.
+    fn slots_bound(&self) -> Option<u32> {
+        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.slots > seen.quota).then_some(seen.max_concurrent)
+    }
+}
+
+/// Which limit the run ran into, in words; `None` if into none.
+pub(crate) fn told(
+    sightings: &Sightings,
+    counts: &Counts,
+    meters: &Meters,
+    latency: Option<Duration>,
+) -> Option<String> {
+    if let Some(bound) = sightings.slots_bound() {
+        return Some(slots_told(bound, counts, meters, latency));
+    }
+    let work = Work::new(counts.over() - counts.bad_lines, counts.tokens_used);
+    let (meter, _) = meters.binding(work)?;
+    Some(format!("{} bound the run ({})", meter.name, meter.limit))
+}
+
+/// How many calls in flight the limits would allow: as many as are answered in the time of one.
+fn slots_told(bound: u32, counts: &Counts, meters: &Meters, latency: Option<Duration>) -> String {
+    let binds = format!("{bound} in flight binds");
+    let allowed = latency
+        .zip(mean(counts))
+        .and_then(|(latency, mean)| Some(meters.calls_per_second(mean)? * latency.as_secs_f64()));
+    match allowed.filter(|allowed| *allowed > f64::from(bound)) {
+        Some(allowed) => format!(
+            "{binds}; the limits would allow about {}: raise --max-concurrent",
+            whole(allowed)
+        ),
+        None => binds,
+    }
+}
+
+/// The mean work of a call that succeeded.
+fn mean(counts: &Counts) -> Option<Work> {
+    let calls = Work::new(counts.succeeded, counts.tokens_used);
+    (counts.succeeded > 0).then(|| Work {
+        requests: 1.0,
+        tokens: calls.tokens / calls.requests,
+    })
+}

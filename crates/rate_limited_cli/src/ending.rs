@@ -1,0 +1,204 @@
+//! How a run ended: the reason, the exit code, the closing words.
+
+use rate_limited::Stop;
+
+use crate::binding;
+use crate::duration::Human;
+use crate::execute::Done;
+use crate::exit::Exit;
+use crate::output::OutputError;
+use crate::say::{complain, say};
+use crate::signals::Asked;
+use crate::state::State;
+use crate::stop::Cause;
+use crate::tally::Counts;
+use crate::text::grouped;
+
+/// Why a run ended before all was done.
+#[derive(Debug)]
+pub(crate) enum Reason {
+    Signal(Asked),
+    Output(OutputError),
+    Input(String),
+    /// An answer said that no call can succeed; in its words.
+    Fatal(String),
+    Deadline,
+    Stalled,
+}
+
+impl Reason {
+    /// The reason, from what the run was asked and what it says of itself.
+    pub(crate) fn of(cause: Option<Cause>, stop: Option<Stop>, counts: &Counts) -> Option<Reason> {
+        match (cause, stop) {
+            (Some(Cause::Output(error)), _) => Some(Reason::Output(error)),
+            (Some(Cause::Input(error)), _) => Some(Reason::Input(error)),
+            // All was done before the signal was heard.
+            (_, None) => None,
+            (Some(Cause::Signal(asked)), _) => Some(Reason::Signal(asked)),
+            (None, Some(Stop::Deadline)) => Some(Reason::Deadline),
+            (None, Some(Stop::Stalled)) => Some(Reason::Stalled),
+            (None, Some(_)) => Some(Reason::Fatal(counts.fatal.clone().unwrap_or_default())),
+        }
+    }
+
+    /// The reason as lines of calls that were not run say it.
+    pub(crate) fn in_lines(&self) -> &'static str {
+        match self {
+            Reason::Signal(_) => "the run was interrupted",
+            Reason::Output(_) => "the output could not be written: the run ended",
+            Reason::Input(_) => "the input could not be read on: the run ended",
+            Reason::Fatal(_) => "an answer said that no call can succeed: the run ended",
+            Reason::Deadline => "the deadline of the run came",
+            Reason::Stalled => "no call succeeded for too long: the run ended",
+        }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Reason::Signal(asked) => format!("interrupted by {}", asked.name),
+            Reason::Output(error) => error.to_string(),
+            Reason::Input(error) => error.clone(),
+            Reason::Fatal(answer) => {
+                format!("stopped, as no call can succeed: {answer}; mend that, and run again")
+            }
+            Reason::Deadline => "stopped at the deadline (--deadline)".to_owned(),
+            Reason::Stalled => "stopped, as no call succeeded for 30 minutes".to_owned(),
+        }
+    }
+
+    fn is_a_fault(&self) -> bool {
+        !matches!(self, Reason::Signal(_) | Reason::Deadline)
+    }
+
+    fn exit(&self, counts: &Counts) -> Exit {
+        let nothing_sent = counts.over() == counts.bad_lines && counts.interrupted == 0;
+        match self {
+            Reason::Signal(asked) => Exit::Signal(asked.number),
+            Reason::Output(OutputError::Closed(_)) => Exit::ReaderGone,
+            Reason::Output(_) => Exit::Output,
+            Reason::Input(_) if nothing_sent => Exit::Refused,
+            _ => Exit::Stopped,
+        }
+    }
+}
+
+/// A run that is over.
+pub(crate) struct Ending<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) done: Done,
+    /// Where the results are.
+    pub(crate) output: String,
+}
+
+impl Ending<'_> {
+    /// Says how it ended, and gives the exit code.
+    pub(crate) fn close(self, quiet: bool) -> Exit {
+        let counts = self.state.tally.counts();
+        // A signal that came too late to keep anything from being done changes nothing.
+        let in_time = counts.unfinished() > 0 || self.done.unread;
+        let reason = self
+            .done
+            .reason
+            .as_ref()
+            .filter(|why| in_time || why.is_a_fault());
+        let exit = match reason {
+            Some(reason) => reason.exit(&counts),
+            None if counts.failed > 0 => Exit::SomeFailed,
+            None => Exit::Success,
+        };
+        if exit == Exit::ReaderGone {
+            return exit;
+        }
+        match reason {
+            Some(reason) if reason.is_a_fault() => complain(reason.told()),
+            Some(reason) if !quiet => say(reason.told()),
+            _ => {}
+        }
+        if !quiet {
+            self.summary(&counts).iter().for_each(say);
+        }
+        exit
+    }
+
+    fn summary(&self, counts: &Counts) -> Vec<String> {
+        let mut lines = vec![self.calls(counts)];
+        lines.push(self.attempts(counts));
+        let latency = self.state.caller.mean_latency();
+        lines.extend(binding::told(
+            &self.state.sightings,
+            counts,
+            &self.state.meters,
+            latency,
+        ));
+        if counts.failed > 0 {
+            lines.push(format!("failed: {}", codes(counts)));
+        }
+        lines.push(format!("results: {}", self.output));
+        lines.extend(self.next_step(counts));
+        lines
+    }
+
+    fn calls(&self, counts: &Counts) -> String {
+        let mut parts = vec![
+            format!("{} succeeded", grouped(counts.succeeded)),
+            format!("{} failed", grouped(counts.failed)),
+        ];
+        let more = [
+            (counts.interrupted, "cut off in flight"),
+            (counts.not_run, "not run"),
+            (counts.skipped, "bad lines left out"),
+        ];
+        parts.extend(
+            more.iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| format!("{} {what}", grouped(*count))),
+        );
+        format!("{} in {}", parts.join(", "), Human(self.done.elapsed))
+    }
+
+    fn attempts(&self, counts: &Counts) -> String {
+        format!(
+            "{} attempts, {} retries, {} refusals, {} tokens used",
+            grouped(self.done.numbers.attempts),
+            grouped(counts.retries),
+            grouped(self.done.numbers.refusals),
+            grouped(counts.tokens_used)
+        )
+    }
+
+    fn next_step(&self, counts: &Counts) -> Option<String> {
+        if self.done.unread {
+            return Some(
+                "next: lines that were not read have no result; send them again".to_owned(),
+            );
+        }
+        let left = counts.failed + counts.unfinished();
+        if left == 0 {
+            return None;
+        }
+        if self.output == "-" {
+            return Some("next: lines with an \"error\" have no result; run them again".to_owned());
+        }
+        Some(format!(
+            "next: see the lines without a result with: grep -v '\"error\":null}}$' {}",
+            self.output
+        ))
+    }
+}
+
+/// The codes of what failed, the most frequent ones first.
+fn codes(counts: &Counts) -> String {
+    const SHOWN: usize = 5;
+    let mut codes: Vec<_> = counts.codes.iter().collect();
+    codes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let more = codes.len().saturating_sub(SHOWN);
+    let mut shown: Vec<_> = codes
+        .iter()
+        .take(SHOWN)
+        .map(|(code, count)| format!("{} × {code}", grouped(**count)))
+        .collect();
+    if more > 0 {
+        shown.push(format!("{more} other codes"));
+    }
+    shown.join(", ")
+}

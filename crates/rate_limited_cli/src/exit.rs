@@ -1,0 +1,51 @@
+//! How the command ends, as a number that scripts can read.
+
+/// What the long help says of exit codes.
+pub(crate) const HELP: &str = "\
+Exit codes:
+    0  every call succeeded
+    1  the run came to its end, some calls failed (see \"error\" in their lines)
+    2  bad usage or bad input: nothing was sent
+    3  stopped early: a fatal answer (such as a bad key), the deadline, a stall, an input that broke
+    4  the output could not be written, for example on a full disk
+   70  a fault of this program
+  129, 130, 143  interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM; all results so far are kept
+  141  whoever read the output has gone (a closed pipe)";
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All calls succeeded, or nothing was to be done.
+    Success,
+    /// The run came to its end, and some calls failed.
+    SomeFailed,
+    /// Bad usage or input: nothing was sent.
+    Refused,
+    /// Stopped before the end.
+    Stopped,
+    /// The output could not be written.
+    Output,
+    /// Whoever read the output has gone.
+    ReaderGone,
+    /// A fault of this program.
+    Internal,
+    /// Interrupted by a signal of this number.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The number for the system.
+    pub(crate) fn code(self) -> i32 {
+        match self {
+            Exit::Success => 0,
+            Exit::SomeFailed => 1,
+            Exit::Refused => 2,
+            Exit::Stopped => 3,
+            Exit::Output => 4,
+            Exit::Internal => 70,
+            // As shells report a program that a signal has ended; 13 is SIGPIPE.
+            Exit::ReaderGone => 128 + 13,
+            Exit::Signal(number) => 128 + i32::from(number),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! One request of the input on its way to a line of the output.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::estimate;
+use crate::request::Request;
+
+/// A request with its place in the output.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The line of the output, from 0.
+    pub(crate) index: u64,
+    pub(crate) request: Request,
+    /// The most tokens that it is expected to take.
+    pub(crate) tokens: u64,
+    sent: AtomicU32,
+    in_flight: AtomicBool,
+}
+
+impl Job {
+    pub(crate) fn new(index: u64, request: Request, answer_default: u64) -> Job {
+        Job {
+            index,
+            tokens: estimate::tokens_max(&request, answer_default),
+            request,
+            sent: AtomicU32::new(0),
+            in_flight: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that its request leaves.
+    pub(crate) fn leaves(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that an answer or an error came back.
+    pub(crate) fn is_back(&self) {
+        self.in_flight.store(false, Ordering::Relaxed);
+    }
+
+    /// How often it was really sent.
+    pub(crate) fn sent(&self) -> u32 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was sent and nothing came back.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// The memory for requests that were read and are not over, in bytes of their bodies: 32 MiB.
+const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// The jobs that were read and are not over: after an early stop each of them gets its line.
+#[derive(Debug, Default)]
+pub(crate) struct OpenJobs {
+    state: Mutex<State>,
+    room: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: BTreeMap<u64, Arc<Job>>,
+    body_bytes: usize,
+    closed: bool,
+}
+
+impl OpenJobs {
+    /// Takes in a job, and waits while those that are open fill the memory for them.
+    pub(crate) fn add(&self, job: &Arc<Job>) {
+        let mut state = self.lock();
+        while state.body_bytes > BODY_BYTES_MAX && !state.closed {
+            state = self
+                .room
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.body_bytes += job.request.body.len();
+        state.jobs.insert(job.index, Arc::clone(job));
+    }
+
+    /// Takes out a job that is over.
+    pub(crate) fn remove(&self, job: &Job) {
+        let mut state = self.lock();
+        if state.jobs.remove(&job.index).is_some() {
+            state.body_bytes -= job.request.body.len();
+            self.room.notify_one();
+        }
+    }
+
+    /// Ends all waiting for room, now and later: the run is over.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.room.notify_all();
+    }
+
+    /// Takes out all that are left, in the order of the output.
+    pub(crate) fn take(&self) -> Vec<Arc<Job>> {
+        let mut state = self.lock();
+        state.body_bytes = 0;
+        std::mem::take(&mut state.jobs).into_values().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

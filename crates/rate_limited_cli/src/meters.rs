@@ -1,0 +1,180 @@
+//! The limits of a run: their resources, and how long work takes under them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rate_limited::http::Unit;
+use rate_limited::{Amount, AmountError, Quota, Resource, Units};
+
+use crate::call::Reply;
+use crate::job::Job;
+use crate::limit::Limit;
+use crate::refusal::Refusal;
+
+/// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
+/// has left when it is written to a connection, which the server may not even have accepted yet.
+const LATENESS: Duration = Duration::from_millis(100);
+
+/// What all calls take of each unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Work {
+    pub(crate) requests: f64,
+    pub(crate) tokens: f64,
+}
+
+impl Work {
+    /// The work of so many calls, with so many tokens in all.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a figure to show, never to count with"
+    )]
+    pub(crate) fn new(requests: u64, tokens: u64) -> Work {
+        let (requests, tokens) = (requests as f64, tokens as f64);
+        Work { requests, tokens }
+    }
+
+    pub(crate) fn of(&self, unit: Unit) -> f64 {
+        if unit == Unit::Tokens {
+            self.tokens
+        } else {
+            self.requests
+        }
+    }
+}
+
+/// One limit as the runner meters it.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    /// The resource: the limit's name, with its window where the name alone is not enough.
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    pub(crate) limit: Limit,
+}
+
+impl Meter {
+    /// The quota in units.
+    pub(crate) fn quota(&self) -> f64 {
+        Amount::from_micros(self.limit.quota_micros).as_units()
+    }
+
+    /// How much a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.quota() / self.limit.window.as_secs_f64()
+    }
+
+    fn resource(&self) -> Resource<Arc<Job>, Reply> {
+        let quota = Quota::per(
+            Amount::from_micros(self.limit.quota_micros),
+            self.limit.window,
+        );
+        let window = self.limit.window;
+        let resource = Resource::new(self.name.clone(), quota)
+            .guard((window / 250).max(LATENESS.min(window / 100)));
+        match self.unit {
+            Unit::Tokens => resource
+                .cost(|job: &Arc<Job>| job.tokens)
+                .usage(|_: &Arc<Job>, reply: &Reply| Told(reply.tokens))
+                .learn(true),
+            _ => resource,
+        }
+    }
+}
+
+/// The tokens that an answer tells, or that it tells none.
+struct Told(Option<u64>);
+
+impl Units for Told {
+    fn units(self) -> Result<Amount, AmountError> {
+        self.0.ok_or(AmountError::NotANumber)?.units()
+    }
+}
+
+/// All limits of a run, in the order in which the runner numbers them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meters(Vec<Meter>);
+
+impl Meters {
+    /// The meters of these limits.
+    ///
+    /// # Errors
+    /// A limit on something else than requests and tokens; two of one name for one window.
+    pub(crate) fn new(limits: &[Limit]) -> Result<Meters, Refusal> {
+        Limit::check_distinct(limits)?;
+        let alone = |name: &str| limits.iter().filter(|limit| limit.name == name).count() == 1;
+        let meter = |limit: &Limit| {
+            let unit = match limit.name.as_str() {
+                "requests" => Unit::Requests,
+                "tokens" => Unit::Tokens,
+                _ => {
+                    return Err(Refusal::UnknownResource {
+                        limit: limit.clone(),
+                    });
+                }
+            };
+            let window = crate::duration::written(limit.window);
+            let name = if alone(&limit.name) {
+                limit.name.clone()
+            } else {
+                format!("{}/{window}", limit.name)
+            };
+            Ok(Meter {
+                name,
+                unit,
+                limit: limit.clone(),
+            })
+        };
+        limits
+            .iter()
+            .map(meter)
+            .collect::<Result<_, _>>()
+            .map(Meters)
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Meter> {
+        self.0.iter()
+    }
+
+    pub(crate) fn get(&self, place: usize) -> Option<&Meter> {
+        self.0.get(place)
+    }
+
+    /// The limits as they are written on the command line.
+    pub(crate) fn written(&self) -> String {
+        let limits: Vec<_> = self.iter().map(|meter| meter.limit.to_string()).collect();
+        limits.join(", ")
+    }
+
+    pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<Arc<Job>, Reply>> {
+        self.iter().map(Meter::resource)
+    }
+
+    /// The name of the resource that a refusal speaks of. Of several windows the shortest is meant
+    /// most often, and a pause that the server names is right for any of them.
+    pub(crate) fn named(&self, unit: Unit) -> Option<&str> {
+        let of_unit = self.iter().filter(|meter| meter.unit == unit);
+        let shortest = of_unit.min_by_key(|meter| meter.limit.window);
+        shortest.map(|meter| meter.name.as_str())
+    }
+
+    /// The limit that takes longest for this work, and how long: what does not fit into the first
+    /// window has to wait for quota to come back. `None`: all of it fits at once.
+    pub(crate) fn binding(&self, work: Work) -> Option<(&Meter, Duration)> {
+        let waits = |meter: &Meter| (work.of(meter.unit) - meter.quota()) / meter.rate();
+        let longest = self.iter().max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
+        let wait = Some(waits(longest)).filter(|wait| *wait > 0.0)?;
+        Some((longest, seconds(wait)))
+    }
+
+    /// How many calls a second the limits allow, for calls of this mean size.
+    pub(crate) fn calls_per_second(&self, mean: Work) -> Option<f64> {
+        let takes = self.iter().filter(|meter| mean.of(meter.unit) > 0.0);
+        takes
+            .map(|meter| meter.rate() / mean.of(meter.unit))
+            .min_by(f64::total_cmp)
+    }
+}
+
+/// So many seconds; what is no duration becomes the longest there is.
+pub(crate) fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,68 @@
+//! Why nothing was sent: bad usage or bad input, each with the next step.
+
+use std::io;
+use std::path::PathBuf;
+
+use rate_limited::RunError;
+use rate_limited::http::BuildError;
+
+use crate::input::InputError;
+use crate::limit::{Limit, LimitError};
+use crate::output::OutputError;
+use crate::text::quoted;
+
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("{0}; give another --base-url")]
+    BaseUrl(BuildError),
+    #[error("failed to set up the client: {0}")]
+    Client(BuildError),
+    #[error(
+        "limit {limit} is of an unknown resource {}: known are requests and tokens, as in \
+         --limit requests=500/1m",
+        quoted(&limit.name)
+    )]
+    UnknownResource { limit: Limit },
+    #[error(
+        "it is not said where the results go: pass -o results.jsonl, or -o - for standard output"
+    )]
+    NoOutput,
+    #[error("the input {0} has no requests: write one request a line, such as {EXAMPLE}")]
+    Empty(String),
+    #[error(
+        "there is no key for {0}: set OPENAI_API_KEY, or pass --key-file PATH; to try without one, \
+         pass --simulate"
+    )]
+    NoKey(String),
+    #[error("the environment variable {} that --key-env names is not set: export it first", quoted(.0))]
+    NoVariable(String),
+    #[error("{reason}: check what {} holds", quoted(variable))]
+    BadKey {
+        variable: String,
+        reason: BuildError,
+    },
+    #[error("failed to read the key file {}: {source}", path.display())]
+    KeyFile { path: PathBuf, source: io::Error },
+    #[error("{reason}: the key file {} must hold the key and nothing else", path.display())]
+    BadKeyFile { path: PathBuf, reason: BuildError },
+    #[error("failed to start: {0}")]
+    System(io::Error),
+    #[error(transparent)]
+    Run(RunError),
+    #[cfg(feature = "simulate")]
+    #[error(
+        "failed to listen on port {port} of 127.0.0.1: {source}; give another --port, or 0 for any"
+    )]
+    Port { port: u16, source: io::Error },
+}
+
+/// The shortest request that chat APIs take.
+const EXAMPLE: &str =
+    r#"{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}"#;

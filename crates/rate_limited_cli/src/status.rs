@@ -1,0 +1,58 @@
+//! Where a run stands, in words.
+
+use rate_limited::{View, Wait, WaitingOn};
+
+use crate::duration::Human;
+use crate::meters::Meters;
+use crate::text::grouped;
+
+/// Each resource as `used/quota`.
+pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
+    let used = meters.iter().zip(&view.resources).map(|(meter, resource)| {
+        let used = (resource.charged + resource.held).as_units();
+        format!("{} {}/{}", meter.name, whole(used), whole(meter.quota()))
+    });
+    let used: Vec<_> = used.collect();
+    (!used.is_empty()).then(|| used.join(", "))
+}
+
+/// What keeps the next call from being sent, and for how long.
+pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
+    let Wait { on, .. } = view.wait?;
+    let for_time = view
+        .wait_left
+        .map_or_else(String::new, |left| format!(" for {}", Human(left)));
+    let in_flight = view.progress.in_flight;
+    let name = |place: usize| {
+        meters
+            .get(place)
+            .map_or("a limit", |meter| meter.name.as_str())
+    };
+    Some(match on {
+        WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),
+        WaitingOn::Paused {
+            resource,
+            told: true,
+        } => {
+            format!("{}: paused by the server{for_time}", name(resource.index()))
+        }
+        WaitingOn::Paused { resource, .. } => {
+            format!("{}: refused, pausing{for_time}", name(resource.index()))
+        }
+        WaitingOn::Concurrency => format!("{in_flight} in flight binds"),
+        WaitingOn::InFlight if in_flight > 0 => "waiting for answers".to_owned(),
+        WaitingOn::Backoff => format!("backing off{for_time}"),
+        WaitingOn::Probe => format!("too many failures: probing, quiet{for_time}"),
+        _ => return None,
+    })
+}
+
+/// A number without its fraction, with its thousands apart.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast stops at the ends of the range, and nothing is counted with it"
+)]
+pub(crate) fn whole(number: f64) -> String {
+    grouped(number.round() as u64)
+}

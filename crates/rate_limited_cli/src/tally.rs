@@ -1,0 +1,134 @@
+//! What came of the calls so far, in numbers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rate_limited::{AttemptError, Finished};
+
+use crate::call::Reply;
+use crate::job::Job;
+use crate::record::code;
+use crate::verdict::Verdict;
+
+/// Different error codes that are counted apart: servers may make up any number of them.
+const CODES_MAX: usize = 64;
+
+/// The numbers of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// Lines that are no requests and were written as errors; they are among the failed.
+    pub(crate) bad_lines: u64,
+    /// Lines that are no requests and were left out.
+    pub(crate) skipped: u64,
+    pub(crate) not_run: u64,
+    /// In flight when the run was halted: what became of them is not known.
+    pub(crate) interrupted: u64,
+    /// Attempts of calls that are over, beyond the first of each, those after refusals left out.
+    pub(crate) retries: u64,
+    /// The tokens that answers told.
+    pub(crate) tokens_used: u64,
+    /// The tokens that were expected, at most, for the calls of those answers.
+    pub(crate) tokens_expected: u64,
+    /// The tokens that were expected for all calls that are over.
+    pub(crate) tokens_over: u64,
+    /// The codes of failed calls, with how often they came.
+    pub(crate) codes: BTreeMap<String, u64>,
+    /// What the first fatal answer said.
+    pub(crate) fatal: Option<String>,
+}
+
+impl Counts {
+    /// Calls that are over, and lines that never became one.
+    pub(crate) fn over(&self) -> u64 {
+        self.succeeded + self.failed
+    }
+
+    /// Lines of the output that say nothing of a call that is over.
+    pub(crate) fn unfinished(&self) -> u64 {
+        self.not_run + self.interrupted
+    }
+
+    /// By which factor answers use less than was expected of them at most; 1 until some are known.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a figure to show, never to count with"
+    )]
+    pub(crate) fn usage_share(&self) -> f64 {
+        if self.tokens_expected == 0 || self.succeeded < 16 {
+            return 1.0;
+        }
+        self.tokens_used as f64 / self.tokens_expected as f64
+    }
+
+    fn count_code(&mut self, code: &str) {
+        let known = self.codes.contains_key(code) || self.codes.len() < CODES_MAX;
+        let code = if known { code } else { "others" };
+        *self.codes.entry(code.to_owned()).or_default() += 1;
+    }
+}
+
+/// The numbers of a run, counted from several threads.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<Counts>);
+
+impl Tally {
+    /// A look at the numbers.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    /// Counts a call that is over.
+    pub(crate) fn finished(&self, finished: &Finished<Arc<Job>, Reply>, verdict: &Verdict) {
+        let counts = &mut *self.lock();
+        let (job, result) = (&finished.request, &finished.result);
+        let refused = |error: &&AttemptError<Reply>| matches!(error, AttemptError::Refused(_));
+        let refusals = result.errors.iter().filter(refused).count() as u64;
+        counts.retries += u64::from(result.attempts)
+            .saturating_sub(1)
+            .saturating_sub(refusals);
+        counts.tokens_over = counts.tokens_over.saturating_add(job.tokens);
+        if let Some(tokens) = result.value.as_ref().and_then(|reply| reply.tokens) {
+            counts.tokens_used = counts.tokens_used.saturating_add(tokens);
+            counts.tokens_expected = counts.tokens_expected.saturating_add(job.tokens);
+        }
+        match &verdict.code {
+            None => counts.succeeded += 1,
+            Some(code) => {
+                counts.failed += 1;
+                counts.count_code(code);
+            }
+        }
+        if counts.fatal.is_none() {
+            counts.fatal.clone_from(&verdict.fatal);
+        }
+    }
+
+    /// Counts a call that was not over when the run ended.
+    pub(crate) fn open(&self, verdict: &Verdict) {
+        let counts = &mut *self.lock();
+        if verdict.code.as_deref() == Some(code::INTERRUPTED) {
+            counts.interrupted += 1;
+        } else {
+            counts.not_run += 1;
+        }
+    }
+
+    /// Counts a bad line that was written as an error.
+    pub(crate) fn bad_line(&self) {
+        let counts = &mut *self.lock();
+        counts.bad_lines += 1;
+        counts.failed += 1;
+        counts.count_code(code::BAD_LINE);
+    }
+
+    /// Counts a bad line that was left out.
+    pub(crate) fn skipped(&self) {
+        self.lock().skipped += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,142 @@
+//! From what became of a call to its line of the output.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rate_limited::http::{Answer, HttpError};
+use rate_limited::{AttemptError, Class, Failure as Why, Finished};
+
+use crate::call::{CallError, Reply};
+use crate::job::Job;
+use crate::record::{Failure, Record, Response, code};
+
+type Error = AttemptError<Reply>;
+
+/// What became of a call, and its line.
+pub(crate) struct Verdict {
+    pub(crate) line: Vec<u8>,
+    /// The code of its error; `None` for a success.
+    pub(crate) code: Option<String>,
+    /// What a fatal answer said.
+    pub(crate) fatal: Option<String>,
+}
+
+/// The verdict on a call that is over.
+pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
+    let result = &finished.result;
+    let failure = match &result.value {
+        Some(_) => None,
+        None => Some(failure(&result.errors, result.attempts)),
+    };
+    let answer = match &result.value {
+        Some(reply) => Some(&reply.answer),
+        None => result.errors.iter().rev().find_map(answer_of),
+    };
+    let fatal = (finished.why == Some(Why::Fatal))
+        .then(|| result.errors.last().map(ToString::to_string))
+        .flatten();
+    verdict(&finished.request, answer, failure, fatal)
+}
+
+/// The verdict on a call that was not over when the run ended for the reason `why`.
+pub(crate) fn of_open(job: &Job, why: &str) -> Verdict {
+    let sent = job.sent();
+    let (code, message, class) = if job.is_in_flight() {
+        let message = format!("{why} while the request was in flight: it may have been answered");
+        (code::INTERRUPTED, message, "interrupted")
+    } else if sent > 0 {
+        let message = format!("{why} before the request could be tried again");
+        (code::NOT_RUN, message, "not_sent")
+    } else {
+        (
+            code::NOT_RUN,
+            format!("{why} before the request was sent"),
+            "not_sent",
+        )
+    };
+    let failure = Failure {
+        code: code.into(),
+        message: message.into(),
+        class: class.into(),
+        attempts: sent,
+    };
+    verdict(job, None, Some(failure), None)
+}
+
+fn verdict(
+    job: &Job,
+    answer: Option<&Answer>,
+    failure: Option<Failure<'_>>,
+    fatal: Option<String>,
+) -> Verdict {
+    let record = Record {
+        line: job.request.line,
+        custom_id: job.request.custom_id.as_deref(),
+        response: answer.map(|answer| Response {
+            status_code: answer.status,
+            request_id: answer.request_id.as_deref(),
+            body: &answer.body,
+        }),
+        error: failure,
+    };
+    let line = record.to_line();
+    let code = record.error.map(|failure| failure.code.into_owned());
+    Verdict { line, code, fatal }
+}
+
+/// The failure that the last attempt stands for.
+fn failure(errors: &[Error], attempts: u32) -> Failure<'_> {
+    let (code, message, class): (Cow<'_, str>, Cow<'_, str>, &str) = match errors.last() {
+        Some(Error::Failed(error) | Error::Refused(error)) => match error.downcast_ref() {
+            Some(CallError::Http(error)) => (
+                error.code().into(),
+                error.message().into(),
+                class_name(error.class()),
+            ),
+            _ => (code::INTERNAL.into(), error.to_string().into(), "failure"),
+        },
+        Some(error @ (Error::TimedOut(_) | Error::CallTimedOut)) => {
+            (code::TIMEOUT.into(), error.to_string().into(), "failure")
+        }
+        Some(error @ Error::NeverFits(_)) => (
+            code::NEVER_FITS.into(),
+            error.to_string().into(),
+            "not_sent",
+        ),
+        Some(error @ Error::Invalid(_)) => {
+            (code::VALIDATION.into(), error.to_string().into(), "invalid")
+        }
+        Some(error) => (code::INTERNAL.into(), error.to_string().into(), "failure"),
+        None => (
+            code::INTERNAL.into(),
+            "the call ended without a reason".into(),
+            "failure",
+        ),
+    };
+    Failure {
+        code,
+        message,
+        class: class.into(),
+        attempts,
+    }
+}
+
+fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Permanent => "permanent",
+        Class::Fatal => "fatal",
+        Class::Refused { .. } => "refused",
+        Class::NotSent => "not_sent",
+        _ => "failure",
+    }
+}
+
+fn answer_of(error: &Error) -> Option<&Answer> {
+    let (Error::Failed(error) | Error::Refused(error)) = error else {
+        return None;
+    };
+    match error.downcast_ref()? {
+        CallError::Http(error) => HttpError::answer(error),
+        CallError::HeldBack => None,
+    }
+}

@@ -1,0 +1,211 @@
+//! What is refused before anything is sent, and what stops a run early.
+
+use std::process::Stdio;
+
+use rate_limited_sim::ApiModel;
+
+use crate::world::{World, command, request, requests, spawn};
+
+/// Bad usage ends with 2 and one sentence that names the value and the next step.
+#[track_caller]
+fn check(args: &[&str], told: &[&str]) {
+    let world = World::slow(0);
+    world.input(&requests(2));
+    std::fs::write(world.path("empty.jsonl"), "\n \n").expect("room");
+    let outcome = world.end(spawn(world.command(args)));
+    assert_eq!(outcome.code, Some(2), "{args:?}: {}", outcome.stderr);
+    for text in told {
+        assert!(
+            outcome.stderr.contains(text),
+            "{args:?}: {}",
+            outcome.stderr
+        );
+    }
+    assert_eq!(world.stats().arrivals, 0);
+    let made = std::fs::read_dir(world.path("")).expect("a folder").count();
+    assert_eq!(made, 2, "{args:?} left a file behind");
+}
+
+#[test]
+fn bad_usage_is_told_with_its_remedy() {
+    let run = |more: &[&'static str]| [&["run", "in.jsonl", "-o", "out.jsonl"], more].concat();
+    check(&[], &["Usage"]);
+    check(&["run"], &["INPUT"]);
+    check(
+        &["run", "in.jsonl"],
+        &["where the results go", "-o results.jsonl"],
+    );
+    check(&["run", "none.jsonl", "-o", "x"], &["none.jsonl"]);
+    check(
+        &["run", "empty.jsonl", "-o", "x"],
+        &["empty.jsonl has no requests", "\"messages\""],
+    );
+    check(&["run", "in.jsonl", "-o", "in.jsonl"], &["same file"]);
+    check(
+        &["run", "in.jsonl", "-o", "in.jsonl", "--overwrite"],
+        &["same file"],
+    );
+    check(
+        &["run", "in.jsonl", "-o", "no/x.jsonl"],
+        &["folder no", "create it"],
+    );
+    check(
+        &["run", "in.jsonl", "-o", "empty.jsonl"],
+        &["exists", "--overwrite"],
+    );
+    check(
+        &run(&["--limit", "images=5/1m"]),
+        &["'images'", "requests and tokens"],
+    );
+    check(&run(&["--limit", "tokens=0/1m"]), &["must be above 0"]);
+    check(&run(&["--limit", "tokens=9/0s"]), &["too short"]);
+    check(&run(&["--rpm", "-5"]), &["'-5'", "number above 0"]);
+    check(&run(&["--tpm", "NaN"]), &["'NaN'"]);
+    check(
+        &run(&["--rpm", "5", "--limit", "requests=6/1m"]),
+        &["keep one of them"],
+    );
+    check(&run(&["--max-concurrent", "0"]), &["nothing runs"]);
+    check(&run(&["--timeout", "0s"]), &["no time"]);
+    check(&run(&["--first", "0"]), &["0"]);
+    check(
+        &run(&["--base-url", "localhost:8080"]),
+        &["http://", "--base-url"],
+    );
+    check(&run(&["--key-env", "NO_SUCH_KEY"]), &["NO_SUCH_KEY"]);
+    check(
+        &run(&["--key-file", "empty.jsonl"]),
+        &["empty.jsonl", "it is empty"],
+    );
+    check(&run(&["--endpoint", "http://x/y"]), &["no path"]);
+    check(&run(&["--key", "sk-CANARY-1"]), &["--key"]);
+}
+
+#[test]
+fn the_default_api_needs_a_key() {
+    let world = World::slow(0);
+    world.input(&requests(1));
+    let mut command = command(&world.path(""), &["run", "in.jsonl", "-o", "out.jsonl"]);
+    command.env_remove("OPENAI_API_KEY");
+    let outcome = world.end(spawn(command));
+    outcome.expect(2, 0);
+    assert!(
+        outcome.stderr.contains("set OPENAI_API_KEY"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_bad_key_costs_a_handful_of_attempts() {
+    let world = World::new(ApiModel::new(7).status(401));
+    let outcome = world.run(&requests(3_000), &[]);
+    outcome.expect(3, 3_000);
+    outcome.expect_order();
+    assert!(world.stats().arrivals <= 10, "{}", world.stats().arrivals);
+    assert!(
+        outcome.stderr.contains("invalid_api_key"),
+        "{}",
+        outcome.stderr
+    );
+    let sent = usize::try_from(world.stats().arrivals).expect("few");
+    assert_eq!(
+        outcome.count("invalid_api_key"),
+        sent,
+        "each that was sent has its answer"
+    );
+    assert_eq!(outcome.count("not_run"), 3_000 - sent);
+    assert_eq!(outcome.all("/response/status_code")[0], "401");
+}
+
+#[test]
+fn the_deadline_ends_a_run() {
+    let args = ["--deadline", "1s", "--max-concurrent", "2"];
+    let outcome = World::slow(400).run(&requests(40), &args);
+    outcome.expect(3, 40);
+    outcome.expect_order();
+    let (done, not_run) = (outcome.count(""), outcome.count("not_run"));
+    assert!(done >= 4 && not_run > 20, "{done} {not_run}");
+    assert_eq!(done + not_run, 40);
+    assert!(
+        outcome.stderr.contains("at the deadline"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn standard_input_may_insist_on_good_lines() {
+    let world = World::slow(0);
+    let mut command = world.command(&["run", "-", "--on-bad-line", "fail"]);
+    command.stdin(Stdio::piped());
+    let mut child = spawn(command);
+    crate::world::feed(
+        &mut child,
+        &[&request(1, ""), "{oops\n", &request(2, "")].concat(),
+    );
+    let outcome = world.end(child);
+    assert!(matches!(outcome.code, Some(2 | 3)), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("line 2, column 2"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(outcome.lines.len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_the_run() {
+    let world = World::slow(0);
+    world.input(&requests(500));
+    let args = [
+        "run",
+        "in.jsonl",
+        "-o",
+        "/dev/full",
+        "--max-concurrent",
+        "2",
+    ];
+    let outcome = world.end(spawn(world.command(&args)));
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("/dev/full"), "{}", outcome.stderr);
+    assert!(
+        world.stats().arrivals < 100,
+        "it goes on paying: {:?}",
+        world.stats()
+    );
+}
+
+#[test]
+fn a_reader_that_goes_ends_the_run_quietly() {
+    let world = World::slow(20);
+    world.input(&requests(2_000));
+    let mut child = spawn(world.command(&["run", "in.jsonl", "-o", "-", "--max-concurrent", "4"]));
+    drop(child.stdout.take());
+    let outcome = world.end(child);
+    assert_eq!(outcome.code, Some(141), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("error"), "{}", outcome.stderr);
+    assert!(world.stats().arrivals < 100, "{:?}", world.stats());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_standard_error_changes_nothing() {
+    let world = World::slow(0);
+    world.input(&requests(5));
+    let mut command = world.command(&[]);
+    let program = command.get_program().to_owned();
+    let script = "exec \"$0\" run in.jsonl -o out.jsonl 2>&-";
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", script])
+        .arg(program)
+        .current_dir(world.path(""));
+    for (name, value) in command.get_envs() {
+        value.map(|value| shell.env(name, value));
+    }
+    shell.stdout(Stdio::piped()).stdin(Stdio::null());
+    command = shell;
+    world.end(spawn(command)).expect(0, 5);
+}
