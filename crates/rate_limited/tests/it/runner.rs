@@ -77,7 +77,7 @@ async fn usage_gives_back_what_was_not_used() {
 async fn every_error_of_a_call_is_kept() {
     let tries = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&tries);
-    let flaky = move |_: ()| {
+    let flaky = move |(): ()| {
         let attempt = counted.fetch_add(1, Ordering::SeqCst);
         async move {
             match attempt {
@@ -111,7 +111,7 @@ async fn every_error_of_a_call_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_uses_up_its_retries_fails_with_all_errors() {
-    let mut runner = Runner::new(|_: ()| async { Err::<(), _>("no") })
+    let mut runner = Runner::new(|(): ()| async { Err::<(), _>("no") })
         .max_retries(2)
         .tokio_clock();
     runner.schedule(()).expect("it fits");

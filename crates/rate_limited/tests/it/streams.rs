@@ -45,15 +45,12 @@ async fn a_channel_feeds_a_run_until_its_senders_are_gone() {
     let (mut done, mut misfits) = (Vec::new(), Vec::new());
     let summary = runner
         .run_each(Inputs::channel(receiver), |finished| {
-            match finished.result.value {
-                Some(value) => done.push(value),
-                None => {
-                    assert!(matches!(
-                        finished.result.errors[..],
-                        [AttemptError::NeverFits(_)]
-                    ));
-                    misfits.push(finished.index);
-                }
+            if let Some(value) = finished.result.value {
+                done.push(value);
+            } else {
+                let errors = &finished.result.errors[..];
+                assert!(matches!(errors, [AttemptError::NeverFits(_)]));
+                misfits.push(finished.index);
             }
         })
         .await

@@ -117,6 +117,29 @@ fn a_refusal_takes_no_retry_and_pauses_the_resource_for_everyone() {
 }
 
 #[test]
+fn refusals_leave_a_call_all_its_retries() {
+    let (limiter, id) = limiter(1_000);
+    let settings = Settings {
+        max_retries: 2,
+        ..Settings::default()
+    };
+    let mut play = Play::new(limiter, settings, |_, number, _| {
+        let class = match number {
+            1..=5 => Class::Refused {
+                resource: None,
+                retry_after: Some(secs(1.0)),
+            },
+            6 | 7 => Class::Failure,
+            _ => Class::Success,
+        };
+        reply(0.1, class)
+    });
+    play.schedule(&one(id));
+    play.run();
+    assert_eq!((play.sent.len(), play.ends[&0].0), (8, End::Done));
+}
+
+#[test]
 fn a_refusal_without_a_hint_pauses_longer_each_time() {
     let (limiter, id) = limiter(1_000);
     let mut play = Play::new(limiter, Settings::default(), |_, number, _| {

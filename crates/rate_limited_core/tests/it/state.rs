@@ -79,6 +79,30 @@ fn a_late_answer_wins_while_its_call_is_unfinished() {
 }
 
 #[test]
+fn the_index_of_a_call_is_free_only_after_its_end_was_told() {
+    let (mut limiter, id) = limiter(100);
+    let mut scheduler = Scheduler::new(&mut limiter, Settings::default(), START);
+    let first = scheduler
+        .schedule(&mut limiter, &one(id), START)
+        .expect("it fits");
+    let Output::Dispatch { attempt, .. } = scheduler.poll(&mut limiter, START) else {
+        panic!("it can go");
+    };
+    let outcome = Outcome::new(Class::Success);
+    scheduler.handle(&mut limiter, Input::Finished { attempt, outcome }, START);
+    let mut schedule = |limiter: &mut Limiter, scheduler: &mut Scheduler| {
+        let second = scheduler.schedule(limiter, &one(id), START);
+        second.expect("it fits").index()
+    };
+    assert_ne!(schedule(&mut limiter, &mut scheduler), first.index());
+    while !matches!(
+        scheduler.poll(&mut limiter, START),
+        Output::Wait(_) | Output::Idle
+    ) {}
+    assert_eq!(schedule(&mut limiter, &mut scheduler), first.index());
+}
+
+#[test]
 fn a_call_that_takes_too_long_in_all_fails() {
     let (limiter, id) = limiter(100);
     let settings = Settings {
