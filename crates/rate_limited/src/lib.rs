@@ -66,3 +66,8 @@ pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};
 pub use runner::{Finished, Runner, Summary};
 pub use units::Units;
+
+/// The README's examples are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

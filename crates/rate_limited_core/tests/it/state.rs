@@ -90,7 +90,7 @@ fn the_index_of_a_call_is_free_only_after_its_end_was_told() {
     };
     let outcome = Outcome::new(Class::Success);
     scheduler.handle(&mut limiter, Input::Finished { attempt, outcome }, START);
-    let mut schedule = |limiter: &mut Limiter, scheduler: &mut Scheduler| {
+    let schedule = |limiter: &mut Limiter, scheduler: &mut Scheduler| {
         let second = scheduler.schedule(limiter, &one(id), START);
         second.expect("it fits").index()
     };
