@@ -45,6 +45,11 @@ impl AttemptId {
     pub const fn index(self) -> usize {
         self.index as usize
     }
+
+    /// A number that no other attempt of the run has: the index is its lower half.
+    pub const fn number(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
 }
 
 /// One scheduler of a limiter.

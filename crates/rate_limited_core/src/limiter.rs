@@ -171,7 +171,7 @@ impl Limiter {
         for index in self.with_partitions(resource) {
             self.ledgers[index].set_quota(quota, now)?;
         }
-        self.turns.released();
+        self.turns.all_released();
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl Limiter {
         for index in self.with_partitions(resource) {
             self.ledgers[index].boundary(end, next, now);
         }
-        self.turns.released();
+        self.turns.all_released();
     }
 
     /// Pauses a resource: no call that takes it is dispatched before `until`.
@@ -261,6 +261,13 @@ impl Limiter {
         Ok(())
     }
 
+    /// Notes what a scheduler takes from.
+    pub(crate) fn notes_use(&mut self, who: SchedulerId, costs: &[Cost]) {
+        for cost in costs {
+            self.turns.uses(who, cost.resource.0);
+        }
+    }
+
     /// The largest power-of-two class of the costs: the resource of which they take the largest
     /// share, and by how many halvings that share is below the whole quota.
     pub(crate) fn class_of(&self, costs: &[Cost]) -> (ResourceId, u8) {
@@ -338,7 +345,9 @@ impl Limiter {
             let usage = usage.map(|usage| usage.amount.as_micros().max(0));
             self.ledgers[hold.resource as usize].settle(*hold, outcome.class(), usage, now);
         }
-        self.turns.released();
+        for hold in reservation.holds.as_slice() {
+            self.turns.released(hold.resource);
+        }
     }
 
     /// A refusal pauses the resource that it names, or else all that the call takes.
@@ -385,7 +394,7 @@ impl Limiter {
         self.claims.retain(|claim| claim.who != who);
         if self.claims.len() < before {
             self.claims_version += 1;
-            self.turns.released();
+            self.turns.all_released();
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What comes back goes round: a scheduler that was admitted more recently lets the others look
 //! first. It does not wait for them longer than [`PATIENCE`], so that one whose driver sleeps or is
-//! gone stops nobody.
+//! gone stops nobody. Schedulers that take from no common resource do not notice each other.
 
 use crate::event::SchedulerId;
 use crate::time::Time;
@@ -14,6 +14,8 @@ pub(crate) const PATIENCE: u64 = 1_000_000;
 pub(crate) struct Turns {
     seats: Vec<Option<Seat>>,
     admissions: u64,
+    /// The resources that each scheduler has taken from, in order.
+    uses: Vec<Vec<u32>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,22 +49,41 @@ impl Turns {
         });
         if free.is_some() {
             self.seats[index] = seat;
+            self.uses[index].clear();
         } else {
             self.seats.push(seat);
+            self.uses.push(Vec::new());
         }
         SchedulerId(u32::try_from(index).expect("fewer schedulers than memory"))
     }
 
     pub(crate) fn leave(&mut self, who: SchedulerId) {
         self.seats[who.0 as usize] = None;
-        self.released();
+        self.all_released();
     }
 
-    /// Something came back: everyone who waits may look.
-    pub(crate) fn released(&mut self) {
+    /// `who` takes from a resource, now or later.
+    pub(crate) fn uses(&mut self, who: SchedulerId, resource: u32) {
+        let uses = &mut self.uses[who.0 as usize];
+        if let Err(place) = uses.binary_search(&resource) {
+            uses.insert(place, resource);
+        }
+    }
+
+    /// Something came back, of any resource: everyone who waits may look.
+    pub(crate) fn all_released(&mut self) {
         for seat in self.seats.iter_mut().flatten() {
-            if matches!(seat.state, State::Waiting { .. }) {
-                (seat.state, seat.wake) = (State::Owed, true);
+            seat.look();
+        }
+    }
+
+    /// Something of a resource came back: everyone who waits and takes from it may look.
+    pub(crate) fn released(&mut self, resource: u32) {
+        for (seat, uses) in self.seats.iter_mut().zip(&self.uses) {
+            if let Some(seat) = seat
+                && uses.binary_search(&resource).is_ok()
+            {
+                seat.look();
             }
         }
     }
@@ -78,10 +99,11 @@ impl Turns {
             State::Waiting { until } => until.is_some_and(|until| until <= now),
             State::Owed => true,
         };
-        let others = self.seats.iter().flatten();
+        let waits_before = |seat: &Seat| owed(seat) && seat.last_admission < mine.last_admission;
+        let ours = &self.uses[who.0 as usize];
+        let mut others = self.seats.iter().zip(&self.uses);
         let first = others
-            .filter(|seat| owed(seat))
-            .any(|s| s.last_admission < mine.last_admission);
+            .any(|(seat, theirs)| seat.as_ref().is_some_and(waits_before) && common(ours, theirs));
         let until = mine.yields_until.unwrap_or(now.plus(PATIENCE));
         if first && until > now {
             self.seat(who).yields_until = Some(until);
@@ -154,4 +176,24 @@ impl Turns {
             }
         }
     }
+}
+
+impl Seat {
+    /// Whoever waits may look again.
+    fn look(&mut self) {
+        if matches!(self.state, State::Waiting { .. }) {
+            (self.state, self.wake) = (State::Owed, true);
+        }
+    }
+}
+
+/// Whether two ordered lists have an item in common.
+fn common(ours: &[u32], theirs: &[u32]) -> bool {
+    let (few, many) = if ours.len() < theirs.len() {
+        (ours, theirs)
+    } else {
+        (theirs, ours)
+    };
+    few.iter()
+        .any(|resource| many.binary_search(resource).is_ok())
 }

@@ -136,6 +136,7 @@ impl Scheduler {
     ) -> Result<CallId, ScheduleError> {
         limiter.tick(now);
         limiter.check(costs)?;
+        limiter.notes_use(self.id, costs);
         let rank = self.progress.scheduled;
         let call = self.calls.add(costs, rank).ok_or(ScheduleError::Full)?;
         self.progress.scheduled += 1;

@@ -1,0 +1,30 @@
+//! The native half of the Python package `rate_limited`: the scheduler, shown to Python.
+//!
+//! Python owns the threads, the loop and the user's objects; it *pulls* work from a [`Machine`], which
+//! waits without the interpreter's lock. No thread made here ever calls into Python, so none can be
+//! caught there when the interpreter ends.
+
+mod account;
+mod clock;
+mod machine;
+mod resource;
+mod step;
+
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::machine::Machine;
+    #[pymodule_export]
+    use super::resource::{add_resource, resource_view, set_quota};
+    use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("DISPATCH", DISPATCH)?;
+        module.add("ABANDON", ABANDON)?;
+        module.add("ENDED", ENDED)?;
+        module.add("OVER", OVER)?;
+        module.add("WAIT", WAIT)
+    }
+}

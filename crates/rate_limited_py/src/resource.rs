@@ -1,0 +1,80 @@
+//! Resources as Python declares them.
+
+use crate::account::{self, limiter};
+use crate::clock::now;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::prelude::*;
+use rate_limited_core::{Amount, Counted, Quota, Resource, ResourceId, Settlement};
+use std::time::Duration;
+
+/// Adds a resource of `quota` units in every window of `window` seconds to the quotas of the process.
+///
+/// `at_completion`: counted when a call ends, else when it is sent. `learn`: reserve what such calls
+/// used so far. Gives the number of the resource.
+#[pyfunction]
+#[pyo3(signature = (name, quota, window, at_completion, learn))]
+pub(crate) fn add_resource(
+    name: &str,
+    quota: f64,
+    window: f64,
+    at_completion: bool,
+    learn: bool,
+) -> PyResult<usize> {
+    let counted = if at_completion {
+        Counted::AtCompletion
+    } else {
+        Counted::AtDispatch
+    };
+    let mut limiter = limiter();
+    // Names are for people; two resources of one name in a process are two.
+    let number = limiter.resources().count();
+    let resource = Resource::new(format!("{name}#{number}"), quota_of(quota, window)?)
+        .counted(counted)
+        .settlement(Settlement::Usage)
+        .learn(learn);
+    let id = limiter
+        .add(resource)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(id.index())
+}
+
+/// Replaces the quota of a resource; what is charged stays charged.
+#[pyfunction]
+pub(crate) fn set_quota(resource: usize, quota: f64, window: f64) -> PyResult<()> {
+    let quota = quota_of(quota, window)?;
+    let wakes = {
+        let mut limiter = limiter();
+        let id = find(&limiter, resource)?;
+        let result = limiter.set_quota(id, quota, now());
+        result.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        limiter.take_wakes()
+    };
+    account::wake(&wakes, None);
+    Ok(())
+}
+
+/// What is charged and still counts, what is held by calls in flight, and the quota.
+#[pyfunction]
+pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, f64)> {
+    let mut limiter = limiter();
+    let id = find(&limiter, resource)?;
+    let view = limiter.view(id, now());
+    let quota = view.resource.quota().capacity();
+    Ok((
+        view.charged.as_units(),
+        view.held.as_units(),
+        quota.as_units(),
+    ))
+}
+
+pub(crate) fn find(limiter: &rate_limited_core::Limiter, index: usize) -> PyResult<ResourceId> {
+    let found = limiter.resources().nth(index);
+    found.ok_or_else(|| PyValueError::new_err(format!("there is no resource number {index}")))
+}
+
+fn quota_of(quota: f64, window: f64) -> PyResult<Quota> {
+    let amount = Amount::cost(quota).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let window = Duration::try_from_secs_f64(window)
+        .map_err(|_| PyOverflowError::new_err(format!("a window of {window} seconds is none")))?;
+    Ok(Quota::per(amount, window))
+}
