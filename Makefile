@@ -1,11 +1,9 @@
 # `make test` is everything that CI runs. Each part says how long it took.
 
 PART := tools/part
-RUST := cargo --locked
+.PHONY: test tools format lint features unit doc example python bench
 
-.PHONY: test format lint features unit doc example bench
-
-test: format lint features unit doc example
+test: format lint features unit doc example python
 	@echo "== all parts passed"
 
 tools:
@@ -32,6 +30,10 @@ doc:
 # The first command of the README, as a newcomer types it but for the release build.
 example:
 	@$(PART) "the example of the README" tools/check-example
+
+# The Python package, installed as a user would, in a fresh virtual environment.
+python:
+	@$(PART) "the Python package" tools/check-python
 
 # The figures of the README. Not part of the tests: machines differ.
 bench:

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rate_limited_core::{
     Amount, AttemptId, CallId, Class, Cost, Input, MaxConcurrent, Outcome, Output, ResourceId,
-    Scheduler, SchedulerId, Settings, Wait, WaitingOn,
+    ScheduleError, Scheduler, SchedulerId, Settings, Wait, WaitingOn,
 };
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
@@ -36,6 +36,7 @@ pub(crate) struct Inner {
     pipe: (UnixStream, UnixStream),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct State {
     scheduler: Option<Scheduler>,
     resources: Vec<ResourceId>,
@@ -45,6 +46,8 @@ struct State {
     scheduled: u64,
     /// Attempts and their calls, by the index of the attempt's id.
     attempts: Vec<Option<(AttemptId, CallId)>>,
+    /// Attempts that were given up, whose answers still win while their calls are unfinished.
+    late: Vec<(u64, CallId)>,
     /// What is to be done and no worker has taken yet.
     ready: VecDeque<Step>,
     /// Whether every end of a call is told.
@@ -224,6 +227,7 @@ impl Inner {
             numbers: Vec::new(),
             scheduled: 0,
             attempts: Vec::new(),
+            late: Vec::new(),
             ready: VecDeque::new(),
             tells_ends: false,
             stays: false,
@@ -266,7 +270,7 @@ impl Inner {
             .expect("it is there until the machine is dropped");
         let id = scheduler
             .schedule(&mut account::limiter(), list, now())
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+            .map_err(refused)?;
         let number = state.scheduled;
         state.scheduled += 1;
         if state.numbers.len() <= id.index() {
@@ -536,6 +540,7 @@ impl State {
                 Output::Abandon { call, attempt, why } => {
                     let number = number_of(attempt);
                     self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
+                    self.late.push((number, call));
                     let call = self.numbers[call.index()];
                     return Step::Abandon {
                         attempt: number,
@@ -595,7 +600,7 @@ impl State {
 
     fn finish(&mut self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
         let Some((attempt, _)) = self.attempt(number) else {
-            return;
+            return self.finish_late(number, class);
         };
         self.attempts[attempt.index()] = None;
         let known = usage.unwrap_or_default().iter().zip(&self.resources);
@@ -607,6 +612,34 @@ impl State {
         let outcome = Outcome::new(class).with_usage(&usage);
         self.handle(Input::Finished { attempt, outcome });
     }
+}
+
+impl State {
+    /// An attempt that was given up has ended after all.
+    fn finish_late(&mut self, number: u64, class: Class) {
+        let Some(place) = self.late.iter().position(|(late, _)| *late == number) else {
+            return;
+        };
+        let (_, call) = self.late.swap_remove(place);
+        if class == Class::Success {
+            self.handle(Input::Late { call });
+        }
+    }
+}
+
+/// The refusal of a call, with the name that the user gave the resource.
+fn refused(error: ScheduleError) -> PyErr {
+    let ScheduleError::NeverFits {
+        name, cost, quota, ..
+    } = &error
+    else {
+        return PyValueError::new_err(error.to_string());
+    };
+    let name = name.split('#').next().unwrap_or_default();
+    PyValueError::new_err(format!(
+        "call exceeds resource quota: it costs {cost} of {name:?}, whose quota is {quota}, so it can \
+         never run: make the call smaller or raise the quota"
+    ))
 }
 
 /// A number for an attempt that is never used again.

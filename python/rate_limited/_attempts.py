@@ -1,0 +1,131 @@
+"""One attempt of a call: the user's function, and what follows from its answer.
+
+Everything here runs where the call ran: on its worker thread, or on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rate_limited import _loop, validators
+from rate_limited._classify import FATAL, PERMANENT, classify
+from rate_limited._ledger import DONE, Ledger
+from rate_limited.calls import Call
+from rate_limited.exceptions import ValidationError
+from rate_limited.resources import Resource
+from rate_limited.usage import arguments_usage, results_usage
+
+SUCCESS, INVALID = "success", "invalid"
+
+# If every one of the first so many validations raises, the validator is at fault, not the answers.
+_FIRST_VALIDATIONS = 20
+
+Verdict = tuple[str, "list[float | None] | None", "float | None"]
+
+
+class Attempts:
+    """Makes attempts of the calls of one runner, and keeps what they bring."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        resources: Sequence[Resource],
+        checks: tuple[Callable[[Any], Any], ...],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self.function = function
+        self._resources = list(resources)
+        self._settles = any(resource.results_usage_extractor for resource in resources)
+        self._checks = checks
+        self._on_failure = on_failure
+        self._validations = 0
+        self._raised = 0
+        self.complaint: str | None = None
+
+    def blocking(self, ledger: Ledger, number: int) -> Verdict:
+        """Makes an attempt on this thread."""
+        index = number - ledger.base
+        call = ledger.calls[index]
+        try:
+            answer = self.function(*call.args, **call._kwargs)
+            if inspect.isawaitable(answer):
+                answer = _loop.wait_for(answer)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
+            return self._failed(ledger, index, error)
+        return self._answered(ledger, index, call, answer)
+
+    async def awaited(self, ledger: Ledger, number: int) -> Verdict:
+        """Makes an attempt on the running loop. A cancellation is passed on."""
+        index = number - ledger.base
+        call = ledger.calls[index]
+        try:
+            answer = await self.function(*call.args, **call._kwargs)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
+            return self._failed(ledger, index, error)
+        return self._answered(ledger, index, call, answer)
+
+    def cancelled(self, ledger: Ledger, number: int) -> Verdict:
+        """The function raised a cancellation of its own: a failure like any other."""
+        return self._failed(ledger, number - ledger.base, asyncio.CancelledError())
+
+    def _failed(self, ledger: Ledger, index: int, error: BaseException) -> Verdict:
+        # Frames would keep everything alive that the attempt had in its hands.
+        error.__traceback__ = None
+        ledger.note(index, error)
+        self._on_failure(error)
+        class_, wait = classify(error)
+        return class_, None, wait
+
+    def _answered(self, ledger: Ledger, index: int, call: Call, answer: Any) -> Verdict:
+        usage = self._usage(ledger, index, call, answer) if self._settles else None
+        if self._checks:
+            class_ = self._validate(ledger, index, call, answer)
+            if class_ != SUCCESS:
+                return class_, usage, None
+        # An answer that comes after its call has ended must not replace the one that was given out.
+        if ledger.status[index] != DONE:
+            ledger.results[index] = answer
+            ledger.status[index] = DONE
+        return SUCCESS, usage, None
+
+    def _validate(self, ledger: Ledger, index: int, call: Call, answer: Any) -> str:
+        accepted, cause, fatal = validators.check(self._checks, answer)
+        self._validations += 1
+        self._raised += cause is not None
+        if accepted:
+            return SUCCESS
+        error = ValidationError("the validation rejected the answer", call, answer)
+        error.__cause__ = cause
+        ledger.note(index, error)
+        self._on_failure(error)
+        if self._raised == self._validations == _FIRST_VALIDATIONS:
+            self.complaint = (
+                f"each of the first {_FIRST_VALIDATIONS} validations raised an exception, the last one "
+                f"{type(cause).__name__}: mend the validation; the answers are in the exceptions' .value"
+            )
+            return FATAL
+        return PERMANENT if fatal else INVALID
+
+    def _usage(self, ledger: Ledger, index: int, call: Call, answer: Any) -> list[float | None]:
+        usage: list[float | None] = []
+        for resource in self._resources:
+            if resource.results_usage_extractor is None:
+                usage.append(None)
+                continue
+            try:
+                used = results_usage(resource, call, answer)
+                if resource.arguments_usage_extractor is not None:
+                    used += arguments_usage(resource, call)
+            except Exception as error:  # noqa: BLE001 - the answer was paid for and is kept
+                error.__traceback__ = None
+                ledger.note(index, error)
+                self._on_failure(error)
+                usage.append(None)
+            else:
+                usage.append(used)
+        return usage

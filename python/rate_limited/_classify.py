@@ -1,0 +1,75 @@
+"""What an exception of the user's function means: try again, wait, give up, or stop.
+
+Clients of web APIs raise exceptions that carry the status of the answer, by one of a few names. What
+carries none is a passing failure and is tried again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FAILURE, REFUSED, PERMANENT, FATAL = "failure", "refused", "permanent", "fatal"
+
+# Codes with which an API says that no later call will be answered either, whatever the status.
+_FATAL_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+    }
+)
+_PERMANENT_STATUSES = frozenset({400, 404, 405, 410, 413, 415, 422})
+_FATAL_STATUSES = frozenset({401, 402, 403})
+
+
+def classify(exception: BaseException) -> tuple[str, float | None]:
+    """The class of an exception, and how many seconds it asks to wait.
+
+    >>> class Refused(Exception):
+    ...     status_code = 429
+    >>> classify(Refused())
+    ('refused', None)
+    >>> classify(ValueError("no"))
+    ('failure', None)
+    """
+    if isinstance(exception, (SystemExit, KeyboardInterrupt)):
+        return FATAL, None
+    status = _status(exception)
+    if status is None:
+        return FAILURE, None
+    if _code(exception) in _FATAL_CODES or status in _FATAL_STATUSES:
+        return FATAL, None
+    if status == 429:
+        return REFUSED, _retry_after(exception)
+    if status in _PERMANENT_STATUSES:
+        return PERMANENT, None
+    return FAILURE, None
+
+
+def _status(exception: BaseException) -> int | None:
+    response = getattr(exception, "response", None)
+    for holder, name in ((exception, "status_code"), (response, "status_code"), (exception, "status")):
+        value = getattr(holder, name, None)
+        if type(value) is int and 100 <= value < 600:
+            return value
+    return None
+
+
+def _code(exception: BaseException) -> Any:
+    code = getattr(exception, "code", None)
+    return code if isinstance(code, str) else None
+
+
+def _retry_after(exception: BaseException) -> float | None:
+    headers = getattr(getattr(exception, "response", None), "headers", None)
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) * unit  # type: ignore[index]
+        except Exception:  # noqa: BLE001 - a header that is missing or no number tells nothing
+            continue
+        if 0 <= seconds < 400 * 86_400:
+            return seconds
+    return None

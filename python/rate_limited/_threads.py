@@ -1,0 +1,87 @@
+"""Workers on threads: each pulls an attempt, makes it, reports it, and pulls the next.
+
+The threads are made as they are needed, up to the bound on calls in flight and one that keeps the time.
+They are daemons: a call that hangs never keeps the interpreter from ending.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+
+from rate_limited._attempts import Attempts
+from rate_limited._ledger import Ledger
+from rate_limited._native import ABANDON, DISPATCH, ENDED, OVER, Machine
+
+_numbers = iter(range(1, 1 << 62))
+
+
+class ThreadWorkers:
+    """The threads of one run."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        attempts: Attempts,
+        ledger: Ledger,
+        most: int,
+        on_over: Callable[[str], None],
+        on_ended: Callable[[int, str], None],
+    ) -> None:
+        self._machine = machine
+        self._attempts = attempts
+        self._ledger = ledger
+        self._most = most
+        self._on_over = on_over
+        self._on_ended = on_ended
+        self._alive = 0
+        self._stuck: set[int] = set()
+        self._lock = threading.Lock()
+        self._context = contextvars.copy_context()
+
+    def start(self) -> None:
+        """Starts one more worker, unless there are enough."""
+        with self._lock:
+            if self._alive - len(self._stuck) > self._most:
+                return
+            self._alive += 1
+        # Each has a copy of the caller's context variables of its own.
+        context = self._context.copy()
+        name = f"rate_limited-{next(_numbers)}"
+        threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        machine, make, ledger = self._machine, self._attempts.blocking, self._ledger
+        step = machine.take()
+        while True:
+            kind, first, second, third, another = step
+            if another:
+                self.start()
+            if kind == DISPATCH:
+                # The usual turn of the loop: everything else is rare.
+                class_, usage, wait = make(ledger, second)
+                if self._stuck:
+                    self._stuck.discard(first)
+                step = machine.turn(first, class_, usage, wait)
+                continue
+            if kind == OVER:
+                with self._lock:
+                    self._alive -= 1
+                self._on_over(first)
+                return
+            if kind == ABANDON:
+                self._abandon(first, second, third)
+            elif kind == ENDED:
+                self._on_ended(first, second)
+            step = machine.take()
+
+    def _abandon(self, attempt: int, number: int, why: str) -> None:
+        if why != "timeout":
+            return
+        # Its thread cannot be ended; another one takes its place, within reason.
+        self._stuck.add(attempt)
+        too_many = len(self._stuck) > self._most
+        self._ledger.note(number - self._ledger.base, TimeoutError("the attempt took too long"))
+        if too_many:
+            self._machine.stop()

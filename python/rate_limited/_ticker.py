@@ -1,0 +1,39 @@
+"""Looks at a run from time to time and shows it, on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from rate_limited._progress import Progress
+
+
+class Ticker:
+    """Shows snapshots of a run every `interval` seconds, from `start` until `close`."""
+
+    def __init__(
+        self, progress: Progress, interval: float, snapshot: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._progress = progress
+        self._interval = interval
+        self._snapshot = snapshot
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begins to show."""
+        self._thread = threading.Thread(target=self._tick, name="rate_limited-progress", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Shows the end."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1.0)
+        self._progress.close(self._snapshot())
+
+    def _tick(self) -> None:
+        # A run of less than an interval shows nothing on its way.
+        while not self._ended.wait(self._interval):
+            self._progress.update(self._snapshot())

@@ -1,0 +1,1 @@
+"""Ready-made descriptions of the limits of well-known APIs."""

@@ -1,0 +1,1 @@
+"""The limits of OpenAI's API, and of others of the same shape."""

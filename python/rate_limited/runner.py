@@ -1,0 +1,615 @@
+"""The runner: a function, the limits of its API, and a list of calls."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import itertools
+import logging
+import os
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from rate_limited import _loop, validators
+from rate_limited._attempts import Attempts
+from rate_limited._ledger import DONE, FAILED, Ledger
+from rate_limited._loop import LoopWorkers
+from rate_limited._native import Machine, add_resource, set_quota
+from rate_limited._progress import Progress
+from rate_limited._service import Service
+from rate_limited._signals import on_interrupt
+from rate_limited._threads import ThreadWorkers
+from rate_limited._ticker import Ticker
+from rate_limited.calls import Call
+from rate_limited.resources import Resource
+from rate_limited.usage import arguments_usage, results_usage_max, amount
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger("rate_limited")
+
+
+class Failure:
+    """Stands in the place of a result that `Runner.map` could not get. It is falsy.
+
+    Attributes: `index`, the number of the row from 0; `errors`, the exceptions of all attempts; `value`,
+    the last answer that the validation rejected, or None.
+    """
+
+    __slots__ = ("errors", "index", "value")
+
+    def __init__(self, index: int, errors: list[BaseException]) -> None:
+        self.index = index
+        self.errors = errors
+        self.value = getattr(errors[-1], "value", None) if errors else None
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(type(error).__name__ for error in self.errors)
+        return f"Failure(index={self.index}, errors=[{kinds}])"
+
+
+class Runner(Generic[P, R]):
+    """Runs calls of one function as fast as the limits of its API allow, and never faster.
+
+    Args:
+        function: any callable: a function, a method, a partial, a coroutine function, a class with
+            `__call__`, …. Sync ones run on threads, async ones on a loop.
+        resources: the limits; each call takes of all of them, or of none.
+        max_concurrent: how many calls may be in flight at once. Default 64. `"auto"` finds it out.
+        max_retries: how often a failed call is tried again. Default 5. Refusals (429) do not count.
+        validation: a function that says whether an answer is good, or a list of them that all must. An
+            answer that is not is asked for again.
+        progress_interval: seconds between two updates of the progress. Default 1.
+        long_wait_warning_seconds: from how many seconds on a wait is shown. Default 2; None: never.
+        validation_function: another name of `validation`, kept for programs written for it.
+        timeout: seconds that one attempt may take. Default None: as long as it takes.
+        grace_seconds: how long calls in flight may go on after the first Ctrl-C. Default 5.
+        progress: True shows it, False does not, a callable gets it as a dict.
+
+    Raises:
+        TypeError, ValueError: an argument that is none of these, named with its value.
+
+    >>> from rate_limited import Resource, Runner
+    >>> limits = [Resource.per_minute("requests", 3_500)]
+    >>> runner = Runner(str.upper, limits, validation=lambda text: len(text) > 2, progress=False)
+    >>> runner.schedule("honey badgers")
+    >>> runner.run()
+    (['HONEY BADGERS'], [[]])
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        resources: Collection[Resource],
+        max_concurrent: int | str = 64,
+        max_retries: int = 5,
+        validation: Any = None,
+        progress_interval: float = 1.0,
+        long_wait_warning_seconds: float | None = 2.0,
+        *,
+        validation_function: Any = None,
+        timeout: float | None = None,
+        grace_seconds: float = 5.0,
+        progress: Any = True,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"function must be callable, got {type(function).__name__}")
+        if validation is not None and validation_function is not None:
+            raise TypeError("give validation or validation_function, not both: they are one thing")
+        self.function = function
+        self.max_concurrent = _count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
+        self.max_retries = _count("max_retries", max_retries, 0, 65_535)
+        self.timeout = _seconds("timeout", timeout)
+        self.grace_seconds = _seconds("grace_seconds", grace_seconds) or 0.0
+        self.progress_interval = _seconds("progress_interval", progress_interval) or 1.0
+        self.long_wait_warning_seconds = long_wait_warning_seconds
+        self.interrupted = False
+        self.last: tuple[list[Any], list[list[BaseException]]] = ([], [])
+        self._progress_setting = progress
+        self._resources = _resources(resources)
+        self._checks = validators.normalise(
+            validation if validation_function is None else validation_function
+        )
+        self._is_async = _is_async(function)
+        self._costs_of = [_cost_function(resource) for resource in self._resources]
+        self._machine = self._make_machine()
+        self._attempts = self._make_attempts()
+        self._ledger = Ledger(0)
+        self._lock = threading.Lock()
+        self._running = threading.Lock()
+        self._run: _Run | None = None
+        self._service: Service | None = None
+        self._process = os.getpid()
+        self.schedule = self._make_schedule()  # type: ignore[method-assign]
+
+    def schedule(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Schedules a call with these arguments; `run` runs it.
+
+        Raises:
+            ValueError: the call exceeds a quota on its own and could never run.
+        """
+        raise NotImplementedError  # each runner has one of its own, which shows the wrapped function
+
+    def run(self) -> tuple[list[R | None], list[list[BaseException]]]:
+        """Runs the scheduled calls; blocks until that is done, in a script as in a notebook.
+
+        Ctrl-C once starts nothing new, waits `grace_seconds` for what is in flight, and returns what is
+        there; twice returns at once. A run that was interrupted goes on with the next `run`, which
+        returns the results of all.
+
+        Returns:
+            The results in the order of scheduling, None where there is none; and for each call the
+            exceptions of its attempts.
+
+        Raises:
+            RuntimeError: the runner is running already.
+        """
+        run = self._begin()
+        try:
+            run.start()
+            with on_interrupt(run.interrupt):
+                run.over.acquire()
+            return self._end(run)
+        finally:
+            self._running.release()
+
+    async def run_coro(self) -> tuple[list[R | None], list[list[BaseException]]]:
+        """As `run`, awaited. An async function runs on the caller's loop.
+
+        If it is cancelled, nothing new is started and what is in flight is given up; the next run goes
+        on with what is left.
+
+        Raises:
+            RuntimeError: the runner is running already.
+        """
+        run = self._begin()
+        try:
+            await run.wait()
+            return self._end(run)
+        finally:
+            self._running.release()
+
+    def interrupt(self) -> None:
+        """Does what Ctrl-C does, from any thread: once drains, twice ends at once."""
+        run = self._run
+        if run is not None:
+            run.interrupt()
+        if self._service is not None:
+            self._service.stop()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Runs a call as soon as the limits allow; returns its future at once.
+
+        The future's exception is that of the last attempt; its attribute `attempts` has all of them.
+
+        Raises:
+            ValueError: the call exceeds a quota on its own and could never run.
+        """
+        call = Call(self.function, args, kwargs)
+        costs = [cost(call) for cost in self._costs_of]
+        return self._serve().submit(call, costs)
+
+    def map(
+        self,
+        iterable: Iterable[Any],
+        *,
+        on_error: str = "return",
+        ordered: bool = True,
+        buffer: int | None = None,
+    ) -> Iterator[Any]:
+        """Calls the function with each item, lazily and in bounded memory; yields the results.
+
+        Args:
+            iterable: the items, each the only argument of a call; taken a few in advance.
+            on_error: `"return"` yields a falsy `Failure` in the place of a row that failed, so that a
+                column keeps its length; `"raise"` raises its last exception.
+            ordered: in the order of the items, or as they come.
+            buffer: the most calls begun and not yielded. Default: 4 × max_concurrent, at least 1,024.
+
+        >>> from rate_limited import Resource, Runner
+        >>> runner = Runner(len, [Resource.per_minute("requests", 3_500)], progress=False)
+        >>> list(runner.map(["a", "bb", "ccc"]))
+        [1, 2, 3]
+        """
+        if on_error not in ("return", "raise"):
+            raise ValueError(f'on_error must be "return" or "raise", got {on_error!r}')
+        rows = self._in_order(iterable, buffer) if ordered else self._as_they_come(iterable, buffer)
+        for index, future in rows:
+            error = future.exception()
+            if error is None:
+                yield future.result()
+            elif on_error == "raise":
+                raise error
+            else:
+                yield Failure(index, getattr(error, "attempts", [error]))
+
+    def as_completed(
+        self, iterable: Iterable[Any], *, buffer: int | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
+        for index, future in self._as_they_come(iterable, buffer):
+            error = future.exception()
+            if error is None:
+                yield index, future.result()
+            else:
+                yield index, Failure(index, getattr(error, "attempts", [error]))
+
+    def clear(self) -> None:
+        """Forgets the calls that are scheduled or were interrupted.
+
+        Raises:
+            RuntimeError: the runner is running.
+        """
+        if not self._running.acquire(blocking=False):
+            raise RuntimeError("the runner is running: interrupt it before clear()")
+        try:
+            self._machine = self._make_machine()
+            self._ledger = Ledger(0)
+        finally:
+            self._running.release()
+
+    def close(self) -> None:
+        """Waits for the calls that were submitted, and frees what they needed."""
+        service, self._service = self._service, None
+        if service is not None:
+            service.close()
+
+    @property
+    def scheduled_calls(self) -> list[Call]:
+        """The calls that the next run has to do or to return."""
+        return self._ledger.calls
+
+    def __len__(self) -> int:
+        return len(self._ledger.calls)
+
+    def __bool__(self) -> bool:
+        # A runner without calls is a runner all the same.
+        return True
+
+    def __repr__(self) -> str:
+        done = self._ledger.status.count(DONE)
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        limits = ", ".join(f"{resource.name}={resource.quota:g}" for resource in self._resources)
+        return f"<Runner of {name}: {len(self)} calls, {done} done; {limits or 'no limits'}>"
+
+    def __enter__(self) -> Runner[P, R]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None and self._service is not None:
+            self._service.stop()
+        self.close()
+
+    def __getstate__(self) -> None:
+        raise TypeError("a Runner cannot be pickled: make one in each process")
+
+    def _make_machine(self) -> Machine:
+        ids = [_native_id(resource) for resource in self._resources]
+        most = None if self.max_concurrent == 0 else self.max_concurrent
+        return Machine(ids, most, self.max_retries, self.timeout, random.getrandbits(64))
+
+    def _make_attempts(self) -> Attempts:
+        return Attempts(self.function, self._resources, self._checks, self._first_failure)
+
+    def _first_failure(self, error: BaseException) -> None:
+        run = self._run
+        if run is not None:
+            run.first_failure(error)
+
+    def _make_schedule(self) -> Callable[P, None]:
+        function, costs_of, lock = self.function, self._costs_of, self._lock
+
+        def schedule(*args: P.args, **kwargs: P.kwargs) -> None:
+            call = Call(function, args, kwargs)
+            costs = [cost(call) for cost in costs_of]
+            with lock:
+                # First the call, then its number: a worker may take it at once.
+                ledger = self._ledger
+                ledger.add(call)
+                try:
+                    self._machine.schedule(costs)
+                except BaseException as error:
+                    ledger.drop_last()
+                    raise _named(error, self._resources, costs) from None
+
+        shown: Callable[P, None] = _shown_as(schedule, function)
+        return shown
+
+    def _begin(self) -> _Run:
+        if os.getpid() != self._process:
+            raise RuntimeError("this runner was made in another process: make one in each process")
+        if not self._running.acquire(blocking=False):
+            raise RuntimeError("the runner is running already: wait for that run, or make another runner")
+        self.interrupted = False
+        self._attempts.complaint = None
+        self._run = _Run(self)
+        return self._run
+
+    def _end(self, run: _Run) -> tuple[list[Any], list[list[BaseException]]]:
+        run.close()
+        self._run = None
+        self.interrupted = run.why != ""
+        if self._attempts.complaint is not None:
+            logger.warning(self._attempts.complaint)
+        elif run.why not in ("", "asked"):
+            logger.warning("the run stopped early (%s): results have gaps; run() goes on", run.why)
+        ledger = self._ledger
+        if self.interrupted:
+            results = (list(ledger.results), [list(found) for found in ledger.exception_lists()])
+        else:
+            results = (ledger.results, ledger.exception_lists())
+            self._ledger = Ledger(ledger.base + len(ledger.calls))
+        if results[0]:
+            self.last = results
+        return results
+
+    def _serve(self) -> Service:
+        with self._lock:
+            if self._service is None:
+                most = self.max_concurrent or 4_096
+                machine, attempts = self._make_machine(), self._make_attempts()
+                self._service = Service(machine, attempts, most, self._is_async)
+            return self._service
+
+    def _submitted(self, item: Any) -> Future[Any]:
+        try:
+            return self.submit(item)  # type: ignore[call-arg]
+        except Exception as error:  # noqa: BLE001 - it fails this row, not the others
+            future: Future[Any] = Future()
+            future.set_exception(error)
+            return future
+
+    def _room(self, buffer: int | None) -> int:
+        return buffer if buffer is not None else max(1_024, 4 * (self.max_concurrent or 1_024))
+
+    def _in_order(self, items: Iterable[Any], buffer: int | None) -> Iterator[tuple[int, Future[Any]]]:
+        room = self._room(buffer)
+        waiting: deque[tuple[int, Future[Any]]] = deque()
+        for index, item in enumerate(items):
+            waiting.append((index, self._submitted(item)))
+            while waiting and (len(waiting) >= room or waiting[0][1].done()):
+                yield waiting.popleft()
+        yield from waiting
+
+    def _as_they_come(
+        self, items: Iterable[Any], buffer: int | None
+    ) -> Iterator[tuple[int, Future[Any]]]:
+        room = self._room(buffer)
+        waiting: dict[Future[Any], int] = {}
+        source = enumerate(items)
+        while True:
+            for index, item in itertools.islice(source, room - len(waiting)):
+                waiting[self._submitted(item)] = index
+            if not waiting:
+                return
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield waiting.pop(future), future
+
+
+class _Run:
+    """One run of a runner, from its start to its end."""
+
+    def __init__(self, runner: Runner[Any, Any]) -> None:
+        self._runner = runner
+        self._machine = runner._machine
+        self._ledger = runner._ledger
+        self.why = "asked"
+        self.over = threading.Lock()
+        self.over.acquire()
+        self._released = False
+        self._interrupts = 0
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        self._workers: LoopWorkers | ThreadWorkers | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_release: Callable[[], None] = lambda: None
+        progress = Progress(
+            len(runner),
+            setting=runner._progress_setting,
+            interval=runner.progress_interval,
+            long_wait_warning_seconds=runner.long_wait_warning_seconds,
+        )
+        self.first_failure = progress.first_failure
+        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot)
+
+    def start(self) -> None:
+        """Starts to work, on threads or on the loop of the package."""
+        if self._runner._is_async:
+            loop = _loop.own_loop()
+            workers = self._begin(LoopWorkers)
+            self._loop = loop
+            loop.call_soon_threadsafe(workers.start)
+        else:
+            self._begin(ThreadWorkers).start()
+
+    async def wait(self) -> None:
+        """Starts to work and waits; async functions run on the running loop."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def release() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        self._on_release = lambda: _call_soon(loop, release)
+        workers = self._begin(LoopWorkers if self._runner._is_async else ThreadWorkers)
+        workers.start()
+        try:
+            await over
+        except asyncio.CancelledError:
+            self._machine.halt()
+            self._release()
+            raise
+        finally:
+            if isinstance(workers, LoopWorkers):
+                workers.close()
+
+    def interrupt(self) -> None:
+        """The first time drains, the second time ends at once."""
+        self._interrupts += 1
+        if self._interrupts > 1:
+            self._halt()
+            return
+        self._machine.stop()
+        self._timer = threading.Timer(self._runner.grace_seconds, self._halt)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def close(self) -> None:
+        """Ends what belongs to the run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ticker.close()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The numbers of the run, for the progress."""
+        numbers = self._machine.progress()
+        base = self._ledger.base
+        numbers["retries"] = numbers["failures"] + numbers["invalid"]
+        numbers["scheduled"] -= base
+        return numbers
+
+    def _begin(self, kind: type[Any]) -> Any:
+        runner = self._runner
+        most = runner.max_concurrent or 4_096
+        self._machine.begin(False, False)
+        self._workers = kind(
+            self._machine, runner._attempts, self._ledger, most, self._on_over, self._on_ended
+        )
+        if runner._progress_setting is not False:
+            self._ticker.start()
+        return self._workers
+
+    def _halt(self) -> None:
+        self._machine.halt()
+        workers, loop = self._workers, self._loop
+        if isinstance(workers, LoopWorkers) and loop is not None:
+            _call_soon(loop, workers.close)
+        self._release()
+
+    def _on_over(self, why: str) -> None:
+        self.why = why
+        self._release()
+
+    def _on_ended(self, number: int, why: str) -> None:
+        """A call failed for good."""
+        index = number - self._ledger.base
+        self._ledger.status[index] = FAILED
+        if why == "never_fits":
+            error = ValueError("call exceeds resource quota: there will never be enough of it")
+            self._ledger.note(index, error)
+
+    def _release(self) -> None:
+        with self._lock:
+            if self._released:
+                return
+            self._released = True
+        self.over.release()
+        self._on_release()
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, action: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(action)
+    except RuntimeError:
+        pass  # the loop was closed meanwhile: nobody waits on it any more
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call gives a coroutine, as far as that can be seen before."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - its kind, not its presence
+    return inspect.iscoroutinefunction(call)
+
+
+def _resources(resources: Collection[Resource]) -> list[Resource]:
+    found = list(resources)
+    for resource in found:
+        if not isinstance(resource, Resource):
+            raise TypeError(f"resources must be Resource objects, got {type(resource).__name__}")
+    return found
+
+
+def _native_id(resource: Resource) -> int:
+    identity = resource._identity
+    if identity._native_id is None:
+        at_completion = resource.results_usage_extractor is not None
+        identity._native_id = add_resource(
+            resource.name,
+            float(resource.quota),
+            float(resource.time_window_seconds),
+            at_completion,
+            resource.learn,
+        )
+        native_id = identity._native_id
+        identity.on_change = lambda quota, window: set_quota(native_id, quota, window)
+    return int(identity._native_id)
+
+
+def _cost_function(resource: Resource) -> Callable[[Call], Any]:
+    """What a call takes of a resource before it is sent."""
+    before, at_most = resource.arguments_usage_extractor, resource.max_results_usage_estimator
+    if before is not None and at_most is not None:
+        return lambda call: arguments_usage(resource, call) + results_usage_max(resource, call)
+    only = before or at_most
+    return only if only is not None else lambda _call: 0
+
+
+def _named(error: BaseException, resources: list[Resource], costs: list[Any]) -> BaseException:
+    """The error with the name of the resource whose cost is no amount."""
+    for resource, cost in zip(resources, costs, strict=True):
+        try:
+            amount(cost, resource.name)
+        except ValueError as named:
+            return named
+    return error
+
+
+def _count(name: str, value: Any, least: int, most: int, auto: bool = False) -> int:
+    if auto and value == "auto":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
+    return value
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
+        raise ValueError(f"{name} must be a number of seconds above 0, or None, got {value!r}")
+    return float(value)
+
+
+def _shown_as(schedule: Any, function: Any) -> Any:
+    """Lets editors and `help` show the wrapped function, which is not changed."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    try:
+        shown = f"{name}{inspect.signature(function)}"
+    except (TypeError, ValueError):
+        shown = name
+    text = inspect.getdoc(function) or "It has no documentation."
+    schedule.__doc__ = f"Schedules a call of {name}; run() runs it. Returns None.\n\n{shown}\n\n{text}"
+    annotations = dict(getattr(function, "__annotations__", None) or {})
+    schedule.__annotations__ = {**annotations, "return": None}
+    schedule.__wrapped__ = function
+    return schedule
