@@ -11,9 +11,19 @@
 
 from rate_limited.calls import Call
 from rate_limited.exceptions import RateLimitedError, ValidationError
+from rate_limited.limited import limited
 from rate_limited.resources import Resource
-from rate_limited.runner import Runner
+from rate_limited.runner import Failure, Runner
 
 __version__ = "0.5.0"
 
-__all__ = ["Call", "RateLimitedError", "Resource", "Runner", "ValidationError", "__version__"]
+__all__ = [
+    "Call",
+    "Failure",
+    "RateLimitedError",
+    "Resource",
+    "Runner",
+    "ValidationError",
+    "__version__",
+    "limited",
+]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from rate_limited.resources import Resource
 from rate_limited.usage import arguments_usage, results_usage
 
 SUCCESS, INVALID = "success", "invalid"
+
+_now = time.perf_counter
 
 # If every one of the first so many validations raises, the validator is at fault, not the answers.
 _FIRST_VALIDATIONS = 20
@@ -49,24 +52,30 @@ class Attempts:
         """Makes an attempt on this thread."""
         index = number - ledger.base
         call = ledger.calls[index]
+        started = _now()
         try:
             answer = self.function(*call.args, **call._kwargs)
             if inspect.isawaitable(answer):
                 answer = _loop.wait_for(answer)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
+            ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
+        ledger.seconds[index] = _now() - started
         return self._answered(ledger, index, call, answer)
 
     async def awaited(self, ledger: Ledger, number: int) -> Verdict:
         """Makes an attempt on the running loop. A cancellation is passed on."""
         index = number - ledger.base
         call = ledger.calls[index]
+        started = _now()
         try:
             answer = await self.function(*call.args, **call._kwargs)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
+            ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
+        ledger.seconds[index] = _now() - started
         return self._answered(ledger, index, call, answer)
 
     def cancelled(self, ledger: Ledger, number: int) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from rate_limited.calls import Call
@@ -16,28 +17,31 @@ class Ledger:
     first one here. A worker that is still busy with an older call keeps the older ledger.
     """
 
-    __slots__ = ("attempts", "base", "calls", "exceptions", "results", "status")
+    __slots__ = ("base", "calls", "exceptions", "results", "seconds", "status")
 
     def __init__(self, base: int) -> None:
         self.base = base
         self.calls: list[Call] = []
         self.results: list[Any] = []
         self.status = bytearray()
+        # How long the last attempt of each call took.
+        self.seconds = array("f")
         # Few calls fail: an empty list for each would cost more than the calls themselves.
         self.exceptions: dict[int, list[BaseException]] = {}
-        self.attempts: dict[int, int] = {}
 
     def add(self, call: Call) -> None:
         """Adds a call that is not finished."""
         self.calls.append(call)
         self.results.append(None)
         self.status.append(UNFINISHED)
+        self.seconds.append(0.0)
 
     def drop_last(self) -> None:
         """Takes the last call back: it was refused."""
         self.calls.pop()
         self.results.pop()
         self.status.pop()
+        self.seconds.pop()
 
     def note(self, index: int, exception: BaseException) -> None:
         """Keeps what went wrong with an attempt."""

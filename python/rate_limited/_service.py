@@ -25,6 +25,7 @@ class OpenLedger:
         self.calls: dict[int, Call] = {}
         self.results: dict[int, Any] = {}
         self.status: dict[int, int] = defaultdict(int)
+        self.seconds: dict[int, float] = {}
         self.exceptions: dict[int, list[BaseException]] = {}
 
     def note(self, index: int, exception: BaseException) -> None:
@@ -80,6 +81,7 @@ class Service:
         ledger = self._ledger
         ledger.calls.pop(number, None)
         ledger.status.pop(number, None)
+        ledger.seconds.pop(number, None)
         exceptions = ledger.exceptions.pop(number, [])
         result = ledger.results.pop(number, None)
         if future is None or not future.set_running_or_notify_cancel():

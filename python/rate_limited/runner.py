@@ -22,6 +22,7 @@ from rate_limited._ledger import DONE, FAILED, Ledger
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine, add_resource, set_quota
 from rate_limited._progress import Progress
+from rate_limited._records import records
 from rate_limited._service import Service
 from rate_limited._signals import on_interrupt
 from rate_limited._threads import ThreadWorkers
@@ -124,7 +125,7 @@ class Runner(Generic[P, R]):
         self._costs_of = [_cost_function(resource) for resource in self._resources]
         self._machine = self._make_machine()
         self._attempts = self._make_attempts()
-        self._ledger = Ledger(0)
+        self._ledger = self._last_ledger = Ledger(0)
         self._lock = threading.Lock()
         self._running = threading.Lock()
         self._run: _Run | None = None
@@ -244,6 +245,40 @@ class Runner(Generic[P, R]):
             else:
                 yield index, Failure(index, getattr(error, "attempts", [error]))
 
+    def records(self) -> list[dict[str, Any]]:
+        """One plain dict for each call of the last run, in the order of scheduling.
+
+        Keys: `index`, `id` (a number that no other call of the runner has), `status` (`"done"`,
+        `"failed"`, `"unfinished"`), `result`, `error_type` and `error` of a call without a result,
+        `attempts`, `seconds` that the last attempt took, and `usage` by resource.
+
+        >>> from rate_limited import Resource, Runner
+        >>> runner = Runner(len, [Resource.per_minute("requests", 3_500)], progress=False)
+        >>> runner.schedule("four")
+        >>> _ = runner.run()
+        >>> record = runner.records()[0]
+        >>> record["status"], record["result"], record["attempts"], record["usage"]
+        ('done', 4, 1, {'requests': 1.0})
+        """
+        return records(self._last_ledger, self._resources)
+
+    def retry_failed(self) -> int:
+        """Schedules again what failed in the last run; returns how many calls that are.
+
+        >>> from rate_limited import Runner
+        >>> runner = Runner(int, [], max_retries=0, progress=False)
+        >>> runner.schedule("no number")
+        >>> _ = runner.run()
+        >>> runner.retry_failed()
+        1
+        """
+        last = self._last_ledger
+        failed = [index for index, status in enumerate(last.status) if status == FAILED]
+        for index in failed:
+            call = last.calls[index]
+            self.schedule(*call.args, **call.kwargs)
+        return len(failed)
+
     def clear(self) -> None:
         """Forgets the calls that are scheduled or were interrupted.
 
@@ -348,7 +383,7 @@ class Runner(Generic[P, R]):
             logger.warning(self._attempts.complaint)
         elif run.why not in ("", "asked"):
             logger.warning("the run stopped early (%s): results have gaps; run() goes on", run.why)
-        ledger = self._ledger
+        ledger = self._last_ledger = self._ledger
         if self.interrupted:
             results = (list(ledger.results), [list(found) for found in ledger.exception_lists()])
         else:
