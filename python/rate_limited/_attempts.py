@@ -6,14 +6,13 @@ Everything here runs where the call ran: on its worker thread, or on the loop.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rate_limited import _loop, validators
 from rate_limited._classify import FATAL, PERMANENT, classify
-from rate_limited._ledger import DONE, Ledger
+from rate_limited._ledger import DONE, UNFINISHED, Ledger
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
@@ -21,12 +20,14 @@ from rate_limited.usage import arguments_usage, results_usage
 
 SUCCESS, INVALID = "success", "invalid"
 
+# The class of an attempt, its usage by resource where that is known, and how long it asks to wait.
+Verdict = tuple[str, "list[float | None] | None", "float | None"]
+
 _now = time.perf_counter
+_DONE: Verdict = (SUCCESS, None, None)
 
 # If every one of the first so many validations raises, the validator is at fault, not the answers.
 _FIRST_VALIDATIONS = 20
-
-Verdict = tuple[str, "list[float | None] | None", "float | None"]
 
 
 class Attempts:
@@ -44,6 +45,8 @@ class Attempts:
         self._settles = any(resource.results_usage_extractor for resource in resources)
         self._checks = checks
         self._on_failure = on_failure
+        # Nothing follows from an answer but that it is kept: the usual case, and the quickest.
+        self._plain = not self._settles and not checks
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -55,12 +58,16 @@ class Attempts:
         started = _now()
         try:
             answer = self.function(*call.args, **call._kwargs)
-            if inspect.isawaitable(answer):
+            if hasattr(type(answer), "__await__"):
                 answer = _loop.wait_for(answer)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
             ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
         ledger.seconds[index] = _now() - started
+        if self._plain and ledger.status[index] == UNFINISHED:
+            ledger.results[index] = answer
+            ledger.status[index] = DONE
+            return _DONE
         return self._answered(ledger, index, call, answer)
 
     async def awaited(self, ledger: Ledger, number: int) -> Verdict:
@@ -76,6 +83,10 @@ class Attempts:
             ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
         ledger.seconds[index] = _now() - started
+        if self._plain and ledger.status[index] == UNFINISHED:
+            ledger.results[index] = answer
+            ledger.status[index] = DONE
+            return _DONE
         return self._answered(ledger, index, call, answer)
 
     def cancelled(self, ledger: Ledger, number: int) -> Verdict:
@@ -110,6 +121,8 @@ class Attempts:
             return SUCCESS
         error = ValidationError("the validation rejected the answer", call, answer)
         error.__cause__ = cause
+        if cause is not None:
+            cause.__traceback__ = None
         ledger.note(index, error)
         self._on_failure(error)
         if self._raised == self._validations == _FIRST_VALIDATIONS:

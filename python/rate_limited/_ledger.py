@@ -29,13 +29,6 @@ class Ledger:
         # Few calls fail: an empty list for each would cost more than the calls themselves.
         self.exceptions: dict[int, list[BaseException]] = {}
 
-    def add(self, call: Call) -> None:
-        """Adds a call that is not finished."""
-        self.calls.append(call)
-        self.results.append(None)
-        self.status.append(UNFINISHED)
-        self.seconds.append(0.0)
-
     def drop_last(self) -> None:
         """Takes the last call back: it was refused."""
         self.calls.pop()

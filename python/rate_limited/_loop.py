@@ -110,7 +110,10 @@ class LoopWorkers:
         self._add()
 
     async def _work(self) -> None:
-        machine = self._machine
+        machine, make, ledger = self._machine, self._attempts.awaited, self._ledger
+        running = self._running
+        task = asyncio.current_task()
+        assert task is not None
         step = machine.take_nowait()
         turns = 0
         while True:
@@ -121,11 +124,14 @@ class LoopWorkers:
                 turns += 1
                 if turns % _TURNS_WITHOUT_PAUSE == 0:
                     await asyncio.sleep(0)
-                verdict = await self._attempt(first, second)
-                if verdict is None:
-                    step = machine.take_nowait()
-                else:
-                    step = machine.turn_nowait(first, *verdict)
+                running[first] = task
+                try:
+                    class_, usage, wait = await make(ledger, second)
+                except asyncio.CancelledError:
+                    class_, usage, wait = self._cancelled(task, first, second)
+                finally:
+                    del running[first]
+                step = machine.turn_nowait(first, class_, usage, wait)
                 continue
             if kind == OVER:
                 self._over(first)
@@ -138,24 +144,17 @@ class LoopWorkers:
                 self._on_ended(first, second)
             step = machine.take_nowait()
 
-    async def _attempt(self, attempt: int, number: int) -> Verdict | None:
-        """Makes an attempt; None if it was given up meanwhile."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._running[attempt] = task
-        try:
-            return await self._attempts.awaited(self._ledger, number)
-        except asyncio.CancelledError:
-            if attempt in self._abandoned:
-                self._abandoned.discard(attempt)
-                if sys.version_info >= (3, 11):
-                    task.uncancel()
-                return None
-            if self._closed or (sys.version_info >= (3, 11) and task.cancelling()):
-                raise
-            return self._attempts.cancelled(self._ledger, number)
-        finally:
-            del self._running[attempt]
+    def _cancelled(self, task: asyncio.Task[None], attempt: int, number: int) -> Verdict:
+        """An attempt ended with a cancellation: ours, because it was given up, or the function's."""
+        if attempt in self._abandoned:
+            self._abandoned.discard(attempt)
+            if sys.version_info >= (3, 11):
+                task.uncancel()
+            # Nobody waits for it any more, and what is reported of it is nothing.
+            return "failure", None, None
+        if self._closed or (sys.version_info >= (3, 11) and task.cancelling()):
+            raise asyncio.CancelledError
+        return self._attempts.cancelled(self._ledger, number)
 
     def _abandon(self, attempt: int, number: int, why: str) -> None:
         if why == "timeout":
@@ -178,9 +177,6 @@ class LoopWorkers:
         await parked
 
     def _over(self, why: str) -> None:
-        self._running_out(why)
-
-    def _running_out(self, why: str) -> None:
         if not self._closed:
             current = asyncio.current_task()
             if current is not None:

@@ -186,7 +186,7 @@ class _Callback:
             return
         try:
             self._callback({**snapshot, "failures": dict(self._failures)})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the user's own function
             self._callback = None
             _Text(sys.stderr).line(f"progress callback is off, it raised {failure_text(error)}")
 
@@ -244,7 +244,7 @@ class _Bar:
         """A line of text above the bar."""
         try:
             self._bar.write(line, file=self._text.stream)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the line is shown without the bar
             self._text.line(line)
 
     def _draw(self, snapshot: Snapshot, wait_text: str) -> None:
@@ -257,7 +257,7 @@ class _Bar:
             bar.set_description_str(wait_text, refresh=False)
             bar.set_postfix_str(", ".join(_troubles(snapshot)), refresh=False)
             bar.refresh()
-        except Exception:
+        except Exception:  # noqa: BLE001 - what cannot be shown is left out
             # Nobody sees it; left as it is, it would complain once more when it is collected.
             bar.disable = True
             self._bar = None
@@ -277,7 +277,7 @@ class _Text:
         except UnicodeError:
             with suppress(Exception):
                 self.stream.write(line.encode("ascii", "backslashreplace").decode() + "\n")
-        except Exception:
+        except Exception:  # noqa: BLE001 - what cannot be shown is left out
             return
         with suppress(Exception):
             self.stream.flush()
@@ -285,7 +285,7 @@ class _Text:
     def is_terminal(self) -> bool:
         try:
             return self.stream is not None and self.stream.isatty()
-        except Exception:
+        except Exception:  # noqa: BLE001 - then it is none
             return False
 
 
@@ -303,7 +303,7 @@ def _sink(
         try:
             tqdm = importlib.import_module(module).tqdm
             bar = tqdm(total=total, file=text.stream, leave=True, mininterval=interval)
-        except Exception:
+        except Exception:  # noqa: BLE001, S112 - the next one is tried
             continue
         return _Bar(bar, text, seconds)
     return _Lines(text)
@@ -319,7 +319,7 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     try:
         shell = ipython.get_ipython() if ipython is not None else None
-    except Exception:
+    except Exception:  # noqa: BLE001 - then it is none
         return False
     return shell is not None and hasattr(shell, "kernel")
 
@@ -358,7 +358,7 @@ def _message(exception: BaseException) -> str:
     try:
         # Cut before anything else: some servers answer an error with a page.
         text = str(exception)[: 10 * TEXT_MAX]
-    except Exception:
+    except Exception:  # noqa: BLE001 - a `__str__` may raise anything
         return f"{kind}: (its text cannot be had)"
     text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     if len(text) > TEXT_MAX:

@@ -283,7 +283,7 @@ def _remember(function: Callable[..., Any]) -> Parameters:
 def _read(function: Callable[..., Any]) -> list[Parameter]:
     try:
         return list(signature(function).parameters.values())
-    except Exception:
+    except Exception:  # noqa: BLE001 - a `__signature__` may raise anything
         # ValueError for builtins; objects with a `__signature__` of their own may raise anything.
         return []
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rate_limited.calls import Call, Result
 from rate_limited.usage import AMOUNT_MAX, shown, to_float
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Resource", "Unit", "one_per_call"]
 
@@ -110,7 +113,7 @@ class Resource:
 
     @classmethod
     def per_second(
-        cls: type[R],
+        cls,
         name: str,
         quota: float,
         arguments_usage_extractor: CallExtractor | None = None,
@@ -119,7 +122,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
-    ) -> R:
+    ) -> Self:
         """At most `quota` in any second; calls are counted if no extractor says otherwise.
 
         Arguments and errors are those of `Resource`.
@@ -132,7 +135,7 @@ class Resource:
 
     @classmethod
     def per_minute(
-        cls: type[R],
+        cls,
         name: str,
         quota: float,
         arguments_usage_extractor: CallExtractor | None = None,
@@ -141,7 +144,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
-    ) -> R:
+    ) -> Self:
         """At most `quota` in any minute; calls are counted if no extractor says otherwise.
 
         Arguments and errors are those of `Resource`.
@@ -154,7 +157,7 @@ class Resource:
 
     @classmethod
     def per_hour(
-        cls: type[R],
+        cls,
         name: str,
         quota: float,
         arguments_usage_extractor: CallExtractor | None = None,
@@ -163,7 +166,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
-    ) -> R:
+    ) -> Self:
         """At most `quota` in any hour; calls are counted if no extractor says otherwise.
 
         Arguments and errors are those of `Resource`.
@@ -176,7 +179,7 @@ class Resource:
 
     @classmethod
     def per_day(
-        cls: type[R],
+        cls,
         name: str,
         quota: float,
         arguments_usage_extractor: CallExtractor | None = None,
@@ -185,7 +188,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
-    ) -> R:
+    ) -> Self:
         """At most `quota` in any 24 hours; calls are counted if no extractor says otherwise.
 
         Arguments and errors are those of `Resource`.
@@ -248,9 +251,6 @@ class Resource:
                 f"resource {self.name!r} has a max_results_usage_estimator, which needs a "
                 "results_usage_extractor: what is held back must be settled by real usage"
             )
-
-
-R = TypeVar("R", bound=Resource)
 
 
 class Identity:

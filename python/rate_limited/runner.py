@@ -18,7 +18,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from rate_limited import _loop, validators
 from rate_limited._attempts import Attempts
-from rate_limited._ledger import DONE, FAILED, Ledger
+from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine, add_resource, set_quota
 from rate_limited._progress import Progress
@@ -35,6 +35,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 logger = logging.getLogger("rate_limited")
+
+# A resource gets its native limit once, whichever thread asks first.
+_naming = threading.Lock()
 
 
 class Failure:
@@ -355,7 +358,10 @@ class Runner(Generic[P, R]):
             with lock:
                 # First the call, then its number: a worker may take it at once.
                 ledger = self._ledger
-                ledger.add(call)
+                ledger.calls.append(call)
+                ledger.results.append(None)
+                ledger.status.append(UNFINISHED)
+                ledger.seconds.append(0.0)
                 try:
                     self._machine.schedule(costs)
                 except BaseException as error:
@@ -444,6 +450,7 @@ class _Run:
         self._runner = runner
         self._machine = runner._machine
         self._ledger = runner._ledger
+        self._before = self._machine.progress()
         self.why = "asked"
         self.over = threading.Lock()
         self.over.acquire()
@@ -515,9 +522,12 @@ class _Run:
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the run, for the progress."""
         numbers = self._machine.progress()
-        base = self._ledger.base
+        before, status = self._before, self._ledger.status
+        for name in ("attempts", "failures", "invalid", "refusals", "timeouts"):
+            numbers[name] -= before[name]
         numbers["retries"] = numbers["failures"] + numbers["invalid"]
-        numbers["scheduled"] -= base
+        numbers["scheduled"] = len(status)
+        numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
         return numbers
 
     def _begin(self, kind: type[Any]) -> Any:
@@ -586,17 +596,18 @@ def _resources(resources: Collection[Resource]) -> list[Resource]:
 
 def _native_id(resource: Resource) -> int:
     identity = resource._identity
-    if identity._native_id is None:
-        at_completion = resource.results_usage_extractor is not None
-        identity._native_id = add_resource(
-            resource.name,
-            float(resource.quota),
-            float(resource.time_window_seconds),
-            at_completion,
-            resource.learn,
-        )
-        native_id = identity._native_id
-        identity.on_change = lambda quota, window: set_quota(native_id, quota, window)
+    with _naming:
+        if identity._native_id is None:
+            at_completion = resource.results_usage_extractor is not None
+            native_id = add_resource(
+                resource.name,
+                float(resource.quota),
+                float(resource.time_window_seconds),
+                at_completion,
+                resource.learn,
+            )
+            identity._native_id = native_id
+            identity.on_change = lambda quota, window: set_quota(native_id, quota, window)
     return int(identity._native_id)
 
 

@@ -109,7 +109,7 @@ def to_float(value: object) -> float | None:
         return float(real)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
-    except Exception:
+    except Exception:  # noqa: BLE001 - a `__float__` may raise anything
         # Arrays, signalling NaNs, objects whose `__float__` raises: none is a number.
         return None
 
@@ -126,7 +126,7 @@ def shown(value: object) -> str:
     try:
         # Only the beginning of a long text is worth the time that its repr takes.
         text = repr(value[:SHOWN_MAX] if isinstance(value, (str, bytes)) else value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a `__repr__` may raise anything
         return f"a value of type {kind}"
     text = " ".join(text.split())
     if len(text) > SHOWN_MAX:

@@ -87,7 +87,7 @@ def check(validators: tuple[Validator, ...], result: Any) -> Verdict:
                 return REFUSED
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the answer is kept
         return Verdict(False, error, _is_fatal(error))
     return ACCEPTED
 
