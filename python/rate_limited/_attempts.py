@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rate_limited import _loop, validators
-from rate_limited._classify import FATAL, PERMANENT, classify
-from rate_limited._ledger import DONE, UNFINISHED, Ledger
+from rate_limited._classify import FATAL, PERMANENT, class_of
+from rate_limited._ledger import DONE, UNFINISHED, Ledger, TwoParts, without_frames
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
-from rate_limited.usage import arguments_usage, results_usage
+from rate_limited.usage import results_usage
 
 SUCCESS, INVALID = "success", "invalid"
 
@@ -94,11 +94,9 @@ class Attempts:
         return self._failed(ledger, number - ledger.base, asyncio.CancelledError())
 
     def _failed(self, ledger: Ledger, index: int, error: BaseException) -> Verdict:
-        # Frames would keep everything alive that the attempt had in its hands.
-        error.__traceback__ = None
-        ledger.note(index, error)
+        ledger.note(index, without_frames(error))
         self._on_failure(error)
-        class_, wait = classify(error)
+        class_, wait = class_of(error)
         return class_, None, wait
 
     def _answered(self, ledger: Ledger, index: int, call: Call, answer: Any) -> Verdict:
@@ -121,9 +119,7 @@ class Attempts:
             return SUCCESS
         error = ValidationError("the validation rejected the answer", call, answer)
         error.__cause__ = cause
-        if cause is not None:
-            cause.__traceback__ = None
-        ledger.note(index, error)
+        ledger.note(index, without_frames(error))
         self._on_failure(error)
         if self._raised == self._validations == _FIRST_VALIDATIONS:
             self.complaint = (
@@ -135,17 +131,18 @@ class Attempts:
 
     def _usage(self, ledger: Ledger, index: int, call: Call, answer: Any) -> list[float | None]:
         usage: list[float | None] = []
-        for resource in self._resources:
+        costs = ledger.costs.get(index)
+        for place, resource in enumerate(self._resources):
             if resource.results_usage_extractor is None:
                 usage.append(None)
                 continue
             try:
                 used = results_usage(resource, call, answer)
-                if resource.arguments_usage_extractor is not None:
-                    used += arguments_usage(resource, call)
+                if costs is not None and resource.arguments_usage_extractor is not None:
+                    cost = costs[place]
+                    used += cost.before if isinstance(cost, TwoParts) else cost
             except Exception as error:  # noqa: BLE001 - the answer was paid for and is kept
-                error.__traceback__ = None
-                ledger.note(index, error)
+                ledger.note(index, without_frames(error))
                 self._on_failure(error)
                 usage.append(None)
             else:

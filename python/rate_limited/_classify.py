@@ -1,14 +1,22 @@
 """What an exception of the user's function means: try again, wait, give up, or stop.
 
-Clients of web APIs raise exceptions that carry the status of the answer, by one of a few names. What
-carries none is a passing failure and is tried again.
+Clients of web APIs raise exceptions that carry the status of the answer, by one of a few names, or say
+that there was no connection. Such a failure is taken to be the server's: it is tried again after a
+back-off, and where most attempts fail so the run waits for the server to come back. Any other exception
+comes from the function itself: it is tried again as soon as the limits allow, and tells nothing of the
+server.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-FAILURE, REFUSED, PERMANENT, FATAL = "failure", "refused", "permanent", "fatal"
+FAILURE, INVALID, REFUSED = "failure", "invalid", "refused"
+PERMANENT, FATAL = "permanent", "fatal"
+
+# Parts of the names of classes by which clients say that no answer came.
+_NO_ANSWER = ("connection", "connect", "timeout", "timedout", "disconnected", "network", "protocol")
 
 # Codes with which an API says that no later call will be answered either, whatever the status.
 _FATAL_CODES = frozenset(
@@ -25,6 +33,14 @@ _PERMANENT_STATUSES = frozenset({400, 404, 405, 410, 413, 415, 422})
 _FATAL_STATUSES = frozenset({401, 402, 403})
 
 
+def class_of(exception: BaseException) -> tuple[str, float | None]:
+    """As `classify`, for exceptions that cannot even be looked at, too."""
+    try:
+        return classify(exception)
+    except Exception:  # noqa: BLE001 - its attributes may do anything
+        return INVALID, None
+
+
 def classify(exception: BaseException) -> tuple[str, float | None]:
     """The class of an exception, and how many seconds it asks to wait.
 
@@ -32,14 +48,16 @@ def classify(exception: BaseException) -> tuple[str, float | None]:
     ...     status_code = 429
     >>> classify(Refused())
     ('refused', None)
-    >>> classify(ValueError("no"))
+    >>> classify(ConnectionResetError("no"))
     ('failure', None)
+    >>> classify(ValueError("no"))
+    ('invalid', None)
     """
     if isinstance(exception, (SystemExit, KeyboardInterrupt)):
         return FATAL, None
     status = _status(exception)
     if status is None:
-        return FAILURE, None
+        return FAILURE if _is_about_the_connection(exception) else INVALID, None
     if _code(exception) in _FATAL_CODES or status in _FATAL_STATUSES:
         return FATAL, None
     if status == 429:
@@ -56,6 +74,13 @@ def _status(exception: BaseException) -> int | None:
         if type(value) is int and 100 <= value < 600:
             return value
     return None
+
+
+def _is_about_the_connection(exception: BaseException) -> bool:
+    if isinstance(exception, (OSError, TimeoutError, asyncio.TimeoutError)):
+        return True
+    names = (kind.__name__.lower() for kind in type(exception).__mro__[:-3])
+    return any(part in name for name in names for part in _NO_ANSWER)
 
 
 def _code(exception: BaseException) -> Any:

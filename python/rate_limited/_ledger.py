@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from typing import Any
 
 from rate_limited.calls import Call
 
+if sys.version_info < (3, 11):
+
+    class BaseExceptionGroup(BaseException):
+        """Python 3.10 has no groups of exceptions."""
+
+        exceptions: tuple[BaseException, ...] = ()
+
+
 UNFINISHED, DONE, FAILED = 0, 1, 2
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """The same exception, and those it was raised from, without what their frames held in hand."""
+    todo: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        todo += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions
+    return error
+
+
+class TwoParts(float):
+    """What a call takes of a resource: what its arguments cost, and what its result may cost at most."""
+
+    __slots__ = ("before",)
+    before: float
+
+    def __new__(cls, before: float, at_most: float) -> TwoParts:
+        """The sum, which remembers its first part."""
+        both = super().__new__(cls, before + at_most)
+        both.before = before
+        return both
 
 
 class Ledger:
@@ -17,7 +55,7 @@ class Ledger:
     first one here. A worker that is still busy with an older call keeps the older ledger.
     """
 
-    __slots__ = ("base", "calls", "exceptions", "results", "seconds", "status")
+    __slots__ = ("base", "calls", "costs", "exceptions", "results", "seconds", "status")
 
     def __init__(self, base: int) -> None:
         self.base = base
@@ -28,6 +66,8 @@ class Ledger:
         self.seconds = array("f")
         # Few calls fail: an empty list for each would cost more than the calls themselves.
         self.exceptions: dict[int, list[BaseException]] = {}
+        # What each call was taken to cost, kept only where a part of it is not known before its end.
+        self.costs: dict[int, list[Any]] = {}
 
     def drop_last(self) -> None:
         """Takes the last call back: it was refused."""

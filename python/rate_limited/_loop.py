@@ -41,10 +41,16 @@ def own_loop() -> asyncio.AbstractEventLoop:
 def wait_for(awaitable: Awaitable[Any]) -> Any:
     """Waits on this thread for something awaited on the loop of the package."""
 
-    async def result() -> Any:
-        return await awaitable
+    async def outcome() -> tuple[Any, BaseException | None]:
+        try:
+            return await awaitable, None
+        except BaseException as error:  # noqa: BLE001 - an exit would end the loop for everyone
+            return None, error
 
-    return asyncio.run_coroutine_threadsafe(result(), own_loop()).result()
+    result, error = asyncio.run_coroutine_threadsafe(outcome(), own_loop()).result()
+    if error is not None:
+        raise error
+    return result
 
 
 class LoopWorkers:

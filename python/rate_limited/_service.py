@@ -27,6 +27,7 @@ class OpenLedger:
         self.status: dict[int, int] = defaultdict(int)
         self.seconds: dict[int, float] = {}
         self.exceptions: dict[int, list[BaseException]] = {}
+        self.costs: dict[int, list[Any]] = {}
 
     def note(self, index: int, exception: BaseException) -> None:
         """Keeps what went wrong with an attempt."""
@@ -59,6 +60,7 @@ class Service:
                 raise RuntimeError("the runner was interrupted or closed: make a new one")
             number = self._machine.schedule(costs)
             self._ledger.calls[number] = call
+            self._ledger.costs[number] = costs
             self._futures[number] = future
         return future
 
@@ -80,6 +82,7 @@ class Service:
             future = self._futures.pop(number, None)
         ledger = self._ledger
         ledger.calls.pop(number, None)
+        ledger.costs.pop(number, None)
         ledger.status.pop(number, None)
         ledger.seconds.pop(number, None)
         exceptions = ledger.exceptions.pop(number, [])

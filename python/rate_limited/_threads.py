@@ -46,13 +46,12 @@ class ThreadWorkers:
             if self._alive - len(self._stuck) > self._most:
                 return
             self._alive += 1
-        # Each has a copy of the caller's context variables of its own.
-        context = self._context.copy()
         name = f"rate_limited-{next(_numbers)}"
-        threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
         machine, make, ledger = self._machine, self._attempts.blocking, self._ledger
+        context = self._context
         step = machine.take()
         while True:
             kind, first, second, third, another = step
@@ -60,7 +59,8 @@ class ThreadWorkers:
                 self.start()
             if kind == DISPATCH:
                 # The usual turn of the loop: everything else is rare.
-                class_, usage, wait = make(ledger, second)
+                # Each attempt has a copy of the caller's context variables of its own.
+                class_, usage, wait = context.copy().run(make, ledger, second)
                 if self._stuck:
                     self._stuck.discard(first)
                 step = machine.turn(first, class_, usage, wait)

@@ -18,7 +18,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from rate_limited import _loop, validators
 from rate_limited._attempts import Attempts
-from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger, TwoParts
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine, add_resource, set_quota
 from rate_limited._progress import Progress
@@ -116,9 +116,13 @@ class Runner(Generic[P, R]):
         self.timeout = _seconds("timeout", timeout)
         self.grace_seconds = _seconds("grace_seconds", grace_seconds) or 0.0
         self.progress_interval = _seconds("progress_interval", progress_interval) or 1.0
-        self.long_wait_warning_seconds = long_wait_warning_seconds
+        self.long_wait_warning_seconds = _seconds(
+            "long_wait_warning_seconds", long_wait_warning_seconds
+        )
         self.interrupted = False
         self.last: tuple[list[Any], list[list[BaseException]]] = ([], [])
+        if not isinstance(progress, bool) and not callable(progress):
+            raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
         self._progress_setting = progress
         self._resources = _resources(resources)
         self._checks = validators.normalise(
@@ -126,6 +130,10 @@ class Runner(Generic[P, R]):
         )
         self._is_async = _is_async(function)
         self._costs_of = [_cost_function(resource) for resource in self._resources]
+        self._in_two_parts = any(
+            resource.arguments_usage_extractor and resource.results_usage_extractor
+            for resource in self._resources
+        )
         self._machine = self._make_machine()
         self._attempts = self._make_attempts()
         self._ledger = self._last_ledger = Ledger(0)
@@ -362,6 +370,8 @@ class Runner(Generic[P, R]):
                 ledger.results.append(None)
                 ledger.status.append(UNFINISHED)
                 ledger.seconds.append(0.0)
+                if self._in_two_parts:
+                    ledger.costs[len(ledger.calls) - 1] = costs
                 try:
                     self._machine.schedule(costs)
                 except BaseException as error:
@@ -615,7 +625,7 @@ def _cost_function(resource: Resource) -> Callable[[Call], Any]:
     """What a call takes of a resource before it is sent."""
     before, at_most = resource.arguments_usage_extractor, resource.max_results_usage_estimator
     if before is not None and at_most is not None:
-        return lambda call: arguments_usage(resource, call) + results_usage_max(resource, call)
+        return lambda call: TwoParts(arguments_usage(resource, call), results_usage_max(resource, call))
     only = before or at_most
     return only if only is not None else lambda _call: 0
 
@@ -651,7 +661,7 @@ def _shown_as(schedule: Any, function: Any) -> Any:
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         shown = f"{name}{inspect.signature(function)}"
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - what cannot say what it takes can still be called
         shown = name
     text = inspect.getdoc(function) or "It has no documentation."
     schedule.__doc__ = f"Schedules a call of {name}; run() runs it. Returns None.\n\n{shown}\n\n{text}"

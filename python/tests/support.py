@@ -19,7 +19,7 @@ import pytest
 
 from rate_limited import Resource, Runner
 
-SECONDS_PER_TEST = 15.0
+SECONDS_PER_TEST = 8.0
 
 
 class Hung(BaseException):
