@@ -69,7 +69,14 @@ def classify(exception: BaseException) -> tuple[str, float | None]:
 
 def _status(exception: BaseException) -> int | None:
     response = getattr(exception, "response", None)
-    for holder, name in ((exception, "status_code"), (response, "status_code"), (exception, "status")):
+    holders = (
+        (exception, "status_code"),
+        (response, "status_code"),
+        (exception, "status"),
+        (exception, "http_status"),
+        (exception, "code"),
+    )
+    for holder, name in holders:
         value = getattr(holder, name, None)
         if type(value) is int and 100 <= value < 600:
             return value
@@ -90,6 +97,7 @@ def _code(exception: BaseException) -> Any:
 
 def _retry_after(exception: BaseException) -> float | None:
     headers = getattr(getattr(exception, "response", None), "headers", None)
+    headers = headers if headers is not None else getattr(exception, "headers", None)
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit  # type: ignore[index]

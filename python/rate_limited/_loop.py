@@ -59,6 +59,7 @@ class LoopWorkers:
     def __init__(
         self,
         machine: Machine,
+        run: int,
         attempts: Attempts,
         ledger: Ledger,
         most: int,
@@ -66,6 +67,7 @@ class LoopWorkers:
         on_ended: Callable[[int, str], None],
     ) -> None:
         self._machine = machine
+        self._run = run
         self._attempts = attempts
         self._ledger = ledger
         self._most = most
@@ -117,10 +119,10 @@ class LoopWorkers:
 
     async def _work(self) -> None:
         machine, make, ledger = self._machine, self._attempts.awaited, self._ledger
-        running = self._running
+        run, running = self._run, self._running
         task = asyncio.current_task()
         assert task is not None
-        step = machine.take_nowait()
+        step = machine.take_nowait(run)
         turns = 0
         while True:
             kind, first, second, third, another = step
@@ -137,18 +139,20 @@ class LoopWorkers:
                     class_, usage, wait = self._cancelled(task, first, second)
                 finally:
                     del running[first]
-                step = machine.turn_nowait(first, class_, usage, wait)
+                step = machine.turn_nowait(run, first, class_, usage, wait)
                 continue
             if kind == OVER:
                 self._over(first)
                 return
             if kind == WAIT:
                 await self._park(first)
-            elif kind == ABANDON:
-                self._abandon(first, second, third)
-            elif kind == ENDED:
-                self._on_ended(first, second)
-            step = machine.take_nowait()
+            else:
+                if kind == ABANDON:
+                    self._abandon(first, second, third)
+                elif kind == ENDED:
+                    self._on_ended(first, second)
+                machine.handled()
+            step = machine.take_nowait(run)
 
     def _cancelled(self, task: asyncio.Task[None], attempt: int, number: int) -> Verdict:
         """An attempt ended with a cancellation: ours, because it was given up, or the function's."""

@@ -23,6 +23,7 @@ class ThreadWorkers:
     def __init__(
         self,
         machine: Machine,
+        run: int,
         attempts: Attempts,
         ledger: Ledger,
         most: int,
@@ -30,6 +31,7 @@ class ThreadWorkers:
         on_ended: Callable[[int, str], None],
     ) -> None:
         self._machine = machine
+        self._run = run
         self._attempts = attempts
         self._ledger = ledger
         self._most = most
@@ -51,8 +53,8 @@ class ThreadWorkers:
 
     def _work(self) -> None:
         machine, make, ledger = self._machine, self._attempts.blocking, self._ledger
-        context = self._context
-        step = machine.take()
+        run, context = self._run, self._context
+        step = machine.take(run)
         while True:
             kind, first, second, third, another = step
             if another:
@@ -63,7 +65,7 @@ class ThreadWorkers:
                 class_, usage, wait = context.copy().run(make, ledger, second)
                 if self._stuck:
                     self._stuck.discard(first)
-                step = machine.turn(first, class_, usage, wait)
+                step = machine.turn(run, first, class_, usage, wait)
                 continue
             if kind == OVER:
                 with self._lock:
@@ -74,7 +76,8 @@ class ThreadWorkers:
                 self._abandon(first, second, third)
             elif kind == ENDED:
                 self._on_ended(first, second)
-            step = machine.take()
+            machine.handled()
+            step = machine.take(run)
 
     def _abandon(self, attempt: int, number: int, why: str) -> None:
         if why != "timeout":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import itertools
 import logging
-import os
 import random
 import threading
 from collections import deque
@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from rate_limited import _loop, validators
+from rate_limited import _fork, _loop, validators
 from rate_limited._attempts import Attempts
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger, TwoParts
 from rate_limited._loop import LoopWorkers
@@ -124,6 +124,7 @@ class Runner(Generic[P, R]):
         if not isinstance(progress, bool) and not callable(progress):
             raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
         self._progress_setting = progress
+        self._generation = _fork.generation
         self._resources = _resources(resources)
         self._checks = validators.normalise(
             validation if validation_function is None else validation_function
@@ -141,7 +142,6 @@ class Runner(Generic[P, R]):
         self._running = threading.Lock()
         self._run: _Run | None = None
         self._service: Service | None = None
-        self._process = os.getpid()
         self.schedule = self._make_schedule()  # type: ignore[method-assign]
 
     def schedule(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -166,14 +166,15 @@ class Runner(Generic[P, R]):
         Raises:
             RuntimeError: the runner is running already.
         """
-        run = self._begin()
-        try:
-            run.start()
-            with on_interrupt(run.interrupt):
-                run.over.acquire()
-            return self._end(run)
-        finally:
-            self._running.release()
+        with self._exclusively():
+            while True:
+                run = self._run = _Run(self)
+                run.start()
+                with on_interrupt(run.interrupt):
+                    run.over.acquire()
+                results = self._end(run)
+                if results is not None:
+                    return results
 
     async def run_coro(self) -> tuple[list[R | None], list[list[BaseException]]]:
         """As `run`, awaited. An async function runs on the caller's loop.
@@ -184,12 +185,13 @@ class Runner(Generic[P, R]):
         Raises:
             RuntimeError: the runner is running already.
         """
-        run = self._begin()
-        try:
-            await run.wait()
-            return self._end(run)
-        finally:
-            self._running.release()
+        with self._exclusively():
+            while True:
+                run = self._run = _Run(self)
+                await run.wait()
+                results = self._end(run)
+                if results is not None:
+                    return results
 
     def interrupt(self) -> None:
         """Does what Ctrl-C does, from any thread: once drains, twice ends at once."""
@@ -235,26 +237,15 @@ class Runner(Generic[P, R]):
         """
         if on_error not in ("return", "raise"):
             raise ValueError(f'on_error must be "return" or "raise", got {on_error!r}')
-        rows = self._in_order(iterable, buffer) if ordered else self._as_they_come(iterable, buffer)
-        for index, future in rows:
-            error = future.exception()
-            if error is None:
-                yield future.result()
-            elif on_error == "raise":
-                raise error
-            else:
-                yield Failure(index, getattr(error, "attempts", [error]))
+        room = self._room(buffer)
+        rows = self._in_order(iterable, room) if ordered else self._as_they_come(iterable, room)
+        return (row for _, row in self._rows(rows, raises=on_error == "raise"))
 
     def as_completed(
         self, iterable: Iterable[Any], *, buffer: int | None = None
     ) -> Iterator[tuple[int, Any]]:
         """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
-        for index, future in self._as_they_come(iterable, buffer):
-            error = future.exception()
-            if error is None:
-                yield index, future.result()
-            else:
-                yield index, Failure(index, getattr(error, "attempts", [error]))
+        return self._rows(self._as_they_come(iterable, self._room(buffer)), raises=False)
 
     def records(self) -> list[dict[str, Any]]:
         """One plain dict for each call of the last run, in the order of scheduling.
@@ -359,8 +350,11 @@ class Runner(Generic[P, R]):
 
     def _make_schedule(self) -> Callable[P, None]:
         function, costs_of, lock = self.function, self._costs_of, self._lock
+        generation = self._generation
 
         def schedule(*args: P.args, **kwargs: P.kwargs) -> None:
+            if generation != _fork.generation:
+                raise _fork.forked()
             call = Call(function, args, kwargs)
             costs = [cost(call) for cost in costs_of]
             with lock:
@@ -381,35 +375,46 @@ class Runner(Generic[P, R]):
         shown: Callable[P, None] = _shown_as(schedule, function)
         return shown
 
-    def _begin(self) -> _Run:
-        if os.getpid() != self._process:
-            raise RuntimeError("this runner was made in another process: make one in each process")
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        if self._generation != _fork.generation:
+            raise _fork.forked()
         if not self._running.acquire(blocking=False):
-            raise RuntimeError("the runner is running already: wait for that run, or make another runner")
+            raise RuntimeError(
+                "the runner is running already: wait for that run, or make another runner"
+            )
         self.interrupted = False
         self._attempts.complaint = None
-        self._run = _Run(self)
-        return self._run
+        try:
+            yield
+        finally:
+            self._run = None
+            self._running.release()
 
-    def _end(self, run: _Run) -> tuple[list[Any], list[list[BaseException]]]:
+    def _end(self, run: _Run) -> tuple[list[Any], list[list[BaseException]]] | None:
+        """The results; None where calls were scheduled as the run ended, which have to run yet."""
         run.close()
-        self._run = None
         self.interrupted = run.why != ""
         if self._attempts.complaint is not None:
             logger.warning(self._attempts.complaint)
         elif run.why not in ("", "asked"):
             logger.warning("the run stopped early (%s): results have gaps; run() goes on", run.why)
-        ledger = self._last_ledger = self._ledger
-        if self.interrupted:
-            results = (list(ledger.results), [list(found) for found in ledger.exception_lists()])
-        else:
-            results = (ledger.results, ledger.exception_lists())
-            self._ledger = Ledger(ledger.base + len(ledger.calls))
+        with self._lock:
+            ledger = self._last_ledger = self._ledger
+            if self.interrupted:
+                results = (list(ledger.results), [list(found) for found in ledger.exception_lists()])
+            elif UNFINISHED in ledger.status:
+                return None
+            else:
+                results = (ledger.results, ledger.exception_lists())
+                self._ledger = Ledger(ledger.base + len(ledger.calls))
         if results[0]:
             self.last = results
         return results
 
     def _serve(self) -> Service:
+        if self._generation != _fork.generation:
+            raise _fork.forked()
         with self._lock:
             if self._service is None:
                 most = self.max_concurrent or 4_096
@@ -426,31 +431,78 @@ class Runner(Generic[P, R]):
             return future
 
     def _room(self, buffer: int | None) -> int:
-        return buffer if buffer is not None else max(1_024, 4 * (self.max_concurrent or 1_024))
+        if buffer is None:
+            return max(1_024, 4 * (self.max_concurrent or 1_024))
+        return _count("buffer", buffer, 1, 1_000_000_000)
 
-    def _in_order(self, items: Iterable[Any], buffer: int | None) -> Iterator[tuple[int, Future[Any]]]:
-        room = self._room(buffer)
+    def _rows(
+        self, rows: Iterator[tuple[int, Future[Any]]], *, raises: bool
+    ) -> Iterator[tuple[int, Any]]:
+        """The results of the rows. Ctrl-C starts nothing new, waits for what is in flight, and is raised."""
+        try:
+            for index, future in rows:
+                error = future.exception()
+                if error is None:
+                    yield index, future.result()
+                elif raises:
+                    raise error
+                else:
+                    yield index, Failure(index, getattr(error, "attempts", [error]))
+        except KeyboardInterrupt:
+            service, self._service = self._service, None
+            if service is not None:
+                service.stop()
+                service.close(self.grace_seconds)
+            raise
+
+    def _in_order(self, items: Iterable[Any], room: int) -> Iterator[tuple[int, Future[Any]]]:
         waiting: deque[tuple[int, Future[Any]]] = deque()
-        for index, item in enumerate(items):
+        source = _Source(items)
+        for index, item in source:
             waiting.append((index, self._submitted(item)))
             while waiting and (len(waiting) >= room or waiting[0][1].done()):
                 yield waiting.popleft()
         yield from waiting
+        source.raise_error()
 
-    def _as_they_come(
-        self, items: Iterable[Any], buffer: int | None
-    ) -> Iterator[tuple[int, Future[Any]]]:
-        room = self._room(buffer)
+    def _as_they_come(self, items: Iterable[Any], room: int) -> Iterator[tuple[int, Future[Any]]]:
         waiting: dict[Future[Any], int] = {}
-        source = enumerate(items)
+        source = _Source(items)
         while True:
             for index, item in itertools.islice(source, room - len(waiting)):
                 waiting[self._submitted(item)] = index
             if not waiting:
+                source.raise_error()
                 return
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 yield waiting.pop(future), future
+
+
+class _Source:
+    """Numbered items. An exception of theirs ends them, and is raised after the rows so far were given."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = enumerate(items)
+        self._error: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        return self
+
+    def __next__(self) -> tuple[int, Any]:
+        if self._error is not None:
+            raise StopIteration
+        try:
+            return next(self._items)
+        except StopIteration:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised later
+            self._error = error
+            raise StopIteration from None
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 class _Run:
@@ -543,9 +595,9 @@ class _Run:
     def _begin(self, kind: type[Any]) -> Any:
         runner = self._runner
         most = runner.max_concurrent or 4_096
-        self._machine.begin(False, False)
+        run = self._machine.begin(False, False)
         self._workers = kind(
-            self._machine, runner._attempts, self._ledger, most, self._on_over, self._on_ended
+            self._machine, run, runner._attempts, self._ledger, most, self._on_over, self._on_ended
         )
         if runner._progress_setting is not False:
             self._ticker.start()

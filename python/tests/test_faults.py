@@ -436,8 +436,7 @@ def test_no_call_is_lost_or_doubled_when_runs_end_while_others_schedule(kind: st
     threads = [
         threading.Thread(
             target=lambda first=first: [
-                (runner.schedule(n), time.sleep(0.0002))
-                for n in range(first, first + 500)
+                (runner.schedule(n), time.sleep(0.0002)) for n in range(first, first + 500)
             ]
         )
         for first in (0, 1_000)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support import watchdog  # noqa: F401
 
-QUICK_START = '''
+QUICK_START = """
 import openai
 from rate_limited.runner import Runner
 from rate_limited.apis.openai import chat
@@ -32,9 +32,9 @@ for topic in topics:
     runner.schedule(model=model, messages=messages, max_tokens=256, request_timeout=60)
 
 results, exceptions = runner.run()
-'''
+"""
 
-VALIDATING = '''
+VALIDATING = """
 def character_number_is_even(response):
     poem = response["choices"][0]["message"]["content"]
     return len([ch for ch in poem if ch.isalpha()]) % 2 == 0
@@ -48,9 +48,9 @@ for topic in topics:
     messages = [{"role": "user", "content": f"Please write a short poem about {topic}, containing an even number of letters"}]
     validating_runner.schedule(model=model, messages=messages, max_tokens=256, request_timeout=60)
 results, exceptions = validating_runner.run()
-'''  # noqa: E501
+"""
 
-CUSTOM = '''
+CUSTOM = """
 from rate_limited.resources import Resource
 
 resources = [
@@ -61,7 +61,7 @@ resources = [
         arguments_usage_extractor=lambda _: 1,
     ),
 ]
-'''
+"""
 
 
 class FakeChat:
@@ -74,7 +74,9 @@ class FakeChat:
         self.requests.append(request)
         prompt = request["messages"][0]["content"]
         # The first poem about a topic is odd in letters, the second one even.
-        letters = len([asked for asked in self.requests if asked["messages"] == request["messages"]])
+        letters = len(
+            [asked for asked in self.requests if asked["messages"] == request["messages"]]
+        )
         return {
             "choices": [{"message": {"role": "assistant", "content": "a" * letters}}],
             "usage": {"total_tokens": 40, "prompt_tokens": 15, "completion_tokens": 25},

@@ -30,6 +30,8 @@ pub(crate) enum End<Resp> {
     Invalid(Resp),
     Error(Class, SharedError),
     Panicked(String),
+    /// Its task was dropped: whether it was answered is not known.
+    Lost,
 }
 
 /// Starts an attempt; it reports by `events`.
@@ -51,7 +53,7 @@ where
             Err(error) => End::Error(blueprint.class_of(&*error), error),
         }
     };
-    let (call, attempt) = ids;
+    let (_, attempt) = ids;
     let sent = events.clone();
     let signal = Signal::new(move || {
         // A driver that is gone does not need to know.
@@ -61,11 +63,38 @@ where
         work: Box::pin(work),
         signal,
     };
+    let mut report = Report {
+        ids,
+        events: Some(events),
+    };
     let task = async move {
         let end = guarded.await;
-        let _ = events.send(Event::Finished { call, attempt, end });
+        report.send(end);
     };
     tokio::spawn(task).abort_handle()
+}
+
+/// Tells the driver how an attempt ended, once; also if its task is dropped before, as by a runtime that
+/// is shut down.
+struct Report<Resp> {
+    ids: (CallId, AttemptId),
+    events: Option<UnboundedSender<Event<Resp>>>,
+}
+
+impl<Resp> Report<Resp> {
+    fn send(&mut self, end: End<Resp>) {
+        let (call, attempt) = self.ids;
+        if let Some(events) = self.events.take() {
+            // A driver that is gone does not need to know.
+            let _ = events.send(Event::Finished { call, attempt, end });
+        }
+    }
+}
+
+impl<Resp> Drop for Report<Resp> {
+    fn drop(&mut self) {
+        self.send(End::Lost);
+    }
 }
 
 /// Turns a panic of the user's code into an end like any other.

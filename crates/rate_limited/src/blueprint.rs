@@ -3,7 +3,7 @@
 use crate::error::ScheduleError;
 use crate::resource::Resource;
 use crate::result::SharedError;
-use rate_limited_core::{Class, Cost, ResourceId};
+use rate_limited_core::{Amount, Class, Cost, ResourceId};
 use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,18 +79,25 @@ impl<Req, Resp> Blueprint<Req, Resp> {
             .set(Resources(names.zip(ids.iter().copied()).collect()));
     }
 
-    /// What a call takes of each resource.
+    /// What a call takes of the resources that it takes from. One of which it takes nothing is left
+    /// out, unless its real usage is told only afterwards.
     pub(crate) fn costs(&self, request: &Req) -> Result<Vec<Cost>, ScheduleError> {
         let ids = self.ids.get().map_or(&[][..], |ids| &ids.0);
-        let cost = |(resource, (name, id)): (&Resource<Req, Resp>, &(String, ResourceId))| {
-            let amount = resource.cost_of(request);
+        let mut costs = Vec::with_capacity(ids.len());
+        for (resource, (name, id)) in self.resources.iter().zip(ids) {
+            let amount = catch_unwind(AssertUnwindSafe(|| resource.cost_of(request)));
+            let amount = amount.map_err(|_| ScheduleError::Panicked {
+                resource: name.clone(),
+            })?;
             let amount = amount.map_err(|reason| ScheduleError::Cost {
                 resource: name.clone(),
                 reason,
             })?;
-            Ok(Cost::new(*id, amount))
-        };
-        self.resources.iter().zip(ids).map(cost).collect()
+            if amount > Amount::ZERO || resource.tells_usage() {
+                costs.push(Cost::new(*id, amount));
+            }
+        }
+        Ok(costs)
     }
 
     /// What a call has really taken, where its answer tells. A function that panics tells nothing.

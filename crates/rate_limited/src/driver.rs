@@ -13,12 +13,16 @@ use crate::result::{AttemptError, CallResult};
 use crate::runner::Finished;
 use rate_limited_core::{
     Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler,
-    Settings, Stop, Wait,
+    Settings, Stop, Time, Wait,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
+
+/// How much is done before others that share the runtime get a turn.
+const BATCH: usize = 1_024;
 
 /// A runner at work, and its state between two runs.
 pub(crate) struct Driver<Req, Resp> {
@@ -29,6 +33,7 @@ pub(crate) struct Driver<Req, Resp> {
     handle: Handle,
     look_ahead: u64,
     attempt_timeout: Option<Duration>,
+    deadline: Option<Time>,
     /// What belongs to each unfinished call, by the index of its id.
     calls: Vec<Option<Call<Req, Resp>>>,
     /// The tasks of the attempts in flight, by the index of their ids.
@@ -51,6 +56,8 @@ struct Call<Req, Resp> {
 
 /// What a turn of the loop came to.
 enum Turn {
+    /// There is more to do at once.
+    More,
     Sleep(Wait),
     Idle,
     Stopped(Stop),
@@ -75,7 +82,7 @@ where
         }
         blueprint.name_ids(&ids);
         let look_ahead = settings.look_ahead.into();
-        let attempt_timeout = settings.attempt_timeout;
+        let (attempt_timeout, deadline) = (settings.attempt_timeout, settings.deadline);
         let scheduler = Scheduler::new(&mut limiter, settings, now);
         let limiter = Arc::new(Mutex::new(limiter));
         handle.belongs_to(clock, &limiter);
@@ -87,6 +94,7 @@ where
             handle,
             look_ahead,
             attempt_timeout,
+            deadline,
             calls: Vec::new(),
             tasks: Vec::new(),
             events: unbounded_channel(),
@@ -131,8 +139,11 @@ where
     ) -> Option<Stop> {
         self.begin();
         let stop = loop {
-            self.take_in(&mut inputs, each);
+            let more = self.take_in(&mut inputs, each);
             match self.act(each) {
+                // Whoever shares the runtime gets a turn as well.
+                Turn::More => tokio::task::yield_now().await,
+                Turn::Sleep(_) | Turn::Idle if more => tokio::task::yield_now().await,
                 Turn::Stopped(why) => break Some(why),
                 Turn::Idle if inputs.ended() => break None,
                 Turn::Idle => self.sleep(None, &mut inputs, each).await,
@@ -149,12 +160,12 @@ where
         self.input(Input::Resume);
     }
 
-    /// Phase one: everything that happened since the last turn.
+    /// Phase one: everything that happened since the last turn; tells whether more requests may be there.
     fn take_in(
         &mut self,
         inputs: &mut Inputs<Req>,
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
-    ) {
+    ) -> bool {
         while let Ok(event) = self.events.1.try_recv() {
             self.event(event);
         }
@@ -167,14 +178,22 @@ where
                 Input::Stop
             });
         }
-        while self.has_room() {
-            let Some(request) = inputs.ready() else { break };
+        for _ in 0..BATCH {
+            let request = if self.has_room() {
+                inputs.ready()
+            } else {
+                None
+            };
+            let Some(request) = request else {
+                return false;
+            };
             self.accept(request, each);
         }
+        true
     }
 
     fn has_room(&self) -> bool {
-        self.told == Told::GoOn && self.scheduler.progress().waiting < self.look_ahead
+        !self.scheduler.is_stopping() && self.scheduler.progress().waiting < self.look_ahead
     }
 
     /// Schedules a request that came in during the run; one that never fits ends at once.
@@ -226,15 +245,21 @@ where
                 Outcome::new(Class::Invalid).with_usage(&usage)
             }
             End::Error(class @ Class::Refused { .. }, error) => {
+                self.handle.note_error(&error);
                 call.errors.push(AttemptError::Refused(error));
                 Outcome::new(class)
             }
             End::Error(class, error) => {
+                self.handle.note_error(&error);
                 call.errors.push(AttemptError::Failed(error));
                 Outcome::new(class)
             }
             End::Panicked(message) => {
                 call.errors.push(AttemptError::Panicked(message));
+                Outcome::new(Class::Failure)
+            }
+            End::Lost => {
+                call.errors.push(AttemptError::Lost);
                 Outcome::new(Class::Failure)
             }
         };
@@ -253,7 +278,7 @@ where
     /// Phase two: everything that the core says.
     fn act(&mut self, each: &mut (dyn FnMut(Finished<Req, Resp>) + Send)) -> Turn {
         let now = self.clock.now();
-        loop {
+        for _ in 0..BATCH {
             let output = self.scheduler.poll(&mut lock(&self.limiter), now);
             match output {
                 Output::Dispatch {
@@ -270,6 +295,7 @@ where
                 _ => return Turn::Idle,
             }
         }
+        Turn::More
     }
 
     fn dispatch(&mut self, id: CallId, attempt: AttemptId, number: u32) {
@@ -277,7 +303,12 @@ where
             return;
         };
         call.attempts = number;
-        let request = call.request.clone();
+        let Ok(request) = catch_unwind(AssertUnwindSafe(|| call.request.clone())) else {
+            let message = "cloning the request panicked".to_owned();
+            call.errors.push(AttemptError::Panicked(message));
+            let outcome = Outcome::new(Class::Permanent);
+            return self.input(Input::Finished { attempt, outcome });
+        };
         let events = self.events.0.clone();
         let task = attempt::start(&self.blueprint, request, (id, attempt), events);
         put(&mut self.tasks, attempt.index(), (attempt, task));
@@ -350,7 +381,7 @@ where
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) {
         self.handle.show(self.scheduler.progress(), wait);
-        let until = wait.and_then(|wait| wait.until);
+        let until = wait.map_or(self.deadline, |wait| wait.until);
         let left = until.map(|until| until.since(self.clock.now()));
         let timer = async {
             match left {
@@ -373,6 +404,11 @@ where
             () = self.handle.news() => {}
             () = timer => {}
         }
+    }
+
+    /// The calls scheduled so far, those that never fit included.
+    pub(crate) fn scheduled(&self) -> u64 {
+        self.scheduled
     }
 
     pub(crate) fn progress(&self) -> rate_limited_core::Progress {

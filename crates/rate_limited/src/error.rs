@@ -14,6 +14,11 @@ pub enum ConfigError {
         /// What is wrong with the number.
         reason: AmountError,
     },
+    /// Something was declared after the first call was scheduled or run.
+    #[error(
+        "the runner was changed after its first call was scheduled: declare everything before that"
+    )]
+    TooLate,
     /// A resource cannot be metered as declared.
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -33,6 +38,12 @@ pub enum ScheduleError {
         resource: String,
         /// What is wrong with the number.
         reason: AmountError,
+    },
+    /// The function that tells the cost panicked.
+    #[error("the function that tells the call's cost of `{resource}` panicked")]
+    Panicked {
+        /// The name of the resource.
+        resource: String,
     },
     /// The call alone is above a whole quota, or no more calls can be numbered.
     #[error(transparent)]

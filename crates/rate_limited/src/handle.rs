@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::result::SharedError;
 
 /// Stops a run, or looks at it, from any task or thread. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,7 @@ struct Shared {
     order: AtomicU8,
     news: Notify,
     now: Mutex<Now>,
+    last_error: Mutex<Option<SharedError>>,
     account: OnceLock<(Clock, Arc<Mutex<Limiter>>)>,
 }
 
@@ -37,6 +39,8 @@ pub struct View {
     pub wait: Option<Wait>,
     /// For how long it waits, as far as that is known.
     pub wait_left: Option<std::time::Duration>,
+    /// The error of the latest attempt that failed or was refused.
+    pub last_error: Option<SharedError>,
 }
 
 /// What a run was told by its handles.
@@ -48,7 +52,8 @@ pub(crate) enum Told {
 }
 
 impl Handle {
-    /// Starts nothing new; what is in flight may finish. Before a run, that run ends at once.
+    /// Starts nothing new; what is in flight may finish. Before a run, that run ends at once; told to a
+    /// run whose future was dropped, it holds for the next one.
     pub fn stop(&self) {
         self.tell(Told::Stop);
     }
@@ -61,9 +66,11 @@ impl Handle {
     /// How the run stands.
     pub fn view(&self) -> View {
         let Now { progress, wait } = *lock(&self.0.now);
+        let last_error = lock(&self.0.last_error).clone();
         let Some((clock, limiter)) = self.0.account.get() else {
             return View {
                 progress,
+                last_error,
                 ..View::default()
             };
         };
@@ -81,7 +88,12 @@ impl Handle {
             resources,
             wait,
             wait_left,
+            last_error,
         }
+    }
+
+    pub(crate) fn note_error(&self, error: &SharedError) {
+        *lock(&self.0.last_error) = Some(SharedError::clone(error));
     }
 
     fn tell(&self, told: Told) {

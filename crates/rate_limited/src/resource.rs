@@ -177,6 +177,11 @@ impl<Req, Resp> Resource<Req, Resp> {
         (self.cost)(request)
     }
 
+    /// Whether answers tell what was really used.
+    pub(crate) fn tells_usage(&self) -> bool {
+        self.usage.is_some()
+    }
+
     /// The real usage, if the answer tells one.
     pub(crate) fn usage_of(&self, request: &Req, answer: &Resp) -> Option<Amount> {
         self.usage

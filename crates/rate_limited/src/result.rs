@@ -52,6 +52,8 @@ pub enum AttemptError<Resp> {
     NeverFits(SharedError),
     /// The run was halted while the attempt was in flight: whether it was answered is not known.
     Halted,
+    /// The runtime was shut down while the attempt was in flight: whether it was answered is not known.
+    Lost,
 }
 
 impl<Resp> fmt::Display for AttemptError<Resp> {
@@ -69,6 +71,9 @@ impl<Resp> fmt::Display for AttemptError<Resp> {
             }
             AttemptError::CallTimedOut => f.write_str("no good answer within the call's time-out"),
             AttemptError::Panicked(message) => write!(f, "the function panicked: {message}"),
+            AttemptError::Lost => {
+                f.write_str("the runtime was shut down while the attempt was in flight")
+            }
             AttemptError::Halted => {
                 f.write_str("the run was halted while the attempt was in flight")
             }

@@ -46,6 +46,8 @@ pub struct Runner<Req, Resp> {
     handle: Handle,
     /// Results of the calls so far, in the order of scheduling, until they are handed out for good.
     results: Vec<CallResult<Resp>>,
+    /// The number of the call that the first of them belongs to.
+    base: u64,
     stopped: Option<Stop>,
 }
 
@@ -122,6 +124,7 @@ where
             clock: Clock::Real,
             handle: Handle::default(),
             results: Vec::new(),
+            base: 0,
             stopped: None,
         }
     }
@@ -176,11 +179,12 @@ where
         self.set(|settings| settings.call_timeout = timeout)
     }
 
-    /// How long everything may take, counted from the first call scheduled or run. Default: no limit.
+    /// For how long attempts may be started, counted from the first call scheduled or run; what is in
+    /// flight then may finish. Default: no limit.
     #[must_use]
     pub fn deadline(mut self, deadline: Option<Duration>) -> Self {
         self.deadline = deadline;
-        self
+        self.declare(|_| ())
     }
 
     /// For how long there may be nothing but failures and refusals before the run stops. Default
@@ -226,7 +230,7 @@ where
             .driver()?
             .schedule(request)
             .map_err(|(error, _)| error)?;
-        self.results.push(CallResult::unfinished());
+        place(&mut self.results, index - self.base);
         Ok(index)
     }
 
@@ -245,15 +249,17 @@ where
         let (State::Ready(driver), results) = (&mut self.state, &mut self.results) else {
             unreachable!("it was made above")
         };
+        let base = self.base;
         let mut each = |finished: Finished<Req, Resp>| {
-            *place(results, finished.index) = finished.result;
+            *place(results, finished.index - base) = finished.result;
         };
         self.stopped = driver.run(Inputs::none(), &mut each).await;
         if self.stopped.is_none() {
+            self.base = driver.scheduled();
             return Ok(std::mem::take(&mut self.results));
         }
         for (index, errors, attempts) in driver.unfinished() {
-            let result = place(&mut self.results, index);
+            let result = place(&mut self.results, index - base);
             (result.errors, result.attempts) = (errors.to_vec(), attempts);
         }
         Ok(self.results.clone())
@@ -291,8 +297,13 @@ where
     ) -> Result<Summary, RunError> {
         let driver = self.driver()?;
         let stop = driver.run(inputs, &mut each).await;
-        let progress = driver.progress();
+        let (progress, scheduled) = (driver.progress(), driver.scheduled());
         self.stopped = stop;
+        if stop.is_none() {
+            // All of them were handed out here.
+            self.results.clear();
+            self.base = scheduled;
+        }
         Ok(Summary { stop, progress })
     }
 
@@ -307,15 +318,18 @@ where
     }
 
     fn declare(mut self, change: impl FnOnce(&mut Blueprint<Req, Resp>)) -> Self {
-        if let State::Declared(blueprint) = &mut self.state {
-            change(blueprint);
+        match &mut self.state {
+            State::Declared(blueprint) => change(blueprint),
+            // What was scheduled before would not keep to it.
+            State::Ready(_) => self.state = State::Broken(ConfigError::TooLate),
+            State::Broken(_) => {}
         }
         self
     }
 
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
-        self
+        self.declare(|_| ())
     }
 
     /// The driver, made at first use.

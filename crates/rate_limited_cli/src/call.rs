@@ -47,6 +47,10 @@ pub(crate) struct Caller {
     /// The path for requests without one.
     endpoint: Option<String>,
     gate: Option<Gate>,
+    /// How long an attempt may take before the runner drops it.
+    timeout: Duration,
+    attempts: AtomicU64,
+    retries: AtomicU64,
     answers: AtomicU64,
     answer_micros: AtomicU64,
 }
@@ -58,13 +62,22 @@ impl Caller {
             client,
             endpoint,
             gate,
+            timeout: Duration::MAX,
+            attempts: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             answer_micros: AtomicU64::new(0),
         }
     }
 
+    /// Tells the time that the runner gives to an attempt.
+    pub(crate) fn timeout(self, timeout: Duration) -> Caller {
+        Caller { timeout, ..self }
+    }
+
     /// Makes one attempt.
     pub(crate) async fn call(self: Arc<Self>, job: Arc<Job>) -> Result<Reply, CallError> {
+        let trip = Trip::new(&job, self.timeout);
         let pass = match &self.gate {
             Some(gate) => {
                 // What waits at the gate has not left; the client tells when it does.
@@ -73,13 +86,16 @@ impl Caller {
             }
             None => None,
         };
-        job.leaves();
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        if !job.leaves() {
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
         let started = Instant::now();
         let answer = self
             .client
             .post(self.path(&job.request), job.request.body.clone())
             .await;
-        job.is_back();
+        trip.ends(answer.as_ref().err());
         self.note(&answer, started.elapsed());
         drop(pass);
         let answer = answer.map_err(CallError::Http)?;
@@ -87,6 +103,16 @@ impl Caller {
             tokens: answer.usage(),
             answer,
         })
+    }
+
+    /// The attempts that were made.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that were not the first one of their call.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// How long good answers take on average.
@@ -117,6 +143,42 @@ impl Caller {
             // Without an answer nothing is known of the key.
             Err(error) if error.answer().is_none() => {}
             _ => gate.open(),
+        }
+    }
+}
+
+/// An attempt under way. Dropped before it ends it was given up: for its time-out, or with the run,
+/// and only then it is not known what became of it.
+struct Trip<'a> {
+    job: &'a Job,
+    timeout: Duration,
+    started: Instant,
+    ended: bool,
+}
+
+/// How much earlier than this clock says the runner may find an attempt too long.
+const TIMER_SLACK: Duration = Duration::from_millis(10);
+
+impl Trip<'_> {
+    fn new(job: &Job, timeout: Duration) -> Trip<'_> {
+        Trip {
+            job,
+            timeout,
+            started: Instant::now(),
+            ended: false,
+        }
+    }
+
+    fn ends(mut self, error: Option<&HttpError>) {
+        self.ended = true;
+        self.job.is_back(error);
+    }
+}
+
+impl Drop for Trip<'_> {
+    fn drop(&mut self) {
+        if !self.ended && self.started.elapsed().saturating_add(TIMER_SLACK) >= self.timeout {
+            self.job.timed_out(self.timeout);
         }
     }
 }

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rate_limited::http::HttpError;
 
 use crate::estimate;
+use crate::record::{self, Kept};
 use crate::request::Request;
 
 /// A request with its place in the output.
@@ -17,6 +21,24 @@ pub(crate) struct Job {
     pub(crate) tokens: u64,
     sent: AtomicU32,
     in_flight: AtomicBool,
+    last: Mutex<Option<Box<Setback>>>,
+}
+
+/// What the last attempt that did not succeed left behind, cut to a few kilobytes.
+#[derive(Debug)]
+pub(crate) struct Setback {
+    pub(crate) message: String,
+    pub(crate) answer: Option<Kept>,
+}
+
+impl Setback {
+    fn of(error: &HttpError) -> Setback {
+        let answer = error.answer().map(|answer| {
+            Kept::new(answer.status, answer.request_id.as_deref(), &answer.body)
+        });
+        let message = record::beginning(&error.to_string());
+        Setback { message, answer }
+    }
 }
 
 impl Job {
@@ -27,18 +49,43 @@ impl Job {
             request,
             sent: AtomicU32::new(0),
             in_flight: AtomicBool::new(false),
+            last: Mutex::new(None),
         }
     }
 
-    /// Notes that its request leaves.
-    pub(crate) fn leaves(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+    /// Notes that its request leaves. Whether it is the first time.
+    pub(crate) fn leaves(&self) -> bool {
         self.in_flight.store(true, Ordering::Relaxed);
+        self.sent.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     /// Notes that an answer or an error came back.
-    pub(crate) fn is_back(&self) {
+    pub(crate) fn is_back(&self, error: Option<&HttpError>) {
+        if let Some(error) = error {
+            self.note(Setback::of(error));
+        }
         self.in_flight.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that an attempt was given up after so long.
+    pub(crate) fn timed_out(&self, limit: Duration) {
+        self.note(Setback {
+            message: format!("no answer within the time-out of {limit:?} for an attempt"),
+            answer: None,
+        });
+        self.in_flight.store(false, Ordering::Relaxed);
+    }
+
+    /// The error of the last attempt, and the last answer that there was.
+    pub(crate) fn last(&self) -> MutexGuard<'_, Option<Box<Setback>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, mut setback: Setback) {
+        let last = &mut *self.last();
+        let before = last.take().and_then(|before| before.answer);
+        setback.answer = setback.answer.or(before);
+        *last = Some(Box::new(setback));
     }
 
     /// How often it was really sent.

@@ -53,12 +53,14 @@ impl Opening<'_> {
         }
     }
 
-    /// How long the limits make the run, at most: answers are mostly shorter than they may be.
+    /// How long the limits alone make the run, should all answers be as long as they may be.
     fn time(&self) -> Option<String> {
         let totals = self.totals?;
         let work = Work::new(totals.requests, totals.tokens);
         Some(match self.meters.binding(work) {
-            Some((meter, time)) => format!("{} bind: about {} or less", meter.name, Human(time)),
+            Some((meter, time)) => {
+                format!("by the limits alone about {} ({} bind)", Human(time), meter.name)
+            }
             None => "all of it fits at once".to_owned(),
         })
     }

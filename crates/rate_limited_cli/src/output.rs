@@ -16,7 +16,7 @@ pub enum OutputError {
     /// Output and input are one file, perhaps through a link.
     #[error(
         "the output {output} is the same file as the input {}: choose another path for the output",
-        input.display()
+        input_name(input)
     )]
     SameAsInput {
         /// The output.
@@ -108,13 +108,14 @@ impl fmt::Display for OutputTarget {
 impl OutputTarget {
     /// Checks all that can be checked without making or changing a file.
     ///
-    /// `input` is the file that is read, if it is one; `overwrite` allows an existing output.
+    /// `input` is what is read, `-` for standard input, which may be a file, too; `overwrite` allows an
+    /// existing output.
     ///
     /// # Errors
     /// The output is the input, a folder, there already, or in no folder.
     pub fn check(&self, input: Option<&Path>, overwrite: bool) -> Result<(), OutputError> {
         match self {
-            OutputTarget::Stdout => self.check_apart(stdout_metadata().as_ref(), input),
+            OutputTarget::Stdout => self.check_apart(metadata_behind(io::stdout()).as_ref(), input),
             OutputTarget::File(path) => match path.metadata() {
                 Ok(there) => {
                     self.check_apart(Some(&there), input)?;
@@ -122,6 +123,33 @@ impl OutputTarget {
                 }
                 Err(_) => check_folder(path),
             },
+        }
+    }
+
+    /// Whether it is a pipe with a name, which opens only once somebody reads it.
+    #[cfg(unix)]
+    pub fn is_named_pipe(&self) -> bool {
+        use std::os::unix::fs::FileTypeExt;
+
+        self.metadata()
+            .is_some_and(|there| there.file_type().is_fifo())
+    }
+
+    /// Whether it is a pipe with a name, which opens only once somebody reads it.
+    #[cfg(not(unix))]
+    pub fn is_named_pipe(&self) -> bool {
+        false
+    }
+
+    /// Whether what is written there can be read again later: it is a file, and no device or pipe.
+    pub fn is_kept(&self) -> bool {
+        self.metadata().is_some_and(|there| there.is_file())
+    }
+
+    fn metadata(&self) -> Option<Metadata> {
+        match self {
+            OutputTarget::Stdout => None,
+            OutputTarget::File(path) => path.metadata().ok(),
         }
     }
 
@@ -174,14 +202,21 @@ impl OutputTarget {
         input: Option<&Path>,
     ) -> Result<(), OutputError> {
         let Some(input) = input else { return Ok(()) };
-        let input_metadata = input.metadata().ok();
+        let is_stdin = input == Path::new("-");
+        let input_metadata = if is_stdin {
+            metadata_behind(io::stdin())
+        } else {
+            input.metadata().ok()
+        };
         let [one, other] = [output, input_metadata.as_ref()].map(|it| it.and_then(FileId::of));
         let same_path = match self {
-            OutputTarget::File(path) => match (path.canonicalize(), input.canonicalize()) {
-                (Ok(output), Ok(input)) => output == input,
-                _ => false,
-            },
-            OutputTarget::Stdout => false,
+            OutputTarget::File(path) if !is_stdin => {
+                match (path.canonicalize(), input.canonicalize()) {
+                    (Ok(output), Ok(input)) => output == input,
+                    _ => false,
+                }
+            }
+            _ => false,
         };
         // Terminals and pipes may well be both: only what keeps its content is in danger.
         let keeps = input_metadata.is_some_and(|metadata| metadata.is_file());
@@ -192,6 +227,14 @@ impl OutputTarget {
             });
         }
         Ok(())
+    }
+}
+
+fn input_name(input: &Path) -> String {
+    if input == Path::new("-") {
+        "(standard input)".to_owned()
+    } else {
+        input.display().to_string()
     }
 }
 
@@ -222,15 +265,14 @@ fn check_folder(path: &Path) -> Result<(), OutputError> {
     }
 }
 
+/// What is known of the file behind standard input or standard output.
 #[cfg(unix)]
-fn stdout_metadata() -> Option<Metadata> {
-    use std::os::fd::AsFd;
-
-    let handle = io::stdout().as_fd().try_clone_to_owned().ok()?;
+fn metadata_behind(stream: impl std::os::fd::AsFd) -> Option<Metadata> {
+    let handle = stream.as_fd().try_clone_to_owned().ok()?;
     File::from(handle).metadata().ok()
 }
 
 #[cfg(not(unix))]
-fn stdout_metadata() -> Option<Metadata> {
+fn metadata_behind<S>(_stream: S) -> Option<Metadata> {
     None
 }

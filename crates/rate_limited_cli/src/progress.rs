@@ -77,9 +77,13 @@ fn bar(total: Option<u64>) -> ProgressBar {
 
 async fn draw(state: &State, bar: &ProgressBar) {
     let mut ticks = tokio::time::interval(DRAW_EVERY);
+    let mut outage = Outage::default();
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
+        if let Some(news) = outage.news(&view) {
+            bar.println(news);
+        }
         bar.set_position(counts.over() - counts.bad_lines);
         bar.set_message(words(state, &view, &counts).join(" · "));
         bar.tick();
@@ -89,9 +93,11 @@ async fn draw(state: &State, bar: &ProgressBar) {
 async fn write_lines(state: &State) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut written = Instant::now();
+    let mut outage = Outage::default();
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
+        outage.news(&view).iter().for_each(say);
         if written.elapsed() >= LINE_EVERY {
             written = Instant::now();
             let done = grouped(counts.over() - counts.bad_lines);
@@ -103,6 +109,22 @@ async fn write_lines(state: &State) {
                 words(state, &view, &counts).join("; ")
             ));
         }
+    }
+}
+
+/// Whether so much fails that the run only probes, to tell its beginning once.
+#[derive(Debug, Default)]
+struct Outage(bool);
+
+impl Outage {
+    /// What is to be said, if an outage has just begun.
+    fn news(&mut self, view: &View) -> Option<String> {
+        let begins = status::probes(view) && !self.0;
+        // Between two probes the run may wait for something else, and the outage goes on.
+        let is_over = view.wait.is_none() || view.progress.in_flight > 1;
+        self.0 = begins || (self.0 && !is_over);
+        let why = status::last_error(view).unwrap_or_default();
+        begins.then(|| format!("too many failures: one probe at a time until one succeeds; {why}"))
     }
 }
 
@@ -123,6 +145,7 @@ fn words(state: &State, view: &View, counts: &Counts) -> Vec<String> {
     });
     words.extend(left.map(|left| format!("about {} left", Human(left))));
     words.extend(status::waits_for(view, &state.meters));
+    words.extend(status::trouble(view));
     // Last, since a narrow terminal cuts it off.
     words.extend(status::resources(view, &state.meters));
     words

@@ -20,7 +20,7 @@ pub const TEXT_BYTES_MAX: usize = 2_048;
 
 /// Codes of errors that are not the API's own.
 pub mod code {
-    /// The run ended before the request was sent.
+    /// The run ended before the request was sent, or could be tried again.
     pub const NOT_RUN: &str = "not_run";
     /// The request costs more than a whole quota: it could never be sent.
     pub const NEVER_FITS: &str = "never_fits";
@@ -77,6 +77,37 @@ pub struct Response<'a> {
     pub body: &'a [u8],
 }
 
+/// An answer that did not succeed, cut to [`TEXT_BYTES_MAX`], for as long as its call is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    status_code: u16,
+    request_id: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Kept {
+    pub(crate) fn new(status_code: u16, request_id: Option<&str>, body: &[u8]) -> Kept {
+        let body = if body.len() <= TEXT_BYTES_MAX {
+            body.to_vec()
+        } else {
+            beginning(&String::from_utf8_lossy(body)).into_bytes()
+        };
+        Kept {
+            status_code,
+            request_id: request_id.map(str::to_owned),
+            body,
+        }
+    }
+
+    pub(crate) fn response(&self) -> Response<'_> {
+        Response {
+            status_code: self.status_code,
+            request_id: self.request_id.as_deref(),
+            body: &self.body,
+        }
+    }
+}
+
 /// Why a request has no good answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure<'a> {
@@ -85,7 +116,8 @@ pub struct Failure<'a> {
     /// What happened, for people; at most [`TEXT_BYTES_MAX`] bytes of it are written.
     #[serde(serialize_with = "shortened")]
     pub message: Cow<'a, str>,
-    /// How the outcome was taken: `permanent`, `failure`, `refused`, `fatal`, ….
+    /// How the outcome was taken: `permanent`, `failure`, `refused`, `fatal`, `not_sent`,
+    /// `not_finished`, ….
     pub class: Cow<'a, str>,
     /// The attempts that were made.
     pub attempts: u32,
@@ -199,7 +231,20 @@ fn on_one_line(json: &str) -> String {
 
 /// The beginning of a text, with a word on what was cut.
 fn kept(text: &str) -> String {
-    let start = cut(text, TEXT_BYTES_MAX);
+    kept_within(text, TEXT_BYTES_MAX)
+}
+
+/// The beginning of a text, so short that it is not cut again when it is written.
+pub(crate) fn beginning(text: &str) -> String {
+    const WORDS_BYTES: usize = 80;
+    if text.len() <= TEXT_BYTES_MAX {
+        return text.to_owned();
+    }
+    kept_within(text, TEXT_BYTES_MAX - WORDS_BYTES)
+}
+
+fn kept_within(text: &str, bytes_max: usize) -> String {
+    let start = cut(text, bytes_max);
     if start.len() == text.len() {
         return text.to_owned();
     }

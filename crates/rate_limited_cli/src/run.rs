@@ -20,7 +20,7 @@ use crate::output::OutputTarget;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
 use crate::reorder::OrderedWriter;
-use crate::say::complain;
+use crate::say::{complain, say};
 use crate::signals::Signals;
 use crate::source::{self, Source, Totals};
 use crate::state::State;
@@ -91,15 +91,21 @@ impl Prepared<'_> {
             totals,
             ..
         } = self;
-        let signals = Signals::listen().map_err(Refusal::System)?;
         let api = self.address.connect(args.api.endpoint.clone(), &meters)?;
         let items = source.items()?;
-        let sink = target.open(source.path(), overwrite)?;
+        if target.is_named_pipe() && !args.quiet {
+            say(format_args!(
+                "the output {target} is a pipe: waiting until something reads it"
+            ));
+        }
+        let sink = target.open(Some(&args.input), overwrite)?;
+        // Not before: opening a pipe may wait for ever, and then signals have to end the process.
+        let signals = Signals::listen().map_err(Refusal::System)?;
         if !args.quiet {
             opening(args, &source, &api, totals, &meters).say();
         }
         let Api { caller, after, .. } = api;
-        let caller = Arc::new(caller);
+        let caller = Arc::new(caller.timeout(args.pace.timeout));
         let runner = runner(args, &meters, &caller);
         let handle = runner.handle();
         let stopper = Stopper::new(handle.clone(), args.pace.grace);

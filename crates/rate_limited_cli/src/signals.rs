@@ -34,6 +34,9 @@ mod unix {
         name: "SIGHUP",
     };
 
+    /// SIGXFSZ, where Linux and the BSDs have it: a file would grow beyond the limit on its size.
+    const FILE_TOO_LARGE: i32 = 25;
+
     /// The signals as they come.
     #[derive(Debug)]
     pub(crate) struct Signals {
@@ -45,6 +48,8 @@ mod unix {
     impl Signals {
         /// Listens from now on. A signal that is ignored, as under `nohup`, stays ignored.
         pub(crate) fn listen() -> io::Result<Signals> {
+            // Heard and not heeded: it would end the process, while a failed write says the same.
+            let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
             let ignored = ignored();
             let listen = |asked: Asked, kind: SignalKind| {
                 let heard = ignored >> (asked.number - 1) & 1 == 0;

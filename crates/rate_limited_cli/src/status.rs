@@ -4,7 +4,10 @@ use rate_limited::{View, Wait, WaitingOn};
 
 use crate::duration::Human;
 use crate::meters::Meters;
-use crate::text::grouped;
+use crate::text::{grouped, shortened};
+
+/// The most characters of an error that a line of progress shows.
+const ERROR_CHARS_MAX: usize = 100;
 
 /// Each resource as `used/quota`.
 pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
@@ -45,6 +48,27 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         WaitingOn::Probe => format!("too many failures: probing, quiet{for_time}"),
         _ => return None,
     })
+}
+
+/// Why the run holds back: the last error, while it probes, pauses after refusals or backs off.
+pub(crate) fn trouble(view: &View) -> Option<String> {
+    let held_back = matches!(
+        view.wait?.on,
+        WaitingOn::Probe | WaitingOn::Paused { .. } | WaitingOn::Backoff
+    );
+    held_back.then(|| last_error(view)).flatten()
+}
+
+/// Whether so much fails that only single attempts are made until one succeeds.
+pub(crate) fn probes(view: &View) -> bool {
+    view.wait.is_some_and(|wait| wait.on == WaitingOn::Probe)
+}
+
+/// The error of the latest attempt that did not succeed, on one short line.
+pub(crate) fn last_error(view: &View) -> Option<String> {
+    let error = view.last_error.as_ref()?;
+    let text = shortened(&error.to_string(), ERROR_CHARS_MAX);
+    Some(format!("last error: {text}"))
 }
 
 /// A number without its fraction, with its thousands apart.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rate_limited::{AttemptError, Finished};
+use rate_limited::Finished;
 
 use crate::call::Reply;
 use crate::job::Job;
@@ -25,8 +25,6 @@ pub(crate) struct Counts {
     pub(crate) not_run: u64,
     /// In flight when the run was halted: what became of them is not known.
     pub(crate) interrupted: u64,
-    /// Attempts of calls that are over, beyond the first of each, those after refusals left out.
-    pub(crate) retries: u64,
     /// The tokens that answers told.
     pub(crate) tokens_used: u64,
     /// The tokens that were expected, at most, for the calls of those answers.
@@ -83,11 +81,6 @@ impl Tally {
     pub(crate) fn finished(&self, finished: &Finished<Arc<Job>, Reply>, verdict: &Verdict) {
         let counts = &mut *self.lock();
         let (job, result) = (&finished.request, &finished.result);
-        let refused = |error: &&AttemptError<Reply>| matches!(error, AttemptError::Refused(_));
-        let refusals = result.errors.iter().filter(refused).count() as u64;
-        counts.retries += u64::from(result.attempts)
-            .saturating_sub(1)
-            .saturating_sub(refusals);
         counts.tokens_over = counts.tokens_over.saturating_add(job.tokens);
         if let Some(tokens) = result.value.as_ref().and_then(|reply| reply.tokens) {
             counts.tokens_used = counts.tokens_used.saturating_add(tokens);

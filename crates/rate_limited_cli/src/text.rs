@@ -5,15 +5,22 @@ const QUOTED_CHARS_MAX: usize = 80;
 
 /// A value as a message shows it: in quotes, without control characters, cut when long.
 pub(crate) fn quoted(value: &str) -> String {
-    let mut shown: String = value
-        .chars()
-        .take(QUOTED_CHARS_MAX)
-        .flat_map(visible)
-        .collect();
-    if value.chars().nth(QUOTED_CHARS_MAX).is_some() {
+    format!("'{}'", shortened(value, QUOTED_CHARS_MAX))
+}
+
+/// Text of any origin on one line of at most `chars_max` characters.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    let mut shown: String = text.chars().take(chars_max).flat_map(visible).collect();
+    if text.chars().nth(chars_max).is_some() {
         shown.push('…');
     }
-    format!("'{shown}'")
+    shown
+}
+
+/// A number with its noun: `1 request`, `12,345 requests`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{} {noun}", grouped(number))
 }
 
 /// Control characters as their escape, everything else as it is: a value must not steer the terminal.
@@ -49,12 +56,24 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, grouped, quoted};
+    use super::{counted, cut, grouped, quoted, shortened};
 
     #[test]
     fn digits_are_grouped_by_three() {
         let shown = [0, 999, 1_000, 12_345, 1_234_567].map(grouped);
         assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_has_another_noun_than_many() {
+        let shown = [0, 1, 1_000].map(|number| counted(number, "retry", "retries"));
+        assert_eq!(shown, ["0 retries", "1 retry", "1,000 retries"]);
+    }
+
+    #[test]
+    fn errors_are_one_short_line() {
+        assert_eq!(shortened("no\nroute", 100), "no\\nroute");
+        assert_eq!(shortened("no route", 2), "no…");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rate_limited::{AttemptError, Class, Failure as Why, Finished};
 
 use crate::call::{CallError, Reply};
 use crate::job::Job;
-use crate::record::{Failure, Record, Response, code};
+use crate::record::{Failure, Kept, Record, Response, code};
 
 type Error = AttemptError<Reply>;
 
@@ -35,18 +35,22 @@ pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
     let fatal = (finished.why == Some(Why::Fatal))
         .then(|| result.errors.last().map(ToString::to_string))
         .flatten();
-    verdict(&finished.request, answer, failure, fatal)
+    verdict(&finished.request, answer.map(response), failure, fatal)
 }
 
 /// The verdict on a call that was not over when the run ended for the reason `why`.
 pub(crate) fn of_open(job: &Job, why: &str) -> Verdict {
     let sent = job.sent();
+    let last = job.last();
     let (code, message, class) = if job.is_in_flight() {
         let message = format!("{why} while the request was in flight: it may have been answered");
         (code::INTERRUPTED, message, "interrupted")
-    } else if sent > 0 {
-        let message = format!("{why} before the request could be tried again");
-        (code::NOT_RUN, message, "not_sent")
+    } else if let Some(last) = last.as_deref() {
+        let message = format!(
+            "{why} before the request could be tried again; its last error: {}",
+            last.message
+        );
+        (code::NOT_RUN, message, "not_finished")
     } else {
         (
             code::NOT_RUN,
@@ -54,34 +58,39 @@ pub(crate) fn of_open(job: &Job, why: &str) -> Verdict {
             "not_sent",
         )
     };
+    let answer = last.as_deref().and_then(|last| last.answer.as_ref());
     let failure = Failure {
         code: code.into(),
         message: message.into(),
         class: class.into(),
         attempts: sent,
     };
-    verdict(job, None, Some(failure), None)
+    verdict(job, answer.map(Kept::response), Some(failure), None)
 }
 
 fn verdict(
     job: &Job,
-    answer: Option<&Answer>,
+    response: Option<Response<'_>>,
     failure: Option<Failure<'_>>,
     fatal: Option<String>,
 ) -> Verdict {
     let record = Record {
         line: job.request.line,
         custom_id: job.request.custom_id.as_deref(),
-        response: answer.map(|answer| Response {
-            status_code: answer.status,
-            request_id: answer.request_id.as_deref(),
-            body: &answer.body,
-        }),
+        response,
         error: failure,
     };
     let line = record.to_line();
     let code = record.error.map(|failure| failure.code.into_owned());
     Verdict { line, code, fatal }
+}
+
+fn response(answer: &Answer) -> Response<'_> {
+    Response {
+        status_code: answer.status,
+        request_id: answer.request_id.as_deref(),
+        body: &answer.body,
+    }
 }
 
 /// The failure that the last attempt stands for.

@@ -54,6 +54,11 @@ pub enum QuotaError {
     },
     /// The name is empty.
     Unnamed,
+    /// A quota was to be replaced of a resource that the limiter does not have.
+    UnknownResource {
+        /// What was named.
+        resource: ResourceId,
+    },
     /// A quota of one kind was to be replaced by one of another.
     OtherKind {
         /// The name of the resource.
@@ -77,6 +82,9 @@ impl fmt::Display for QuotaError {
                     f,
                     "two resources are named `{resource}`: give each its own name"
                 )
+            }
+            QuotaError::UnknownResource { resource } => {
+                write!(f, "the limiter has no resource {resource:?}: add it first")
             }
             QuotaError::Unnamed => f.write_str("a resource has an empty name: name it"),
             QuotaError::OtherKind { resource } => write!(
@@ -104,6 +112,13 @@ pub enum ScheduleError {
         /// The most that one call can ever get.
         quota: Amount,
     },
+    /// The cost is below zero.
+    Negative {
+        /// The name of the resource.
+        name: String,
+        /// What the call is said to cost.
+        cost: Amount,
+    },
     /// The cost names a resource that the limiter does not have.
     UnknownResource {
         /// What was named.
@@ -122,6 +137,12 @@ impl fmt::Display for ScheduleError {
                 f,
                 "call exceeds resource quota: it costs {cost} of `{name}`, whose quota is {quota}, so it can never run: make the call smaller or raise the quota"
             ),
+            ScheduleError::Negative { name, cost } => {
+                write!(
+                    f,
+                    "the call costs {cost} of `{name}`: give an amount of 0 or more"
+                )
+            }
             ScheduleError::UnknownResource { resource } => {
                 write!(
                     f,

@@ -233,6 +233,12 @@ pub enum WaitingOn {
         /// Whether the server named the moment.
         told: bool,
     },
+    /// The whole run is paused: the server refused without naming a resource of the call. Where `told`
+    /// is true it named the moment, else a back-off of our own runs.
+    Refused {
+        /// Whether the server named the moment.
+        told: bool,
+    },
     /// `max_concurrent` attempts are in flight.
     Concurrency,
     /// All that is unfinished is in flight.

@@ -92,7 +92,7 @@ impl Learned {
 
     /// Reserves whole bounds until `until`.
     pub(crate) fn distrust(&mut self, until: Time) {
-        self.distrust_until = until;
+        self.distrust_until = self.distrust_until.max(until);
     }
 
     /// The server refused a call while `booked` of the quota was charged or reserved; calls go on at

@@ -35,7 +35,8 @@ pub struct Limiter {
     partitions: BTreeMap<(u32, u64), u32>,
     /// Calls that nobody may delay any more, oldest first; at most one a scheduler.
     claims: Vec<Claim>,
-    claims_version: u64,
+    /// Counts what comes back earlier than was foreseen, of any resource, and changes of claims.
+    news: u64,
     turns: Turns,
     /// Time never runs backwards here, whatever a driver's clock does.
     clock: Time,
@@ -67,6 +68,17 @@ pub(crate) struct Reservation {
 struct Claim {
     who: SchedulerId,
     costs: Short<Cost>,
+    /// Since when it could go and has not.
+    ready_since: Option<Time>,
+}
+
+/// What an obstacle depends on, besides time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// The books of its resource.
+    Ledger(u64),
+    /// A claim, and with it all that the claim waits for.
+    News(u64),
 }
 
 /// What keeps a call from being admitted now.
@@ -76,7 +88,7 @@ pub(crate) enum Obstacle {
     Resource {
         resource: ResourceId,
         why: Blocked,
-        stamp: u64,
+        stamp: Stamp,
     },
     /// Another scheduler has its turn until then at the latest.
     Turn(Time),
@@ -96,7 +108,7 @@ impl Limiter {
             ledgers: Vec::new(),
             partitions: BTreeMap::new(),
             claims: Vec::new(),
-            claims_version: 0,
+            news: 0,
             turns: Turns::default(),
             clock: now,
         }
@@ -129,7 +141,9 @@ impl Limiter {
             return ResourceId(*index);
         }
         let declared = self.ledgers[resource.index()].resource.clone();
-        let id = self.push(Ledger::new(declared, Some(key), self.clock));
+        let mut ledger = Ledger::new(declared, Some(key), self.clock);
+        ledger.base = Some(resource.0);
+        let id = self.push(ledger);
         self.partitions.insert((resource.0, key), id.0);
         id
     }
@@ -160,7 +174,8 @@ impl Limiter {
     /// Replaces the quota of a resource and its partitions; what is charged stays charged.
     ///
     /// # Errors
-    /// As [`Limiter::add`]; and a quota of another kind, whose books could not be carried over.
+    /// As [`Limiter::add`]; a quota of another kind, whose books could not be carried over; and a
+    /// resource that the limiter does not have.
     pub fn set_quota(
         &mut self,
         resource: ResourceId,
@@ -168,25 +183,30 @@ impl Limiter {
         now: Time,
     ) -> Result<(), QuotaError> {
         let now = self.tick(now);
-        for index in self.with_partitions(resource) {
-            self.ledgers[index].set_quota(quota, now)?;
+        if resource.index() >= self.ledgers.len() {
+            return Err(QuotaError::UnknownResource { resource });
         }
-        self.turns.all_released();
+        for index in self.with_partitions(resource) {
+            self.change(index, |ledger| ledger.set_quota(quota, now))?;
+        }
         Ok(())
     }
 
     /// Tells the ends of the current and the next calendar window of a resource.
     pub fn boundary(&mut self, resource: ResourceId, end: Time, next: Time, now: Time) {
         let now = self.tick(now);
-        for index in self.with_partitions(resource) {
-            self.ledgers[index].boundary(end, next, now);
+        if resource.index() < self.ledgers.len() {
+            for index in self.with_partitions(resource) {
+                self.change(index, |ledger| ledger.boundary(end, next, now));
+            }
         }
-        self.turns.all_released();
     }
 
     /// Pauses a resource: no call that takes it is dispatched before `until`.
     pub fn pause(&mut self, resource: ResourceId, until: Time) {
-        self.ledgers[resource.index()].pause(until, true);
+        if let Some(ledger) = self.ledgers.get_mut(resource.index()) {
+            ledger.pause(until, true);
+        }
     }
 
     /// What was charged so far, as data. What is in flight is taken as charged at `now`.
@@ -213,7 +233,8 @@ impl Limiter {
                 Some(key) => self.partition(id, key),
                 None => id,
             });
-            let fits = known.is_some_and(|id| self.ledgers[id.index()].restore(past, now));
+            let fits =
+                known.is_some_and(|id| self.change(id.index(), |ledger| ledger.restore(past, now)));
             if !fits {
                 strangers.push(past.name.clone());
             }
@@ -249,6 +270,12 @@ impl Limiter {
                 });
             };
             let quota = ledger.resource.quota().capacity();
+            if cost.amount < Amount::ZERO {
+                return Err(ScheduleError::Negative {
+                    name: ledger.resource.name().into(),
+                    cost: cost.amount,
+                });
+            }
             if cost.amount > quota {
                 return Err(ScheduleError::NeverFits {
                     resource: cost.resource,
@@ -322,13 +349,33 @@ impl Limiter {
     }
 
     /// Whether the obstacle named by `stamp` still stands as it was told.
-    pub(crate) fn stands(&self, resource: ResourceId, stamp: u64) -> bool {
-        self.stamp(resource) == stamp
+    pub(crate) fn stands(&self, resource: ResourceId, stamp: Stamp) -> bool {
+        match stamp {
+            Stamp::Ledger(version) => self.ledgers[resource.index()].version == version,
+            Stamp::News(news) => self.news == news,
+        }
+    }
+
+    /// Whether a refusal that names `named`, or none, speaks of this resource.
+    pub(crate) fn answers_for(&self, named: Option<ResourceId>, resource: ResourceId) -> bool {
+        let known = named.filter(|id| id.index() < self.ledgers.len());
+        known.is_none_or(|id| id == resource || self.ledgers[resource.index()].base == Some(id.0))
+    }
+
+    /// Changes one ledger, and tells whoever waits if something came back by that.
+    fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let before = self.ledgers[index].version;
+        let result = change(&mut self.ledgers[index]);
+        if self.ledgers[index].version != before {
+            self.news += 1;
+            self.turns.released(index as u32);
+        }
+        result
     }
 
     pub(crate) fn sent(&mut self, reservation: &mut Reservation, now: Time) {
         for hold in reservation.holds.as_mut_slice() {
-            self.ledgers[hold.resource as usize].sent(hold, now);
+            self.change(hold.resource as usize, |ledger| ledger.sent(hold, now));
         }
     }
 
@@ -338,15 +385,12 @@ impl Limiter {
     )]
     pub(crate) fn settle(&mut self, reservation: Reservation, outcome: &Outcome, now: Time) {
         for hold in reservation.holds.as_slice() {
-            let usage = outcome
-                .usage()
-                .iter()
-                .find(|usage| usage.resource.0 == hold.resource);
+            let mut usage = outcome.usage().iter();
+            let usage = usage.find(|usage| usage.resource.0 == hold.resource);
             let usage = usage.map(|usage| usage.amount.as_micros().max(0));
-            self.ledgers[hold.resource as usize].settle(*hold, outcome.class(), usage, now);
-        }
-        for hold in reservation.holds.as_slice() {
-            self.turns.released(hold.resource);
+            self.change(hold.resource as usize, |ledger| {
+                ledger.settle(*hold, outcome.class(), usage, now);
+            });
         }
     }
 
@@ -361,13 +405,11 @@ impl Limiter {
         now: Time,
     ) {
         let (named, retry_after) = refusal;
-        let known = named.filter(|id| id.index() < self.ledgers.len());
-        for cost in costs
-            .iter()
-            .filter(|cost| known.is_none_or(|id| id == cost.resource))
-        {
-            let ledger = &mut self.ledgers[cost.resource.index()];
-            ledger.refused(sent, retry_after, backoff, chance, now);
+        for cost in costs {
+            if self.answers_for(named, cost.resource) {
+                let ledger = &mut self.ledgers[cost.resource.index()];
+                ledger.refused(sent, retry_after, backoff, chance, now);
+            }
         }
     }
 
@@ -385,15 +427,16 @@ impl Limiter {
         self.claims.push(Claim {
             who,
             costs: costs.clone(),
+            ready_since: None,
         });
-        self.claims_version += 1;
+        self.news += 1;
     }
 
     pub(crate) fn drop_claim(&mut self, who: SchedulerId) {
         let before = self.claims.len();
         self.claims.retain(|claim| claim.who != who);
         if self.claims.len() < before {
-            self.claims_version += 1;
+            self.news += 1;
             self.turns.all_released();
         }
     }
@@ -429,41 +472,69 @@ impl Limiter {
         now: Time,
     ) -> Option<Obstacle> {
         for index in 0..self.claims.len() {
-            let claim = self.claims[index].clone();
-            if claim.who == who && standing == Standing::Head {
+            let claim = &mut self.claims[index];
+            let ours = claim.who == who;
+            if ours && standing == Standing::Head {
+                claim.ready_since = None;
                 break;
             }
-            if let Some((resource, later)) = self.delays(&claim, costs, now) {
-                return Some(match later {
-                    Some(later) if later > now => self.obstacle_at(resource, Blocked::Until(later)),
-                    // The claim can go now: whoever has it is about to be polled.
-                    Some(_) => Obstacle::Turn(now.plus(PATIENCE)),
-                    None => self.obstacle_at(resource, Blocked::Held),
-                });
+            let costs_of_claim = claim.costs.clone();
+            if let Some((resource, later)) = self.delays(costs_of_claim.as_slice(), costs, now) {
+                let obstacle = self.behind_claim(index, resource, later, now);
+                if obstacle.is_some() {
+                    return obstacle;
+                }
             }
             // Claims younger than our own do not bind us.
-            if claim.who == who {
+            if ours {
                 break;
             }
         }
         None
     }
 
+    /// What stands in the way of a call that would delay a claim; nothing where whoever has the claim
+    /// could have used it and has not come.
+    fn behind_claim(
+        &mut self,
+        index: usize,
+        resource: ResourceId,
+        later: Option<Time>,
+        now: Time,
+    ) -> Option<Obstacle> {
+        let stamp = Stamp::News(self.news);
+        let claim = &mut self.claims[index];
+        let why = match later {
+            Some(later) if later > now => Blocked::Until(later),
+            Some(_) => {
+                let patience_ends = claim.ready_since.get_or_insert(now).plus(PATIENCE);
+                return (patience_ends > now).then_some(Obstacle::Turn(patience_ends));
+            }
+            None => Blocked::Held,
+        };
+        claim.ready_since = None;
+        Some(Obstacle::Resource {
+            resource,
+            why,
+            stamp,
+        })
+    }
+
     /// Whether these costs, taken now, would make the claim wait longer: of which resource, and
     /// until when the claim waits.
     fn delays(
         &mut self,
-        claim: &Claim,
+        claim: &[Cost],
         costs: &[Cost],
         now: Time,
     ) -> Option<(ResourceId, Option<Time>)> {
-        let later = match self.obstacle(claim.costs.as_slice(), now) {
+        let later = match self.obstacle(claim, now) {
             None => Some(now),
             Some(Obstacle::Resource { why, .. }) => known_end(why),
             Some(Obstacle::Turn(until)) => Some(until),
         }
         .filter(|later| *later < Time::MAX);
-        for need in claim.costs.as_slice() {
+        for need in claim {
             let Some(cost) = costs.iter().find(|cost| cost.resource == need.resource) else {
                 continue;
             };
@@ -479,14 +550,8 @@ impl Limiter {
         Obstacle::Resource {
             resource,
             why,
-            stamp: self.stamp(resource),
+            stamp: Stamp::Ledger(self.ledgers[resource.index()].version),
         }
-    }
-
-    fn stamp(&self, resource: ResourceId) -> u64 {
-        self.ledgers[resource.index()]
-            .version
-            .wrapping_add(self.claims_version)
     }
 
     fn with_partitions(&self, resource: ResourceId) -> Vec<usize> {

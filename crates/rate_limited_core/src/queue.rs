@@ -1,9 +1,9 @@
 //! The waiting calls, and which of them is asked next.
 //!
 //! The first few thousand lie in *classes*: calls that need the same resources, the same one of them
-//! most, and the same power of two of its quota. Each class is a line in order of rank, and only the
-//! heads of the lines are ever asked, so that choosing costs the same whether ten calls wait or ten
-//! million. The rest wait in a backlog of four bytes each.
+//! most, and the same power of two of its quota; about 64 at most, and one for each further set of
+//! resources. Each class is a line in order of rank, and only the heads of the lines are ever asked, so
+//! that choosing costs the same whether ten calls wait or ten million. The rest wait in a backlog of four bytes each.
 //!
 //! Which head goes first:
 //! - in order: the one of the lowest rank;
@@ -13,8 +13,9 @@
 //!   Waldspurger, Weihl, 1995; here with tickets by length.)
 //!
 //! The *rank* of a call is the number of its scheduling. A call that comes back for another attempt
-//! gets the number of calls dispatched so far, so that "dispatched so far minus rank" is for every
-//! call the number of others that have overtaken it.
+//! gets the number of calls begun so far, so that "begun so far minus rank" is for every call the number
+//! of later ones that have overtaken it. Calls that come back again and again begin only once; against
+//! those, the attempts since a call came into the look-ahead are counted too.
 
 use crate::call::{Calls, State};
 use crate::event::{Cost, ResourceId};
@@ -24,7 +25,8 @@ use crate::settings::Order;
 use crate::time::Time;
 use std::collections::VecDeque;
 
-/// The most classes: calls of further kinds join the line of a kind like theirs.
+/// From so many classes on, calls of further kinds join the line of calls that take the same resources,
+/// if there is one.
 const CLASSES_MAX: usize = 64;
 
 /// Credit is kept within this many dispatches, so that a class that was blocked for long does not
@@ -37,8 +39,10 @@ pub(crate) struct Queue {
     look_ahead: usize,
     backlog: VecDeque<u32>,
     classes: Vec<Class>,
-    /// Entries in classes and in all, those of calls that are gone included.
+    /// Entries in classes, those of calls that are gone included.
     inside: usize,
+    /// Attempts dispatched so far.
+    dispatched: u64,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,8 @@ struct Kind {
 struct Entry {
     rank: u64,
     call: u32,
+    /// The attempts that were dispatched before it came here, and those that were to go before it then.
+    entered: u64,
 }
 
 /// A head that is to be asked.
@@ -82,6 +88,7 @@ impl Queue {
             backlog: VecDeque::new(),
             classes: Vec::new(),
             inside: 0,
+            dispatched: 0,
         }
     }
 
@@ -108,7 +115,15 @@ impl Queue {
         } else {
             line.partition_point(|entry| entry.rank <= rank)
         };
-        line.insert(place, Entry { rank, call });
+        let entered = self.dispatched + self.inside as u64;
+        line.insert(
+            place,
+            Entry {
+                rank,
+                call,
+                entered,
+            },
+        );
         if place == 0 {
             self.classes[class].obstacle = None;
         }
@@ -151,6 +166,22 @@ impl Queue {
         heads.min_by_key(|head| head.rank)
     }
 
+    /// The head that has been overtaken too often: by `most` calls that were scheduled later, or by `most`
+    /// attempts of any calls beyond those that were ahead of it when it came into the look-ahead.
+    pub(crate) fn overtaken(&self, started: u64, most: u64) -> Option<Head> {
+        let oldest = self.oldest()?;
+        if started.saturating_sub(oldest.rank) >= most {
+            return Some(oldest);
+        }
+        let heads = self.classes.iter().enumerate();
+        let waited = heads.filter_map(|(index, class)| {
+            let entered = class.line.front()?.entered;
+            Some((entered, class.head(index)?))
+        });
+        let (entered, head) = waited.min_by_key(|(entered, _)| *entered)?;
+        (self.dispatched.saturating_sub(entered) >= most).then_some(head)
+    }
+
     /// The head that this call is, if it is one.
     pub(crate) fn head_of(&self, call: u32) -> Option<Head> {
         let heads = self
@@ -190,6 +221,7 @@ impl Queue {
 
     /// Takes a head that is dispatched, or that ends without.
     pub(crate) fn take(&mut self, head: Head) {
+        self.dispatched += 1;
         let total = self.inside as i64;
         let bound = CREDIT_DISPATCHES_MAX * total;
         for class in &mut self.classes {
@@ -231,12 +263,15 @@ impl Queue {
             self.classes.push(fresh);
             return self.classes.len() - 1;
         }
-        let distance = |other: Kind| {
-            let same = other.resources == kind.resources && other.resource == kind.resource;
-            (!same, other.halvings.abs_diff(kind.halvings))
-        };
-        let like = (0..CLASSES_MAX).min_by_key(|index| distance(self.classes[*index].kind));
-        like.expect("there are classes")
+        // Only calls of the same resources: behind others they would wait for what they do not take.
+        let alike =
+            |other: Kind| other.resources == kind.resources && other.resource == kind.resource;
+        let like = (0..self.classes.len()).filter(|index| alike(self.classes[*index].kind));
+        let distance = |index: &usize| self.classes[*index].kind.halvings.abs_diff(kind.halvings);
+        like.min_by_key(distance).unwrap_or_else(|| {
+            self.classes.push(fresh);
+            self.classes.len() - 1
+        })
     }
 }
 

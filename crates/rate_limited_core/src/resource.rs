@@ -84,8 +84,9 @@ impl Resource {
         Resource { settlement, ..self }
     }
 
-    /// By how much a request may reach the server late. Default: 0.4 % of the window, at least 1 ms;
-    /// refusals widen it up to 1 % of the window.
+    /// By how much a request may reach the server late. Default: 0.4 % of the window, of a bucket at most
+    /// 2 % of the time in which its burst flows in, and at least 1 ms; refusals widen a guard above zero
+    /// up to 1 % of the window. What is counted at completion needs none.
     #[must_use]
     pub fn guard(self, guard: Duration) -> Resource {
         Resource {
@@ -143,7 +144,10 @@ impl Resource {
             (Some(guard), _) => nanos(guard).min(window),
             // What is held until the answer is here cannot be counted later than we think.
             (None, Counted::AtCompletion | Counted::Strict) => 0,
-            (None, Counted::AtDispatch) => (window / 250).max(1_000_000).min(window),
+            (None, Counted::AtDispatch) => {
+                let share = (window / 250).min(self.quota.burst_nanos() / 50);
+                share.max(1_000_000).min(window)
+            }
         }
     }
 }
@@ -178,6 +182,8 @@ pub(crate) struct Hold {
 pub(crate) struct Ledger {
     pub(crate) resource: Resource,
     pub(crate) key: Option<u64>,
+    /// The resource that this is a partition of.
+    pub(crate) base: Option<u32>,
     meter: Meter,
     guard: u64,
     /// Reserved and not charged yet.
@@ -204,6 +210,7 @@ impl Ledger {
             meter: Meter::new(&resource.quota, guard, now),
             resource,
             key,
+            base: None,
             guard,
             held: 0,
             in_flight: 0,
@@ -219,6 +226,10 @@ impl Ledger {
 
     /// What to reserve for a call of this upper bound.
     pub(crate) fn reservation(&self, bound: i64, now: Time) -> i64 {
+        if matches!(self.meter, Meter::Spacing(_)) {
+            // Each dispatch is one, whatever it costs.
+            return Amount::units(1).as_micros();
+        }
         match &self.learned {
             Some(learned) => learned.reservation(bound, self.in_flight, now),
             None => bound,
@@ -270,7 +281,10 @@ impl Ledger {
         if let (Meter::Slots(slots), None) = (&self.meter, later) {
             return first.saturating_add(second) <= *slots;
         }
-        let first = first.saturating_add(self.held);
+        // What is charged now and has come back by then takes nothing from the second.
+        let at_dispatch = self.resource.counted == Counted::AtDispatch;
+        let back = later.is_some_and(|later| at_dispatch && self.meter.is_back_by(now, later));
+        let first = self.held.saturating_add(if back { 0 } else { first });
         self.meter.leaves(first, second, now, later.unwrap_or(now))
     }
 
@@ -364,6 +378,13 @@ impl Ledger {
             self.widen_guard();
         }
         match retry_after {
+            // A moment that proved too early before is not believed again.
+            Some(wait) if self.episodes > 1 => {
+                let longest = backoff.longest(self.episodes - 1);
+                let own = longest / 2 + chance.below(longest / 2 + 1);
+                let told = nanos(wait);
+                self.pause(now.plus(told.max(own)), told >= own);
+            }
             Some(wait) => self.pause(now + wait, true),
             None if same_episode => {}
             None => {

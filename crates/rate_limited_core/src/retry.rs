@@ -171,9 +171,10 @@ impl RetryBudget {
     }
 
     /// A probe ended without telling anything.
-    pub(crate) fn probe_ended(&mut self) {
+    pub(crate) fn probe_ended(&mut self, backoff: &Backoff, chance: &mut Chance, now: Time) {
         if let Some(outage) = &mut self.outage {
             outage.probing = false;
+            outage.next_probe = later(outage.probes, backoff, chance, now);
         }
     }
 

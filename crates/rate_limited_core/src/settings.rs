@@ -33,7 +33,7 @@ pub struct Settings {
     /// How long a call may take from its first dispatch on, all attempts and waits between them
     /// included. Default `None`: as long as its attempts take.
     pub call_timeout: Option<Duration>,
-    /// When the run ends, whatever is left. Default `None`.
+    /// From when on nothing is dispatched any more; what is in flight then may finish. Default `None`.
     pub deadline: Option<Time>,
     /// For how long failures and refusals may go on without one success before the run stops. Time
     /// in which all that waits waits for quota or for a moment that the server named does not count.

@@ -8,6 +8,7 @@ mod account;
 mod clock;
 mod machine;
 mod resource;
+mod state;
 mod step;
 
 #[pyo3::pymodule]

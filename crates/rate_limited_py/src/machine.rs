@@ -2,20 +2,22 @@
 
 use crate::account::{self, lock};
 use crate::clock::now;
-use crate::step::{self, Step};
+use crate::state::{State, refused, waiting_on};
+use crate::step::Step;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rate_limited_core::{
-    Amount, AttemptId, CallId, Class, Cost, Input, MaxConcurrent, Outcome, Output, ResourceId,
-    ScheduleError, Scheduler, SchedulerId, Settings, Wait, WaitingOn,
+    Amount, Class, Cost, Input, MaxConcurrent, Scheduler, SchedulerId, Settings,
 };
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest sleep: whoever wakes asks again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
 /// One run's scheduler.
 ///
@@ -34,36 +36,6 @@ pub(crate) struct Inner {
     news: Condvar,
     /// A loop waits here: a byte is written when it may have something to do.
     pipe: (UnixStream, UnixStream),
-}
-
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-struct State {
-    scheduler: Option<Scheduler>,
-    resources: Vec<ResourceId>,
-    /// The number of each unfinished call, by the index of its id.
-    numbers: Vec<u64>,
-    /// The id of each call that was asked for by number, for cancelling.
-    scheduled: u64,
-    /// Attempts and their calls, by the index of the attempt's id.
-    attempts: Vec<Option<(AttemptId, CallId)>>,
-    /// Attempts that were given up, whose answers still win while their calls are unfinished.
-    late: Vec<(u64, CallId)>,
-    /// What is to be done and no worker has taken yet.
-    ready: VecDeque<Step>,
-    /// Whether every end of a call is told.
-    tells_ends: bool,
-    /// Whether the run goes on when nothing is left to do.
-    stays: bool,
-    /// Workers on threads that wait, and whether one of them keeps the time.
-    idle: u32,
-    timed: bool,
-    /// A worker was woken or asked for and has not come yet.
-    coming: bool,
-    /// Whether a loop waits.
-    parked: bool,
-    over: Option<&'static str>,
-    /// What the run waits for, as it said last.
-    wait: Option<Wait>,
 }
 
 /// How an attempt ended, in the words of the Python side.
@@ -120,16 +92,17 @@ impl Machine {
     }
 
     /// What to do next; waits for it without the interpreter's lock.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        self.inner.take(py)
+    fn take<'py>(&self, py: Python<'py>, run: u64) -> PyResult<Bound<'py, PyTuple>> {
+        self.inner.take(py, run)
     }
 
     /// Reports how an attempt ended, then as `take`. `usage` has the real usage of each resource, or
     /// None where it is not known.
-    #[pyo3(signature = (attempt, class_, usage=None, retry_after=None))]
+    #[pyo3(signature = (run, attempt, class_, usage=None, retry_after=None))]
     fn turn<'py>(
         &self,
         py: Python<'py>,
+        run: u64,
         attempt: u64,
         class_: &str,
         usage: Option<Vec<Option<f64>>>,
@@ -137,20 +110,21 @@ impl Machine {
     ) -> PyResult<Bound<'py, PyTuple>> {
         self.inner
             .finish(attempt, class_of(class_, retry_after)?, usage.as_deref());
-        self.inner.take(py)
+        self.inner.take(py, run)
     }
 
     /// As `take`, but where it would wait it says so instead.
-    fn take_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let (step, another) = self.inner.step_now();
+    fn take_nowait<'py>(&self, py: Python<'py>, run: u64) -> PyResult<Bound<'py, PyTuple>> {
+        let (step, another) = self.inner.step_now(run);
         step.to_python(py, another)
     }
 
     /// As `turn`, but where it would wait it says so instead.
-    #[pyo3(signature = (attempt, class_, usage=None, retry_after=None))]
+    #[pyo3(signature = (run, attempt, class_, usage=None, retry_after=None))]
     fn turn_nowait<'py>(
         &self,
         py: Python<'py>,
+        run: u64,
         attempt: u64,
         class_: &str,
         usage: Option<Vec<Option<f64>>>,
@@ -158,7 +132,7 @@ impl Machine {
     ) -> PyResult<Bound<'py, PyTuple>> {
         self.inner
             .finish(attempt, class_of(class_, retry_after)?, usage.as_deref());
-        self.take_nowait(py)
+        self.take_nowait(py, run)
     }
 
     /// Reports how an attempt ended, and nothing else.
@@ -177,8 +151,14 @@ impl Machine {
 
     /// Begins a run, or goes on with one. `stays`: the run is not over when nothing is left to do.
     /// `tells_ends`: every end of a call is a step of its own.
-    fn begin(&self, stays: bool, tells_ends: bool) {
-        self.inner.begin(stays, tells_ends);
+    /// Returns the number of the run: workers of earlier runs are told that those are over.
+    fn begin(&self, stays: bool, tells_ends: bool) -> u64 {
+        self.inner.begin(stays, tells_ends)
+    }
+
+    /// A worker has done what a step other than `DISPATCH` asked for; a run is not over before that.
+    fn handled(&self) {
+        self.inner.handled();
     }
 
     /// Nothing new is started; what is in flight may finish.
@@ -221,23 +201,7 @@ impl Inner {
         let scheduler = Scheduler::new(&mut limiter, settings, now());
         drop(limiter);
         let id = scheduler.id();
-        let state = State {
-            scheduler: Some(scheduler),
-            resources,
-            numbers: Vec::new(),
-            scheduled: 0,
-            attempts: Vec::new(),
-            late: Vec::new(),
-            ready: VecDeque::new(),
-            tells_ends: false,
-            stays: false,
-            idle: 0,
-            timed: false,
-            coming: false,
-            parked: false,
-            over: Some(""),
-            wait: None,
-        };
+        let state = State::new(scheduler, resources);
         let state = Mutex::new(state);
         let inner = Arc::new(Inner {
             id,
@@ -281,15 +245,32 @@ impl Inner {
         Ok(number)
     }
 
-    fn begin(&self, stays: bool, tells_ends: bool) {
+    fn begin(&self, stays: bool, tells_ends: bool) -> u64 {
         let state = &mut *lock(&self.state);
         (state.stays, state.tells_ends, state.over) = (stays, tells_ends, None);
+        state.run += 1;
+        state.unhandled = 0;
+        state.coming = false;
         state.handle(Input::Resume);
+        // Workers of the run before must not wait for news of this one.
+        self.news.notify_all();
+        state.run
     }
 
     fn input(&self, input: Input) {
         lock(&self.state).handle(input);
         self.nudge();
+    }
+
+    fn handled(&self) {
+        let left = {
+            let state = &mut *lock(&self.state);
+            state.unhandled = state.unhandled.saturating_sub(1);
+            state.unhandled
+        };
+        if left == 0 {
+            self.nudge();
+        }
     }
 
     /// Wakes whoever waits: something may have changed.
@@ -332,11 +313,11 @@ impl Inner {
     }
 
     /// The next step, and whether one more worker is wanted. A loop that gets a wait is parked.
-    fn step_now(&self) -> (Step, bool) {
+    fn step_now(&self, run: u64) -> (Step, bool) {
         let step = {
             let state = &mut *lock(&self.state);
             state.coming = false;
-            let step = state.next();
+            let step = state.next(run);
             state.parked |= matches!(step, Step::Wait { .. });
             (step, self.wants_another(state, step))
         };
@@ -346,6 +327,10 @@ impl Inner {
 
     /// Whether there is more to do at once: then a waiting worker is woken, or a new one is wanted.
     fn wants_another(&self, state: &mut State, step: Step) -> bool {
+        if matches!(step, Step::Over { .. }) {
+            // All that wait are to go home.
+            self.news.notify_all();
+        }
         if !matches!(
             step,
             Step::Dispatch { .. } | Step::Abandon { .. } | Step::Ended { .. }
@@ -368,27 +353,27 @@ impl Inner {
         state.coming
     }
 
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    fn take<'py>(&self, py: Python<'py>, run: u64) -> PyResult<Bound<'py, PyTuple>> {
         let (step, another) = {
             let state = &mut *lock(&self.state);
             state.coming = false;
-            let step = state.next();
+            let step = state.next(run);
             (step, self.wants_another(state, step))
         };
         if !matches!(step, Step::Wait { .. }) {
             self.wake_others();
             return step.to_python(py, another);
         }
-        let (step, another) = py.detach(|| self.wait());
+        let (step, another) = py.detach(|| self.wait(run));
         step.to_python(py, another)
     }
 
     /// Waits until there is something to do.
-    fn wait(&self) -> (Step, bool) {
+    fn wait(&self, run: u64) -> (Step, bool) {
         let mut state = lock(&self.state);
         loop {
             state.coming = false;
-            let step = state.next();
+            let step = state.next(run);
             let Step::Wait { seconds } = step else {
                 let another = self.wants_another(&mut state, step);
                 drop(state);
@@ -406,32 +391,32 @@ impl Inner {
         }
     }
 
-    /// One of the waiting workers keeps the time; the others wait for news only.
+    /// The waiting worker with the earliest moment keeps the time; the others wait for news only.
     fn sleep<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
         seconds: Option<f64>,
     ) -> MutexGuard<'a, State> {
+        let due = seconds.map(|seconds| {
+            let left = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_SLEEP);
+            Instant::now() + left.min(LONGEST_SLEEP)
+        });
+        let earliest = |due: &Instant| state.keeper_until.is_none_or(|known| *due < known);
+        let keeps_time = due.filter(earliest);
         state.idle += 1;
-        let keeps_time = !state.timed && seconds.is_some();
-        state.timed |= keeps_time;
-        let mut state = match seconds.filter(|_| keeps_time) {
-            Some(seconds) => {
-                let longest = Duration::from_secs(3_600);
-                let left = Duration::try_from_secs_f64(seconds)
-                    .unwrap_or(longest)
-                    .min(longest);
-                let waited = self.news.wait_timeout(state, left);
-                waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
-            }
-            None => self
-                .news
+        let mut state = if let Some(due) = keeps_time {
+            state.keeper_until = Some(due);
+            let left = due.saturating_duration_since(Instant::now());
+            let waited = self.news.wait_timeout(state, left);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            self.news
                 .wait(state)
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
+                .unwrap_or_else(PoisonError::into_inner)
         };
         state.idle -= 1;
-        if keeps_time {
-            state.timed = false;
+        if keeps_time.is_some() && state.keeper_until == keeps_time {
+            state.keeper_until = None;
             // Another one that waits keeps it from now on, if this one has something to do.
             if state.idle > 0 {
                 self.news.notify_one();
@@ -480,194 +465,5 @@ impl Drop for Inner {
         if let Some(scheduler) = state.scheduler.take() {
             scheduler.leave(&mut account::limiter(), now());
         }
-    }
-}
-
-impl State {
-    fn scheduler(&mut self) -> &mut Scheduler {
-        self.scheduler
-            .as_mut()
-            .expect("it is there until the machine is dropped")
-    }
-
-    fn handle(&mut self, input: Input) {
-        self.scheduler()
-            .handle(&mut account::limiter(), input, now());
-    }
-
-    /// What to do next.
-    fn next(&mut self) -> Step {
-        let step = self.ready.pop_front().unwrap_or_else(|| self.poll());
-        if let Step::Dispatch { attempt, .. } = step
-            && let Some((attempt, _)) = self.attempt(attempt)
-        {
-            self.handle(Input::Sent { attempt });
-        }
-        step
-    }
-
-    /// Whether there is more to do at once.
-    fn prefetch(&mut self) -> bool {
-        if self.ready.is_empty() {
-            let step = self.poll();
-            if !matches!(step, Step::Wait { .. } | Step::Over { .. }) {
-                self.ready.push_back(step);
-            }
-        }
-        !self.ready.is_empty()
-    }
-
-    fn needs_a_keeper(&mut self) -> bool {
-        self.wait.is_some_and(|wait| wait.until.is_some())
-    }
-
-    fn poll(&mut self) -> Step {
-        if let Some(why) = self.over {
-            return Step::Over { why };
-        }
-        loop {
-            let output = {
-                let scheduler = self.scheduler.as_mut().expect("it is there");
-                scheduler.poll(&mut account::limiter(), now())
-            };
-            self.wait = None;
-            match output {
-                Output::Dispatch {
-                    call,
-                    attempt,
-                    number,
-                } => return self.dispatch(call, attempt, number),
-                Output::Abandon { call, attempt, why } => {
-                    let number = number_of(attempt);
-                    self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
-                    self.late.push((number, call));
-                    let call = self.numbers[call.index()];
-                    return Step::Abandon {
-                        attempt: number,
-                        call,
-                        why: step::abandoned(why),
-                    };
-                }
-                Output::Done { call } if self.tells_ends => {
-                    return Step::Ended {
-                        call: self.numbers[call.index()],
-                        why: "",
-                    };
-                }
-                Output::Failed { call, why } => {
-                    return Step::Ended {
-                        call: self.numbers[call.index()],
-                        why: step::failure(why),
-                    };
-                }
-                Output::Wait(wait) => {
-                    self.wait = Some(wait);
-                    return Step::Wait {
-                        seconds: seconds_of(wait),
-                    };
-                }
-                Output::Stopped(why) => return self.end(step::stopped(why)),
-                Output::Idle if self.stays => return Step::Wait { seconds: None },
-                Output::Idle => return self.end(""),
-                _ => {}
-            }
-        }
-    }
-
-    fn end(&mut self, why: &'static str) -> Step {
-        self.over = Some(why);
-        Step::Over { why }
-    }
-
-    fn dispatch(&mut self, call: CallId, attempt: AttemptId, number: u32) -> Step {
-        if self.attempts.len() <= attempt.index() {
-            self.attempts.resize(attempt.index() + 1, None);
-        }
-        self.attempts[attempt.index()] = Some((attempt, call));
-        Step::Dispatch {
-            attempt: number_of(attempt),
-            call: self.numbers[call.index()],
-            number,
-        }
-    }
-
-    /// The attempt of a number, if it is in flight.
-    fn attempt(&self, number: u64) -> Option<(AttemptId, CallId)> {
-        let index = (number & u64::from(u32::MAX)) as usize;
-        let found = self.attempts.get(index).copied().flatten();
-        found.filter(|(attempt, _)| number_of(*attempt) == number)
-    }
-
-    fn finish(&mut self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
-        let Some((attempt, _)) = self.attempt(number) else {
-            return self.finish_late(number, class);
-        };
-        self.attempts[attempt.index()] = None;
-        let known = usage.unwrap_or_default().iter().zip(&self.resources);
-        let known = known.filter_map(|(units, resource)| {
-            let amount = Amount::usage((*units)?).ok()?;
-            Some(Cost::new(*resource, amount))
-        });
-        let usage: Vec<Cost> = known.collect();
-        let outcome = Outcome::new(class).with_usage(&usage);
-        self.handle(Input::Finished { attempt, outcome });
-    }
-}
-
-impl State {
-    /// An attempt that was given up has ended after all.
-    fn finish_late(&mut self, number: u64, class: Class) {
-        let Some(place) = self.late.iter().position(|(late, _)| *late == number) else {
-            return;
-        };
-        let (_, call) = self.late.swap_remove(place);
-        if class == Class::Success {
-            self.handle(Input::Late { call });
-        }
-    }
-}
-
-/// The refusal of a call, with the name that the user gave the resource.
-fn refused(error: ScheduleError) -> PyErr {
-    let ScheduleError::NeverFits {
-        name, cost, quota, ..
-    } = &error
-    else {
-        return PyValueError::new_err(error.to_string());
-    };
-    let name = name.split('#').next().unwrap_or_default();
-    PyValueError::new_err(format!(
-        "call exceeds resource quota: it costs {cost} of {name:?}, whose quota is {quota}, so it can \
-         never run: make the call smaller or raise the quota"
-    ))
-}
-
-/// A number for an attempt that is never used again.
-fn number_of(attempt: AttemptId) -> u64 {
-    attempt.number()
-}
-
-fn seconds_of(wait: Wait) -> Option<f64> {
-    wait.until.map(|until| until.since(now()).as_secs_f64())
-}
-
-fn waiting_on(on: WaitingOn) -> String {
-    let name = |resource| {
-        let limiter = account::limiter();
-        limiter
-            .name(resource)
-            .split('#')
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    match on {
-        WaitingOn::Quota(resource) => format!("quota of {}", name(resource)),
-        WaitingOn::Paused { resource, .. } => format!("the server's limit of {}", name(resource)),
-        WaitingOn::Concurrency => "calls in flight".into(),
-        WaitingOn::Backoff => "the back-off of a retry".into(),
-        WaitingOn::Probe => "the server to come back".into(),
-        WaitingOn::Turn => "another run".into(),
-        _ => "answers".into(),
     }
 }

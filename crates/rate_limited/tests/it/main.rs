@@ -1,5 +1,6 @@
 //! The tests of the crate, in one binary.
 
+mod attacks;
 #[cfg(feature = "http")]
 mod http;
 mod interrupt;

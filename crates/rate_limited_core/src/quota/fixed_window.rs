@@ -69,13 +69,13 @@ const LATE: Mark = 1;
 const OPENER: Mark = 2;
 
 impl FixedWindow {
-    pub(super) fn new(quota: i64, window: u64, anchor: Anchor, guard: u64) -> Self {
+    pub(super) fn new(quota: i64, window: u64, anchor: Anchor, guard: u64, now: Time) -> Self {
         FixedWindow {
             quota,
             window,
             guard,
             anchor,
-            end: first_end(anchor),
+            end: first_end(anchor, window, now),
             number: 0,
             used: 0,
             late: 0,
@@ -176,7 +176,7 @@ impl FixedWindow {
     pub(super) fn set(&mut self, quota: i64, window: u64, anchor: Anchor, now: Time) {
         self.roll(now);
         if self.anchor != anchor || self.window != window {
-            (self.window, self.anchor, self.end) = (window, anchor, first_end(anchor));
+            (self.window, self.anchor, self.end) = (window, anchor, first_end(anchor, window, now));
             if self.end.is_none() && self.used > 0 {
                 self.begin(now);
             }
@@ -201,15 +201,17 @@ impl FixedWindow {
         }
     }
 
-    pub(super) fn restore(&mut self, used: Amount, late: Amount, end: Option<Time>) {
-        (self.used, self.late) = (used.as_micros(), late.as_micros());
+    pub(super) fn restore(&mut self, used: Amount, late: Amount, end: Option<Time>, now: Time) {
+        (self.used, self.late) = (used.as_micros().max(0), late.as_micros().max(0));
         if matches!(self.anchor, Anchor::Calendar { .. }) {
             return;
         }
-        if let Some(end) = end {
-            self.begun = true;
-            self.end = Some(End::at(end));
-            (self.late_from, self.late_to) = (end, end);
+        self.begun = true;
+        (self.late_from, self.late_to) = (end.unwrap_or(now), end.unwrap_or(now));
+        match end {
+            Some(end) => self.end = Some(End::at(end)),
+            None if self.end.is_none() && self.used > 0 => self.begin(now),
+            None => {}
         }
     }
 
@@ -290,10 +292,20 @@ impl FixedWindow {
     }
 }
 
-fn first_end(anchor: Anchor) -> Option<End> {
+/// The end of the window that `now` lies in; `None` before the first call of a window that begins with
+/// one.
+fn first_end(anchor: Anchor, window: u64, now: Time) -> Option<End> {
     match anchor {
         Anchor::FirstCall => None,
-        Anchor::At(start) => Some(End::at(start)),
+        Anchor::At(start) => {
+            let (start, now) = (start.as_nanos(), now.as_nanos());
+            let end = if start > now {
+                start - (start - now - 1) / window * window
+            } else {
+                start.saturating_add(((now - start) / window + 1).saturating_mul(window))
+            };
+            Some(End::at(Time::from_nanos(end)))
+        }
         Anchor::Calendar { end, .. } => Some(End::at(end)),
     }
 }

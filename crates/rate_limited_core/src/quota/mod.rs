@@ -139,6 +139,17 @@ impl Quota {
         }
     }
 
+    /// The time in which the burst of a bucket flows in; of other kinds `u64::MAX`.
+    pub(crate) fn burst_nanos(&self) -> u64 {
+        let Quota::TokenBucket { amount, per, burst } = *self else {
+            return u64::MAX;
+        };
+        let burst = u128::from(burst.as_micros().unsigned_abs());
+        let time =
+            burst * u128::from(nanos(per)) / u128::from(amount.as_micros().unsigned_abs().max(1));
+        u64::try_from(time).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn check(&self, resource: &str) -> Result<(), QuotaError> {
         let amounts = match *self {
             Quota::TokenBucket { amount, burst, .. } => [amount, burst],
@@ -214,6 +225,7 @@ impl Meter {
                 nanos(window),
                 anchor,
                 guard,
+                now,
             )),
             Quota::Slots { amount } => Meter::Slots(amount.as_micros()),
             Quota::Budget { amount } => Meter::Budget(Budget::new(amount.as_micros())),
@@ -246,6 +258,11 @@ impl Meter {
             Meter::Spacing(meter) => meter.leaves(now, later),
             Meter::Slots(slots) => both <= *slots,
         }
+    }
+
+    /// Whether what is charged now counts no more at `later`.
+    pub(crate) fn is_back_by(&self, now: Time, later: Time) -> bool {
+        matches!(self, Meter::Sliding(meter) if meter.is_back_by(now, later))
     }
 
     /// Charges `amount` now.
@@ -351,10 +368,10 @@ impl Meter {
                 meter.restore(*level, *at, now);
             }
             (Meter::Fixed(meter), MeterSnapshot::Fixed { used, late, end }) => {
-                meter.restore(*used, *late, *end);
+                meter.restore(*used, *late, *end, now);
             }
             (Meter::Budget(meter), MeterSnapshot::Budget { used }) => {
-                meter.adjust(used.as_micros());
+                meter.adjust(used.as_micros().max(0));
             }
             (Meter::Spacing(meter), MeterSnapshot::Spacing { last }) => {
                 meter.last = last.map(|last| last.min(now));

@@ -64,6 +64,11 @@ impl SlidingWindow {
         Moment::At(self.expiry(self.entry_that_frees(over)))
     }
 
+    /// Whether what is charged now counts no more at `later`.
+    pub(super) fn is_back_by(&self, now: Time, later: Time) -> bool {
+        now.plus(self.window).plus(self.guard) <= later
+    }
+
     /// What will be free at `later`, if nothing more is charged.
     pub(super) fn room_at(&mut self, later: Time, now: Time) -> i128 {
         self.expire(now);
@@ -124,7 +129,7 @@ impl SlidingWindow {
         let mut latest = Time::default();
         for (at, amount) in charges {
             latest = (*at).max(latest).min(now);
-            self.charge(amount.as_micros(), latest);
+            self.charge(amount.as_micros().max(0), latest);
         }
     }
 

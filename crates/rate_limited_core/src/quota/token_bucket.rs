@@ -4,7 +4,9 @@
 //! exact multiplication: nothing drifts, however often the bucket is asked.
 //!
 //! The guard against jitter is a margin of what flows in during it: requests that were sent
-//! apart may arrive closer together, by at most that much.
+//! apart may arrive closer together, by at most that much. A full bucket gains that margin by being
+//! left alone for a guard longer, and loses it with the next charge: at the server it stays full, and
+//! gains nothing, until that request arrives.
 
 use super::{Mark, Moment};
 use crate::amount::Amount;
@@ -24,7 +26,8 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     pub(super) fn new(refill: i64, per: u64, burst: i64, guard: u64, now: Time) -> Self {
-        let level = i128::from(burst) * i128::from(per);
+        let margin = i128::from(refill) * i128::from(guard);
+        let level = i128::from(burst) * i128::from(per) + margin;
         TokenBucket {
             refill,
             per,
@@ -51,19 +54,22 @@ impl TokenBucket {
 
     pub(super) fn leaves(&mut self, first: i64, second: i64, now: Time, later: Time) -> bool {
         self.refill(now);
-        let level = self.level - self.scaled(first);
+        let level = self.spendable() - self.scaled(first);
         self.level_after(level, later) >= self.level_for(second)
     }
 
     pub(super) fn charge(&mut self, amount: i64, now: Time) -> Mark {
         self.refill(now);
-        self.level -= self.scaled(amount);
+        self.level = self.spendable().saturating_sub(self.scaled(amount));
         0
     }
 
     pub(super) fn adjust(&mut self, delta: i64, now: Time) {
         self.refill(now);
-        self.level = (self.level - self.scaled(delta)).min(self.scaled(self.burst));
+        self.level = self
+            .level
+            .saturating_sub(self.scaled(delta))
+            .min(self.full());
     }
 
     pub(super) fn charged(&mut self, now: Time) -> i64 {
@@ -90,10 +96,23 @@ impl TokenBucket {
         self.at = at.min(now);
     }
 
-    /// The level at which `need` may go: with the margin above it, or with the bucket full.
+    /// The level at which `need` may go: with the margin above it.
     fn level_for(&self, need: i64) -> i128 {
-        let margin = i128::from(self.refill) * i128::from(self.guard);
-        (self.scaled(need) + margin).min(self.scaled(self.burst))
+        self.scaled(need) + self.margin()
+    }
+
+    fn margin(&self) -> i128 {
+        i128::from(self.refill) * i128::from(self.guard)
+    }
+
+    /// The highest level: the burst, and the margin of a bucket that was left alone.
+    fn full(&self) -> i128 {
+        self.scaled(self.burst) + self.margin()
+    }
+
+    /// The level without that margin.
+    fn spendable(&self) -> i128 {
+        self.level.min(self.scaled(self.burst))
     }
 
     fn refill(&mut self, now: Time) {
@@ -106,7 +125,7 @@ impl TokenBucket {
     fn level_after(&self, level: i128, later: Time) -> i128 {
         let elapsed = i128::from(later.as_nanos().saturating_sub(self.at.as_nanos()));
         let flown = i128::from(self.refill).saturating_mul(elapsed);
-        level.saturating_add(flown).min(self.scaled(self.burst))
+        level.saturating_add(flown).min(self.full())
     }
 
     fn scaled(&self, amount: i64) -> i128 {
@@ -115,7 +134,7 @@ impl TokenBucket {
 
     /// The level in millionths, rounded down.
     fn units(&self) -> i64 {
-        let units = self.level.div_euclid(i128::from(self.per));
+        let units = self.spendable().div_euclid(i128::from(self.per));
         i64::try_from(units).unwrap_or(i64::MIN)
     }
 }

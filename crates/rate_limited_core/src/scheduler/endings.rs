@@ -77,10 +77,11 @@ impl Scheduler {
                 retry_after,
             } => {
                 if attempt.probe {
-                    self.budget.probe_ended();
+                    self.budget
+                        .probe_ended(&self.settings.backoff, &mut self.chance, now);
                 }
                 self.stall.trouble(now);
-                let answers = |cost: &Cost| resource.is_none_or(|named| named == cost.resource);
+                let answers = |cost: &Cost| limiter.answers_for(resource, cost.resource);
                 if costs.iter().any(answers) {
                     limiter.refused(
                         costs,
@@ -100,8 +101,16 @@ impl Scheduler {
     /// Pauses the whole run: the refusal names no resource of the call.
     fn pause(&mut self, told: Option<u64>, now: Time) {
         let longest = self.settings.backoff.longest(self.refusals_in_a_row);
-        let wait = told.unwrap_or_else(|| longest / 2 + self.chance.below(longest / 2 + 1));
-        self.paused_until = self.paused_until.max(now.plus(wait));
+        let own = longest / 2 + self.chance.below(longest / 2 + 1);
+        let wait = match told {
+            // A moment that proved too early twice is not believed again.
+            Some(told) if self.refusals_in_a_row == 0 => told,
+            told => told.unwrap_or(0).max(own),
+        };
+        let until = now.plus(wait);
+        if until > self.paused_until {
+            (self.paused_until, self.pause_told) = (until, told.is_some_and(|told| told == wait));
+        }
         self.refusals_in_a_row += 1;
     }
 
@@ -173,6 +182,7 @@ impl Scheduler {
         };
         self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
         self.unprotect(limiter, index);
+        self.budget.answered();
         self.stall.success();
         self.done(index);
     }
@@ -198,7 +208,8 @@ impl Scheduler {
         };
         limiter.settle(attempt.reservation, &Outcome::new(Class::Invalid), now);
         if attempt.probe {
-            self.budget.probe_ended();
+            self.budget
+                .probe_ended(&self.settings.backoff, &mut self.chance, now);
         }
         self.outbox.push_back(Output::Abandon {
             call: self.calls.id(index),
@@ -211,7 +222,7 @@ impl Scheduler {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping(why);
             self.protected = None;
-            limiter.drop_claim(self.id);
+            self.drop_claim(limiter);
         }
     }
 
@@ -281,7 +292,7 @@ impl Scheduler {
         let Some(index) = self.calls.find(id) else {
             return;
         };
-        self.abandon_attempt_of(limiter, index, Abandoned::TimedOut, now);
+        self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
         self.unprotect(limiter, index);
         self.fail(index, Failure::TimedOut);
     }

@@ -68,10 +68,12 @@ pub struct Scheduler {
     chance: Chance,
     phase: Phase,
     outbox: VecDeque<Output>,
-    /// The call that nothing may delay any more, by slot.
+    /// The call that nothing may delay any more, by slot, and whether the limiter knows of it now.
     protected: Option<u32>,
+    claims: bool,
     /// Nothing is dispatched before this moment: a refusal that no resource of the call answers for.
     paused_until: Time,
+    pause_told: bool,
     refusals_in_a_row: u32,
     /// Calls dispatched at least once, and calls that ended without.
     started: u64,
@@ -101,7 +103,9 @@ impl Scheduler {
             phase: Phase::Running,
             outbox: VecDeque::new(),
             protected: None,
+            claims: false,
             paused_until: Time::default(),
+            pause_told: false,
             refusals_in_a_row: 0,
             started: 0,
             progress: Progress::default(),
@@ -135,6 +139,8 @@ impl Scheduler {
         now: Time,
     ) -> Result<CallId, ScheduleError> {
         limiter.tick(now);
+        let merged = merged(costs);
+        let costs = merged.as_deref().unwrap_or(costs);
         limiter.check(costs)?;
         limiter.notes_use(self.id, costs);
         let rank = self.progress.scheduled;
@@ -190,6 +196,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether the run stops or has stopped: nothing is dispatched before [`Input::Resume`].
+    pub fn is_stopping(&self) -> bool {
+        self.phase != Phase::Running
+    }
+
     /// How far the run is.
     pub fn progress(&self) -> Progress {
         let in_flight = u64::from(self.attempts.in_flight());
@@ -219,7 +230,10 @@ impl Scheduler {
             return Step::wait(None, on);
         }
         if self.paused_until > now {
-            return Step::wait(Some(self.paused_until), WaitingOn::Backoff);
+            let on = WaitingOn::Refused {
+                told: self.pause_told,
+            };
+            return Step::wait(Some(self.paused_until), on);
         }
         if !self.concurrency.admits(self.attempts.in_flight()) {
             return Step::wait(None, WaitingOn::Concurrency);
@@ -233,6 +247,9 @@ impl Scheduler {
 
     /// Asks the heads of the queue one after the other, the protected one first.
     fn admit(&mut self, limiter: &mut Limiter, probe: bool, now: Time) -> Step {
+        if let (Some(call), false) = (self.protected, self.claims) {
+            self.protect(limiter, call);
+        }
         self.protect_the_overtaken(limiter);
         while let Some(head) = self
             .protected_head(limiter, now)
@@ -321,11 +338,11 @@ impl Scheduler {
         if self.settings.order != Order::Packed || self.protected.is_some() {
             return;
         }
-        let Some(oldest) = self.queue.oldest() else {
-            return;
-        };
-        if self.started.saturating_sub(oldest.rank) >= self.settings.overtakes_max {
-            self.protect(limiter, oldest.call);
+        if let Some(head) = self
+            .queue
+            .overtaken(self.started, self.settings.overtakes_max)
+        {
+            self.protect(limiter, head.call);
         }
     }
 
@@ -344,12 +361,18 @@ impl Scheduler {
 
     fn protect(&mut self, limiter: &mut Limiter, call: u32) {
         limiter.claim(self.id, &self.calls.get(call).costs);
-        self.protected = Some(call);
+        (self.protected, self.claims) = (Some(call), true);
     }
 
     fn unprotect(&mut self, limiter: &mut Limiter, call: u32) {
         if self.protected == Some(call) {
             self.protected = None;
+            self.drop_claim(limiter);
+        }
+    }
+
+    fn drop_claim(&mut self, limiter: &mut Limiter) {
+        if core::mem::take(&mut self.claims) {
             limiter.drop_claim(self.id);
         }
     }
@@ -370,6 +393,7 @@ impl Scheduler {
         }
         if idle && self.calls.alive() == 0 {
             limiter.idles(self.id);
+            self.stall = Stall::default();
             return Output::Idle;
         }
         if matches!(
@@ -378,12 +402,16 @@ impl Scheduler {
         ) {
             limiter.waits(self.id, wait.until);
         } else {
+            // What cannot be used now must not keep others from it.
+            self.drop_claim(limiter);
             limiter.idles(self.id);
         }
         if idle
             && matches!(
                 wait.on,
-                WaitingOn::Quota(_) | WaitingOn::Paused { told: true, .. }
+                WaitingOn::Quota(_)
+                    | WaitingOn::Paused { told: true, .. }
+                    | WaitingOn::Refused { told: true }
             )
         {
             self.stall.waits(now);
@@ -416,6 +444,28 @@ impl Scheduler {
             |call| calls.find(call).is_some(),
         );
     }
+}
+
+/// The costs with each resource once, where one is named twice.
+fn merged(costs: &[Cost]) -> Option<Vec<Cost>> {
+    let twice = |(place, cost): (usize, &Cost)| {
+        costs[..place]
+            .iter()
+            .any(|former| former.resource == cost.resource)
+    };
+    costs.iter().enumerate().any(twice).then(|| {
+        let mut merged: Vec<Cost> = Vec::new();
+        for cost in costs {
+            match merged
+                .iter_mut()
+                .find(|known| known.resource == cost.resource)
+            {
+                Some(known) => known.amount = known.amount + cost.amount,
+                None => merged.push(*cost),
+            }
+        }
+        merged
+    })
 }
 
 /// What one step came to.

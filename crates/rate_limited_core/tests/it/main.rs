@@ -1,5 +1,6 @@
 //! The tests of the core, on virtual time.
 
+mod attacks;
 mod limits;
 mod order;
 mod play;

@@ -1,0 +1,270 @@
+//! What a machine knows, behind its lock.
+
+use crate::account;
+use crate::clock::now;
+use crate::step::{self, Step};
+use pyo3::PyErr;
+use pyo3::exceptions::PyValueError;
+use rate_limited_core::{
+    Amount, AttemptId, CallId, Class, Cost, Input, Outcome, Output, ResourceId, ScheduleError,
+    Scheduler, Wait, WaitingOn,
+};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct State {
+    /// The number of the run: a worker of an earlier one has nothing to do any more.
+    pub(crate) run: u64,
+    pub(crate) scheduler: Option<Scheduler>,
+    pub(crate) resources: Vec<ResourceId>,
+    /// The number of each unfinished call, by the index of its id.
+    pub(crate) numbers: Vec<u64>,
+    /// Calls scheduled so far.
+    pub(crate) scheduled: u64,
+    /// Attempts and their calls, by the index of the attempt's id.
+    pub(crate) attempts: Vec<Option<(AttemptId, CallId)>>,
+    /// Attempts that were given up, whose answers still win while their calls are unfinished.
+    pub(crate) late: Vec<(u64, CallId)>,
+    /// What is to be done and no worker has taken yet.
+    pub(crate) ready: VecDeque<Step>,
+    /// Whether every end of a call is told.
+    pub(crate) tells_ends: bool,
+    /// Whether the run goes on when nothing is left to do.
+    pub(crate) stays: bool,
+    /// Steps other than dispatches that were told and are not done yet.
+    pub(crate) unhandled: u32,
+    /// Workers on threads that wait, and until when the one waits that keeps the time.
+    pub(crate) idle: u32,
+    pub(crate) keeper_until: Option<Instant>,
+    /// A worker was woken or asked for and has not come yet.
+    pub(crate) coming: bool,
+    /// Whether a loop waits.
+    pub(crate) parked: bool,
+    pub(crate) over: Option<&'static str>,
+    /// What the run waits for, as it said last.
+    pub(crate) wait: Option<Wait>,
+}
+
+impl State {
+    /// The state of a machine that has not begun to run.
+    pub(crate) fn new(scheduler: Scheduler, resources: Vec<ResourceId>) -> State {
+        State {
+            run: 0,
+            scheduler: Some(scheduler),
+            resources,
+            numbers: Vec::new(),
+            scheduled: 0,
+            attempts: Vec::new(),
+            late: Vec::new(),
+            ready: VecDeque::new(),
+            tells_ends: false,
+            stays: false,
+            unhandled: 0,
+            idle: 0,
+            keeper_until: None,
+            coming: false,
+            parked: false,
+            over: Some(""),
+            wait: None,
+        }
+    }
+
+    pub(crate) fn scheduler(&mut self) -> &mut Scheduler {
+        self.scheduler
+            .as_mut()
+            .expect("it is there until the machine is dropped")
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) {
+        self.scheduler()
+            .handle(&mut account::limiter(), input, now());
+    }
+
+    /// What to do next.
+    pub(crate) fn next(&mut self, run: u64) -> Step {
+        if run != self.run {
+            return Step::Over { why: "asked" };
+        }
+        let step = self.ready.pop_front().unwrap_or_else(|| self.poll());
+        match step {
+            Step::Dispatch { attempt, .. } => {
+                if let Some((attempt, _)) = self.attempt(attempt) {
+                    self.handle(Input::Sent { attempt });
+                }
+            }
+            Step::Abandon { .. } | Step::Ended { .. } => self.unhandled += 1,
+            Step::Over { .. } | Step::Wait { .. } => {}
+        }
+        step
+    }
+
+    /// Whether there is more to do at once.
+    pub(crate) fn prefetch(&mut self) -> bool {
+        if self.ready.is_empty() {
+            let step = self.poll();
+            if !matches!(step, Step::Wait { .. } | Step::Over { .. }) {
+                self.ready.push_back(step);
+            }
+        }
+        !self.ready.is_empty()
+    }
+
+    pub(crate) fn needs_a_keeper(&mut self) -> bool {
+        self.wait.is_some_and(|wait| wait.until.is_some())
+    }
+
+    pub(crate) fn poll(&mut self) -> Step {
+        if let Some(why) = self.over {
+            return Step::Over { why };
+        }
+        loop {
+            let output = {
+                let scheduler = self.scheduler.as_mut().expect("it is there");
+                scheduler.poll(&mut account::limiter(), now())
+            };
+            self.wait = None;
+            match output {
+                Output::Dispatch {
+                    call,
+                    attempt,
+                    number,
+                } => return self.dispatch(call, attempt, number),
+                Output::Abandon { call, attempt, why } => {
+                    let number = number_of(attempt);
+                    self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
+                    self.late.push((number, call));
+                    let call = self.numbers[call.index()];
+                    return Step::Abandon {
+                        attempt: number,
+                        call,
+                        why: step::abandoned(why),
+                    };
+                }
+                Output::Done { call } if self.tells_ends => {
+                    return Step::Ended {
+                        call: self.numbers[call.index()],
+                        why: "",
+                    };
+                }
+                Output::Failed { call, why } => {
+                    return Step::Ended {
+                        call: self.numbers[call.index()],
+                        why: step::failure(why),
+                    };
+                }
+                Output::Wait(wait) => {
+                    self.wait = Some(wait);
+                    return Step::Wait {
+                        seconds: seconds_of(wait),
+                    };
+                }
+                // What was told has to be done first: its worker then wakes the others.
+                Output::Stopped(_) | Output::Idle if self.unhandled > 0 => {
+                    return Step::Wait { seconds: None };
+                }
+                Output::Stopped(why) => return self.end(step::stopped(why)),
+                Output::Idle if self.stays => return Step::Wait { seconds: None },
+                Output::Idle => return self.end(""),
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, why: &'static str) -> Step {
+        self.over = Some(why);
+        Step::Over { why }
+    }
+
+    pub(crate) fn dispatch(&mut self, call: CallId, attempt: AttemptId, number: u32) -> Step {
+        if self.attempts.len() <= attempt.index() {
+            self.attempts.resize(attempt.index() + 1, None);
+        }
+        self.attempts[attempt.index()] = Some((attempt, call));
+        Step::Dispatch {
+            attempt: number_of(attempt),
+            call: self.numbers[call.index()],
+            number,
+        }
+    }
+
+    /// The attempt of a number, if it is in flight.
+    pub(crate) fn attempt(&self, number: u64) -> Option<(AttemptId, CallId)> {
+        let index = (number & u64::from(u32::MAX)) as usize;
+        let found = self.attempts.get(index).copied().flatten();
+        found.filter(|(attempt, _)| number_of(*attempt) == number)
+    }
+
+    pub(crate) fn finish(&mut self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
+        let Some((attempt, _)) = self.attempt(number) else {
+            return self.finish_late(number, class);
+        };
+        self.attempts[attempt.index()] = None;
+        let known = usage.unwrap_or_default().iter().zip(&self.resources);
+        let known = known.filter_map(|(units, resource)| {
+            let amount = Amount::usage((*units)?).ok()?;
+            Some(Cost::new(*resource, amount))
+        });
+        let usage: Vec<Cost> = known.collect();
+        let outcome = Outcome::new(class).with_usage(&usage);
+        self.handle(Input::Finished { attempt, outcome });
+    }
+}
+
+impl State {
+    /// An attempt that was given up has ended after all.
+    pub(crate) fn finish_late(&mut self, number: u64, class: Class) {
+        let Some(place) = self.late.iter().position(|(late, _)| *late == number) else {
+            return;
+        };
+        let (_, call) = self.late.swap_remove(place);
+        if class == Class::Success {
+            self.handle(Input::Late { call });
+        }
+    }
+}
+
+/// The refusal of a call, with the name that the user gave the resource.
+pub(crate) fn refused(error: ScheduleError) -> PyErr {
+    let ScheduleError::NeverFits {
+        name, cost, quota, ..
+    } = &error
+    else {
+        return PyValueError::new_err(error.to_string());
+    };
+    let name = name.split('#').next().unwrap_or_default();
+    PyValueError::new_err(format!(
+        "call exceeds resource quota: it costs {cost} of {name:?}, whose quota is {quota}, so it can \
+         never run: make the call smaller or raise the quota"
+    ))
+}
+
+/// A number for an attempt that is never used again.
+fn number_of(attempt: AttemptId) -> u64 {
+    attempt.number()
+}
+
+fn seconds_of(wait: Wait) -> Option<f64> {
+    wait.until.map(|until| until.since(now()).as_secs_f64())
+}
+
+pub(crate) fn waiting_on(on: WaitingOn) -> String {
+    let name = |resource| {
+        let limiter = account::limiter();
+        limiter
+            .name(resource)
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    match on {
+        WaitingOn::Quota(resource) => format!("quota of {}", name(resource)),
+        WaitingOn::Paused { resource, .. } => format!("the server's limit of {}", name(resource)),
+        WaitingOn::Concurrency => "calls in flight".into(),
+        WaitingOn::Backoff => "the back-off of a retry".into(),
+        WaitingOn::Probe => "the server to come back".into(),
+        WaitingOn::Turn => "another run".into(),
+        _ => "answers".into(),
+    }
+}
