@@ -38,7 +38,7 @@ class OpenLedger:
     def forget(self, number: int) -> tuple[Any, list[BaseException]]:
         """Drops a call; gives its result and its exceptions."""
         for book in (self.calls, self.costs, self.status, self.seconds):
-            book.pop(number, None)  # type: ignore[attr-defined]
+            book.pop(number, None)
         return self.results.pop(number, None), self.exceptions.pop(number, [])
 
 

@@ -237,6 +237,7 @@ class Runner(Generic[P, R]):
         """
         if on_error not in ("return", "raise"):
             raise ValueError(f'on_error must be "return" or "raise", got {on_error!r}')
+        self._check_process()
         room = self._room(buffer)
         rows = self._in_order(iterable, room) if ordered else self._as_they_come(iterable, room)
         return (row for _, row in self._rows(rows, raises=on_error == "raise"))
@@ -245,6 +246,7 @@ class Runner(Generic[P, R]):
         self, iterable: Iterable[Any], *, buffer: int | None = None
     ) -> Iterator[tuple[int, Any]]:
         """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
+        self._check_process()
         return self._rows(self._as_they_come(iterable, self._room(buffer)), raises=False)
 
     def records(self) -> list[dict[str, Any]]:
@@ -375,10 +377,13 @@ class Runner(Generic[P, R]):
         shown: Callable[P, None] = _shown_as(schedule, function)
         return shown
 
-    @contextlib.contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def _check_process(self) -> None:
         if self._generation != _fork.generation:
             raise _fork.forked()
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        self._check_process()
         if not self._running.acquire(blocking=False):
             raise RuntimeError(
                 "the runner is running already: wait for that run, or make another runner"
@@ -413,8 +418,7 @@ class Runner(Generic[P, R]):
         return results
 
     def _serve(self) -> Service:
-        if self._generation != _fork.generation:
-            raise _fork.forked()
+        self._check_process()
         with self._lock:
             if self._service is None:
                 most = self.max_concurrent or 4_096
