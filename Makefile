@@ -40,3 +40,4 @@ bench:
 	cargo bench --locked -p rate_limited_core --bench core
 	cargo bench --locked -p rate_limited --bench driver
 	cargo bench --locked -p rate_limited_sim --bench makespan
+	benches/python

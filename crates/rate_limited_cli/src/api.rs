@@ -2,10 +2,10 @@
 
 use rate_limited::http::{BuildError, Client, Key};
 
-use crate::args::RunArgs;
+use crate::args::{ApiArgs, RunArgs};
 use crate::call::Caller;
 use crate::gate::Gate;
-use crate::key;
+use crate::key::{self, BaseUrl};
 use crate::limit::Limit;
 use crate::meters::Meters;
 use crate::refusal::Refusal;
@@ -15,7 +15,7 @@ use crate::simulation::{self, Simulation};
 /// Where requests will go, known before anything is sent.
 pub(crate) enum Address {
     Real {
-        base_url: String,
+        base_url: BaseUrl,
         key: Option<Key>,
     },
     #[cfg(feature = "simulate")]
@@ -33,9 +33,10 @@ impl Address {
             return Ok(Address::Simulated);
         }
         let base_url = key::base_url(&args.api);
-        let key = key::key(&args.api, &base_url)?;
+        let key = key::key(&args.api, &base_url.value)?;
         // What is wrong with the URL is told before a long input is looked through.
-        client(&base_url, key.clone(), true)?;
+        client(&base_url.value, key.clone(), true, args.api.max_answer)
+            .map_err(|error| unusable(error, &base_url))?;
         Ok(Address::Real { base_url, key })
     }
 
@@ -54,24 +55,24 @@ impl Address {
     /// The client cannot be set up, or the simulated API not be started.
     pub(crate) fn connect(
         self,
-        endpoint: Option<String>,
+        args: &ApiArgs,
         #[cfg_attr(not(feature = "simulate"), expect(unused_variables))] meters: &Meters,
     ) -> Result<Api, Refusal> {
+        let (endpoint, max_answer) = (args.endpoint.clone(), args.max_answer);
         match self {
             Address::Real { base_url, key } => Ok(Api {
-                caller: Caller::new(client(&base_url, key, true)?, endpoint, Some(Gate::new())),
-                // A query may hold a key.
-                shown: base_url
-                    .split(['?', '#'])
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
+                caller: Caller::new(
+                    client(&base_url.value, key, true, max_answer)?,
+                    endpoint,
+                    Some(Gate::new()),
+                ),
+                shown: base_url.shown().to_owned(),
                 after: Afterword::NONE,
             }),
             #[cfg(feature = "simulate")]
             Address::Simulated => {
                 let simulation = Simulation::start(meters).map_err(Refusal::System)?;
-                let client = client(&simulation.base_url(), None, false)?;
+                let client = client(&simulation.base_url(), None, false, max_answer)?;
                 Ok(Api {
                     caller: Caller::new(client, endpoint, None),
                     shown: "the simulated API".to_owned(),
@@ -109,13 +110,30 @@ impl Afterword {
     }
 }
 
-fn client(base_url: &str, key: Option<Key>, proxies: bool) -> Result<Client, Refusal> {
-    let mut builder = Client::builder(base_url).proxy_from_env(proxies);
+fn client(
+    base_url: &str,
+    key: Option<Key>,
+    proxies: bool,
+    max_answer: u64,
+) -> Result<Client, Refusal> {
+    let max_answer = usize::try_from(max_answer).unwrap_or(usize::MAX);
+    let mut builder = Client::builder(base_url)
+        .proxy_from_env(proxies)
+        .body_bytes_max(max_answer);
     if let Some(key) = key {
         builder = builder.key(key);
     }
-    builder.build().map_err(|error| match error {
-        BuildError::BaseUrl { .. } => Refusal::BaseUrl(error),
-        _ => Refusal::Client(error),
-    })
+    builder.build().map_err(Refusal::Client)
+}
+
+/// Says of a base URL that cannot be used what it is and where it comes from.
+fn unusable(error: Refusal, base_url: &BaseUrl) -> Refusal {
+    match error {
+        Refusal::Client(BuildError::BaseUrl { reason }) => Refusal::BaseUrl {
+            shown: base_url.shown().to_owned(),
+            source_name: base_url.source,
+            reason,
+        },
+        error => error,
+    }
 }

@@ -14,8 +14,10 @@ use crate::bad_line::BadLinePolicy;
 use crate::duration::{self, DurationError};
 use crate::exit;
 use crate::limit::Limit;
+use crate::refusal::Refusal;
 use crate::reorder::Order;
-use crate::text::quoted;
+use crate::size;
+use crate::text::{grouped, quoted};
 
 /// Runs long lists of calls through rate-limited APIs as fast as the limits allow, and never faster.
 #[derive(Debug, Parser)]
@@ -46,6 +48,8 @@ pub(crate) enum Command {
 #[command(after_long_help = exit::HELP)]
 pub(crate) struct RunArgs {
     /// The requests, one a line (JSONL); - is standard input
+    ///
+    /// A file without requests is refused; an empty standard input is no error (exit code 0).
     pub(crate) input: PathBuf,
     /// Where the results go; - is standard output
     ///
@@ -55,7 +59,7 @@ pub(crate) struct RunArgs {
     pub(crate) output: Option<OsString>,
     /// Start a simulated API inside and send the requests there: no key, no network, no costs
     #[cfg(feature = "simulate")]
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["base_url", "key_file"])]
     pub(crate) simulate: bool,
     /// Print nothing but errors
     #[arg(short, long)]
@@ -108,15 +112,34 @@ pub(crate) struct LimitArgs {
     /// The answer tokens to reserve for a request that has no limit of its own, such as max_tokens
     ///
     /// What the API then really used is settled; too small a number may cause refusals.
-    #[arg(long, value_name = "N", default_value_t = 1_024)]
+    #[arg(long, value_name = "N", default_value_t = 1_024, allow_negative_numbers = true, value_parser = count)]
     pub(crate) max_tokens_default: u64,
 }
 
 impl LimitArgs {
     /// All limits that were told, in whichever form.
-    pub(crate) fn all(&self) -> Vec<Limit> {
-        let short = [&self.rpm, &self.tpm].into_iter().flatten();
-        self.limits.iter().chain(short).cloned().collect()
+    ///
+    /// # Errors
+    /// Two are for one resource and window.
+    pub(crate) fn all(&self) -> Result<Vec<Limit>, Refusal> {
+        let long = self
+            .limits
+            .iter()
+            .map(|limit| (format!("--limit {limit}"), limit));
+        let short = [("--rpm", &self.rpm), ("--tpm", &self.tpm)];
+        let short = short.into_iter().filter_map(|(option, limit)| {
+            let limit = limit.as_ref()?;
+            Some((format!("{option} {}", limit.quota_written()), limit))
+        });
+        let told: Vec<_> = long.chain(short).collect();
+        for (place, (second, limit)) in told.iter().enumerate() {
+            let same = |(_, other): &&(String, &Limit)| other.is_beside(limit);
+            if let Some((first, _)) = told[..place].iter().find(same) {
+                let [first, second] = [first, second].map(Clone::clone);
+                return Err(Refusal::Twice { first, second });
+            }
+        }
+        Ok(told.into_iter().map(|(_, limit)| limit.clone()).collect())
     }
 }
 
@@ -128,11 +151,14 @@ pub(crate) struct ApiArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// The environment variable that holds the key [default: OPENAI_API_KEY]
-    #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
+    #[arg(long, value_name = "NAME", conflicts_with = "key_file", value_parser = variable_name)]
     pub(crate) key_env: Option<String>,
     /// A file that holds the key; keys are never taken from arguments
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
+    /// The longest answer that is read, such as 64MiB; a longer one fails its call
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", allow_negative_numbers = true, value_parser = size::parse)]
+    pub(crate) max_answer: u64,
     /// The path for requests that have no url of their own
     ///
     /// Default: /v1/chat/completions, and /v1/embeddings for bodies with nothing but an input.
@@ -145,15 +171,22 @@ pub(crate) struct ApiArgs {
 #[command(next_help_heading = "Pace")]
 pub(crate) struct PaceArgs {
     /// How often a failed call is tried again; refusals by a limit do not count
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    ///
+    /// Nor do failures during an outage: when too many calls fail, single attempts probe the API until
+    /// one succeeds. A run with nothing but failures and refusals stops after 30 minutes.
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = retries)]
     pub(crate) max_retries: u16,
     /// How long one attempt may take
     #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = some_time)]
     pub(crate) timeout: Duration,
-    /// How long the whole run may take, such as 6h; what is left then is written as not run
+    /// How long the whole run may take, such as 6h; calls in flight may then go on for --grace
+    ///
+    /// What is left at the end is written as not run.
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(crate) deadline: Option<Duration>,
-    /// How long calls in flight may go on after the first Ctrl-C; the second one cuts them off
+    /// How long calls in flight may go on after the first Ctrl-C or the deadline
+    ///
+    /// A second Ctrl-C cuts them off at once.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     pub(crate) grace: Duration,
     /// Which of the waiting calls goes first
@@ -166,7 +199,7 @@ pub(crate) struct PaceArgs {
 #[command(next_help_heading = "Lines")]
 pub(crate) struct LineArgs {
     /// Run only the first N requests, for a trial
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = first)]
     pub(crate) first: Option<u64>,
     /// In which order results are written
     #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
@@ -220,7 +253,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long)]
     pub(crate) no_headers: bool,
     /// Where all chance comes from: the same seed gives the same answers
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 7, allow_negative_numbers = true, value_parser = count)]
     pub(crate) seed: u64,
 }
 
@@ -230,10 +263,46 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
         Ok(0) => Err("with 0 calls in flight nothing runs: give a number from 1, or auto".into()),
         Ok(number) => Ok(Concurrency::Fixed(number)),
         Err(_) => Err(format!(
-            "{} is neither a number from 1 nor auto",
-            quoted(text)
+            "{} is neither auto nor a whole number from 1 to {}",
+            quoted(text),
+            grouped(u32::MAX.into())
         )),
     }
+}
+
+fn first(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("0 would run nothing: give a number from 1".to_owned()),
+        number => Ok(number),
+    }
+}
+
+fn retries(text: &str) -> Result<u16, String> {
+    let number = whole(text, u16::MAX.into())?;
+    u16::try_from(number).map_err(|error| error.to_string())
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    whole(text, u64::MAX)
+}
+
+/// A whole number, no sign, at most `most`.
+fn whole(text: &str, most: u64) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| {
+        let most = grouped(most);
+        format!("{} is not a whole number from 0 to {most}", quoted(text))
+    })
+}
+
+fn variable_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['=', '\0']) {
+        return Err(format!(
+            "{} names no variable: give a name such as OPENAI_API_KEY, not the key",
+            quoted(text)
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! One attempt: a request out, an answer back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,9 @@ use rate_limited::{Class, Resources, sent};
 use crate::gate::Gate;
 use crate::job::Job;
 use crate::meters::Meters;
+use crate::record::code;
 use crate::request::Request;
+use crate::size;
 
 /// A good answer.
 #[derive(Clone, Debug)]
@@ -25,14 +28,39 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum CallError {
     Http(HttpError),
+    /// The answer was longer than so many bytes.
+    TooLarge(HttpError, u64),
     /// It was held back, since the first answers said that no call can succeed.
     HeldBack,
+}
+
+impl CallError {
+    /// The error of the client.
+    pub(crate) fn http(&self) -> Option<&HttpError> {
+        match self {
+            CallError::Http(error) | CallError::TooLarge(error, _) => Some(error),
+            CallError::HeldBack => None,
+        }
+    }
+
+    /// What happened, without the code.
+    pub(crate) fn message(&self) -> Cow<'_, str> {
+        match self {
+            CallError::Http(error) => error.message().into(),
+            _ => self.to_string().into(),
+        }
+    }
 }
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CallError::Http(error) => error.fmt(f),
+            CallError::TooLarge(_, max_answer) => write!(
+                f,
+                "the answer is longer than {}: raise --max-answer",
+                size::shown(*max_answer)
+            ),
             CallError::HeldBack => f.write_str("the request was held back"),
         }
     }
@@ -49,6 +77,8 @@ pub(crate) struct Caller {
     gate: Option<Gate>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
+    /// The longest answer that is read, in bytes.
+    max_answer: u64,
     attempts: AtomicU64,
     retries: AtomicU64,
     answers: AtomicU64,
@@ -63,6 +93,7 @@ impl Caller {
             endpoint,
             gate,
             timeout: Duration::MAX,
+            max_answer: u64::MAX,
             attempts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             answers: AtomicU64::new(0),
@@ -70,9 +101,13 @@ impl Caller {
         }
     }
 
-    /// Tells the time that the runner gives to an attempt.
-    pub(crate) fn timeout(self, timeout: Duration) -> Caller {
-        Caller { timeout, ..self }
+    /// Tells the time that the runner gives to an attempt, and the longest answer that is read.
+    pub(crate) fn bounds(self, timeout: Duration, max_answer: u64) -> Caller {
+        Caller {
+            timeout,
+            max_answer,
+            ..self
+        }
     }
 
     /// Makes one attempt.
@@ -98,7 +133,7 @@ impl Caller {
         trip.ends(answer.as_ref().err());
         self.note(&answer, started.elapsed());
         drop(pass);
-        let answer = answer.map_err(CallError::Http)?;
+        let answer = answer.map_err(|error| self.failed(error))?;
         Ok(Reply {
             tokens: answer.usage(),
             answer,
@@ -120,6 +155,15 @@ impl Caller {
         let answers = self.answers.load(Ordering::Relaxed);
         let micros = self.answer_micros.load(Ordering::Relaxed);
         micros.checked_div(answers).map(Duration::from_micros)
+    }
+
+    fn failed(&self, error: HttpError) -> CallError {
+        // A server may have a code of this name, too, but not in an answer that is a success.
+        let is_success = |answer: &Answer| (200..300).contains(&answer.status);
+        if error.code() == code::TOO_LARGE && error.answer().is_some_and(is_success) {
+            return CallError::TooLarge(error, self.max_answer);
+        }
+        CallError::Http(error)
     }
 
     fn path<'a>(&'a self, request: &'a Request) -> &'a str {
@@ -190,10 +234,42 @@ pub(crate) fn class_of(
     resources: &Resources,
 ) -> Class {
     match error.downcast_ref() {
-        Some(CallError::Http(error)) => {
+        Some(CallError::Http(error) | CallError::TooLarge(error, _)) => {
             error.class_with(|unit| meters.named(unit).and_then(|name| resources.find(name)))
         }
         Some(CallError::HeldBack) => Class::NotSent,
         None => Class::Failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Trip;
+    use crate::input::{Item, Reader};
+    use crate::job::Job;
+
+    fn job() -> Job {
+        let mut lines = Reader::stream(&b"{\"input\":\"cat\"}"[..], "-");
+        let Some(Ok(Item::Request(request))) = lines.next() else {
+            panic!("a request")
+        };
+        Job::new(0, request, 0)
+    }
+
+    #[test]
+    fn what_a_dropped_attempt_means_depends_on_its_age() {
+        let job = job();
+        for (timeout, in_flight) in [(Duration::from_secs(9), true), (Duration::ZERO, false)] {
+            let trip = Trip::new(&job, timeout);
+            job.leaves();
+            drop(trip);
+            assert_eq!(job.is_in_flight(), in_flight);
+        }
+        let last = job.last();
+        let message = last.as_deref().map(|last| last.message.as_str());
+        let told = "no answer within the time-out of 0ns for an attempt";
+        assert_eq!((job.sent(), message), (2, Some(told)));
     }
 }

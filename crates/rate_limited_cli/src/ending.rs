@@ -1,18 +1,21 @@
 //! How a run ended: the reason, the exit code, the closing words.
 
+use std::path::PathBuf;
+
 use rate_limited::Stop;
 
+use crate::again;
 use crate::binding;
 use crate::duration::Human;
 use crate::execute::Done;
 use crate::exit::Exit;
-use crate::output::OutputError;
+use crate::output::{OutputError, OutputTarget};
 use crate::say::{complain, say};
 use crate::signals::Asked;
 use crate::state::State;
 use crate::stop::Cause;
 use crate::tally::Counts;
-use crate::text::grouped;
+use crate::text::{counted, grouped};
 
 /// Why a run ended before all was done.
 #[derive(Debug)]
@@ -86,8 +89,10 @@ impl Reason {
 pub(crate) struct Ending<'a> {
     pub(crate) state: &'a State,
     pub(crate) done: Done,
+    /// Where the requests came from, if that is a file.
+    pub(crate) input: Option<PathBuf>,
     /// Where the results are.
-    pub(crate) output: String,
+    pub(crate) output: OutputTarget,
 }
 
 impl Ending<'_> {
@@ -115,14 +120,13 @@ impl Ending<'_> {
             _ => {}
         }
         if !quiet {
-            self.summary(&counts).iter().for_each(say);
+            self.summary(&counts, exit).iter().for_each(say);
         }
         exit
     }
 
-    fn summary(&self, counts: &Counts) -> Vec<String> {
-        let mut lines = vec![self.calls(counts)];
-        lines.push(self.attempts(counts));
+    fn summary(&self, counts: &Counts, exit: Exit) -> Vec<String> {
+        let mut lines = vec![self.calls(counts), self.attempts(counts)];
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(
             &self.state.sightings,
@@ -133,9 +137,37 @@ impl Ending<'_> {
         if counts.failed > 0 {
             lines.push(format!("failed: {}", codes(counts)));
         }
-        lines.push(format!("results: {}", self.output));
+        lines.extend(self.last_error(counts));
+        if exit == Exit::Output {
+            lines.push(self.lost(counts));
+            return lines;
+        }
+        lines.push(format!("results: {}", shown(&self.output)));
         lines.extend(self.next_step(counts));
         lines
+    }
+
+    /// The last error, where it may be why calls have no result. A fatal one was told already.
+    fn last_error(&self, counts: &Counts) -> Option<String> {
+        let failed = counts.failed - counts.bad_lines;
+        let wanted = match self.done.reason {
+            Some(Reason::Fatal(_)) => false,
+            Some(Reason::Output(_) | Reason::Input(_)) => failed > 0,
+            _ => failed + counts.unfinished() > 0,
+        };
+        wanted.then(|| self.state.last_error()).flatten()
+    }
+
+    /// How much of the output there is, after it could not be written on.
+    fn lost(&self, counts: &Counts) -> String {
+        let written = self.state.outlet.lines_written();
+        let lost = counts.over().saturating_sub(written);
+        format!(
+            "{} to {}, {} lost; next: make room or choose another output, and run again",
+            counted(written, "line was written", "lines were written"),
+            shown(&self.output),
+            counted(lost, "result is", "results are")
+        )
     }
 
     fn calls(&self, counts: &Counts) -> String {
@@ -144,25 +176,25 @@ impl Ending<'_> {
             format!("{} failed", grouped(counts.failed)),
         ];
         let more = [
-            (counts.interrupted, "cut off in flight"),
-            (counts.not_run, "not run"),
-            (counts.skipped, "bad lines left out"),
+            (counts.interrupted, ["cut off in flight"; 2]),
+            (counts.not_run, ["not run"; 2]),
+            (counts.skipped, ["bad line left out", "bad lines left out"]),
         ];
         parts.extend(
             more.iter()
                 .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{} {what}", grouped(*count))),
+                .map(|(count, [one, many])| counted(*count, one, many)),
         );
         format!("{} in {}", parts.join(", "), Human(self.done.elapsed))
     }
 
     fn attempts(&self, counts: &Counts) -> String {
         format!(
-            "{} attempts, {} retries, {} refusals, {} tokens used",
-            grouped(self.done.numbers.attempts),
-            grouped(counts.retries),
-            grouped(self.done.numbers.refusals),
-            grouped(counts.tokens_used)
+            "{}, {}, {}, {} used",
+            counted(self.state.caller.attempts(), "attempt", "attempts"),
+            counted(self.state.caller.retries(), "retry", "retries"),
+            counted(self.done.numbers.refusals, "refusal", "refusals"),
+            counted(counts.tokens_used, "token", "tokens")
         )
     }
 
@@ -176,13 +208,23 @@ impl Ending<'_> {
         if left == 0 {
             return None;
         }
-        if self.output == "-" {
-            return Some("next: lines with an \"error\" have no result; run them again".to_owned());
-        }
-        Some(format!(
-            "next: see the lines without a result with: grep -v '\"error\":null}}$' {}",
-            self.output
-        ))
+        let files = self.input.as_deref().zip(self.output.kept_file());
+        Some(match files {
+            Some((input, output)) => format!(
+                "next: the requests without a result, to be run again once they can succeed:\n  {}",
+                again::command(input, output)
+            ),
+            None => {
+                "next: lines with an \"error\" have no result; send their requests again".to_owned()
+            }
+        })
+    }
+}
+
+fn shown(output: &OutputTarget) -> String {
+    match output {
+        OutputTarget::Stdout => "standard output".to_owned(),
+        OutputTarget::File(path) => path.display().to_string(),
     }
 }
 

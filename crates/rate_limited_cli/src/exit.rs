@@ -3,10 +3,11 @@
 /// What the long help says of exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
-    0  every call succeeded
+    0  every call succeeded, or standard input was empty
     1  the run came to its end, some calls failed (see \"error\" in their lines)
     2  bad usage or bad input: nothing was sent
-    3  stopped early: a fatal answer (such as a bad key), the deadline, a stall, an input that broke
+    3  stopped early: a fatal answer (such as a bad key), the deadline, 30 minutes with nothing but
+       failures and refusals, an input that broke
     4  the output could not be written, for example on a full disk
    70  a fault of this program
   129, 130, 143  interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM; all results so far are kept

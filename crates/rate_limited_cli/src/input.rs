@@ -30,14 +30,17 @@ pub enum Item {
 #[non_exhaustive]
 pub enum InputError {
     /// The file cannot be opened.
-    #[error("failed to open the input {}: {source}", path.display())]
+    #[error("failed to open the input {}: {source}; {}", path.display(), open_advice(source))]
     Open {
         /// The input.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
-    /// A folder, a pipe, a device: it cannot be read twice.
+    /// A folder.
+    #[error("the input {} is a folder: name a file in it", .0.display())]
+    IsAFolder(PathBuf),
+    /// A pipe, a device: it cannot be read twice.
     #[error(
         "the input {} is not a regular file, and it is read twice: pass - and send it to standard \
          input instead",
@@ -85,6 +88,14 @@ pub enum InputError {
         .0.display()
     )]
     Changed(PathBuf),
+}
+
+fn open_advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "check its name and the current folder",
+        io::ErrorKind::PermissionDenied => "give yourself the right to read it",
+        _ => "choose another input",
+    }
 }
 
 fn bad_lines(name: &str, shown: &[BadLine], total: u64) -> String {
@@ -261,7 +272,11 @@ pub(crate) fn open_file(path: &Path) -> Result<(BufReader<File>, Stamp), InputEr
         path: path.to_owned(),
         source,
     };
-    if !path.metadata().map_err(failed)?.is_file() {
+    let there = path.metadata().map_err(failed)?;
+    if there.is_dir() {
+        return Err(InputError::IsAFolder(path.to_owned()));
+    }
+    if !there.is_file() {
         return Err(InputError::NotAFile(path.to_owned()));
     }
     let file = File::open(path).map_err(failed)?;

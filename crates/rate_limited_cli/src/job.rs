@@ -33,9 +33,9 @@ pub(crate) struct Setback {
 
 impl Setback {
     fn of(error: &HttpError) -> Setback {
-        let answer = error.answer().map(|answer| {
-            Kept::new(answer.status, answer.request_id.as_deref(), &answer.body)
-        });
+        let answer = error
+            .answer()
+            .map(|answer| Kept::new(answer.status, answer.request_id.as_deref(), &answer.body));
         let message = record::beginning(&error.to_string());
         Setback { message, answer }
     }

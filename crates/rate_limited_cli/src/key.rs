@@ -1,7 +1,8 @@
 //! The key of the API: from the environment or a file, never from arguments.
 
 use std::env;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use rate_limited::http::Key;
@@ -12,14 +13,44 @@ use crate::refusal::Refusal;
 /// Where the API is if nobody says.
 const BASE_URL: &str = "https://api.openai.com/v1";
 
+/// No key is longer, and what is longer is another file.
+const KEY_BYTES_MAX: u64 = 16 << 10;
+
 const KEY_VARIABLE: &str = "OPENAI_API_KEY";
 
+/// Where the API is, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BaseUrl {
+    pub(crate) value: String,
+    /// The option or the variable.
+    pub(crate) source: &'static str,
+}
+
+impl BaseUrl {
+    /// The URL for people, without what may be a secret: user info and query.
+    pub(crate) fn shown(&self) -> &str {
+        let public = self.value.split(['?', '#']).next().unwrap_or_default();
+        if public.contains('@') { "" } else { public }
+    }
+}
+
 /// Where the API is: as told, as the environment says, or the default.
-pub(crate) fn base_url(args: &ApiArgs) -> String {
-    let told = args.base_url.clone();
+pub(crate) fn base_url(args: &ApiArgs) -> BaseUrl {
+    let told = args.base_url.clone().map(|value| BaseUrl {
+        value,
+        source: "--base-url",
+    });
+    let in_environment = |name: &&'static str| {
+        let value = variable(name)?;
+        let source = *name;
+        Some(BaseUrl { value, source })
+    };
     let variables = ["RATE_LIMITED_BASE_URL", "OPENAI_BASE_URL"];
-    told.or_else(|| variables.iter().find_map(|name| variable(name)))
-        .unwrap_or_else(|| BASE_URL.to_owned())
+    told.or_else(|| variables.iter().find_map(in_environment))
+        .unwrap_or_else(|| BaseUrl {
+            value: BASE_URL.to_owned(),
+            source: "the default",
+        })
 }
 
 /// The key; none where a server of one's own may need none.
@@ -46,12 +77,24 @@ pub(crate) fn key(args: &ApiArgs, base_url: &str) -> Result<Option<Key>, Refusal
 }
 
 fn key_in_file(path: &Path) -> Result<Key, Refusal> {
-    let path = path.to_owned();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(Refusal::KeyFile { path, source }),
+    let failed = |source| Refusal::KeyFile {
+        path: path.to_owned(),
+        source,
     };
-    Key::new(text).map_err(|reason| Refusal::BadKeyFile { path, reason })
+    let bad = |reason: String| Refusal::BadKeyFile {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(failed)?;
+    let read = file.take(KEY_BYTES_MAX + 1).read_to_string(&mut text);
+    match read.map_err(failed)? as u64 {
+        bytes if bytes > KEY_BYTES_MAX => Err(bad("it is longer than 16 kB".to_owned())),
+        _ if text.trim().contains(char::is_whitespace) => {
+            Err(bad("there is white space within the key".to_owned()))
+        }
+        _ => Key::new(text).map_err(|error| bad(error.to_string())),
+    }
 }
 
 /// An environment variable; an empty one counts as unset. Bytes that are no text become ones that no

@@ -4,18 +4,19 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`limit`], [`duration`] | the values of options |
+//! | [`limit`], [`duration`], `size` | the values of options |
 //! | [`input`], [`scan`], [`request`], [`bad_line`], [`prompt`] | from lines to requests |
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
 //! | `run`, `execute`, `state` | a run: prepared, carried out, shared by its parts |
-//! | `source`, `feed`, `job` | the input on its way to the runner |
+//! | `source`, `feed`, `job`, `too_large` | the input on its way to the runner |
 //! | `api`, `key`, `call`, `gate`, `meters` | one attempt, and what it is limited by |
-//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending` | what came of the calls, and of the run |
+//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `say` | what people are told |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
+mod again;
 mod api;
 mod args;
 pub mod bad_line;
@@ -58,6 +59,7 @@ mod signals;
 #[cfg(feature = "simulate")]
 mod simulation;
 pub mod sink;
+mod size;
 mod source;
 mod spill;
 mod stamp;
@@ -66,6 +68,7 @@ mod status;
 mod stop;
 mod tally;
 mod text;
+mod too_large;
 mod verdict;
 
 use std::ffi::OsString;

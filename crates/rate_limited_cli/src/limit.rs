@@ -66,6 +66,12 @@ pub enum LimitError {
         quoted(.0)
     )]
     NotANumber(String),
+    /// A number in a form that is not read, such as `1e30`.
+    #[error(
+        "quota {} is too large or wrongly written: write for example 500, 1_000_000, 90k or 1.5M",
+        quoted(.0)
+    )]
+    Written(String),
     /// A quota of nothing would let nothing run.
     #[error("quota {} lets nothing run: it must be above 0", quoted(.0))]
     Zero(String),
@@ -122,14 +128,29 @@ impl Limit {
         })
     }
 
+    /// Whether both are for one resource and one window.
+    pub(crate) fn is_beside(&self, other: &Limit) -> bool {
+        self.name == other.name && self.window == other.window
+    }
+
+    /// The quota as it may be written.
+    pub(crate) fn quota_written(&self) -> String {
+        let micros = self.quota_micros.unsigned_abs();
+        let (units, part) = (micros / 1_000_000, micros % 1_000_000);
+        if part == 0 {
+            return units.to_string();
+        }
+        let part = format!("{part:06}");
+        format!("{units}.{}", part.trim_end_matches('0'))
+    }
+
     /// Refuses two quotas of one resource for one window; different windows stand side by side.
     ///
     /// # Errors
     /// [`LimitError::Twice`] names the first such pair.
     pub fn check_distinct(limits: &[Limit]) -> Result<(), LimitError> {
         for (place, second) in limits.iter().enumerate() {
-            let same = |first: &&Limit| first.name == second.name && first.window == second.window;
-            if let Some(first) = limits[..place].iter().find(same) {
+            if let Some(first) = limits[..place].iter().find(|first| first.is_beside(second)) {
                 return Err(LimitError::Twice {
                     first: first.clone(),
                     second: second.clone(),
@@ -161,13 +182,8 @@ impl FromStr for Limit {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.quota_micros.unsigned_abs();
-        let (units, part) = (micros / 1_000_000, micros % 1_000_000);
-        write!(f, "{}={units}", self.name)?;
-        if part > 0 {
-            write!(f, ".{}", format!("{part:06}").trim_end_matches('0'))?;
-        }
-        write!(f, "/{}", duration::written(self.window))
+        let (quota, window) = (self.quota_written(), duration::written(self.window));
+        write!(f, "{}={quota}/{window}", self.name)
     }
 }
 
@@ -185,6 +201,7 @@ fn quota_micros(text: &str) -> Result<i64, LimitError> {
     };
     let micros = Decimal::parse(number).and_then(|number| number.times(unit));
     let micros = micros.map_err(|reason| match reason {
+        DecimalFault::NotANumber if is_number(number) => LimitError::Written(text.to_owned()),
         DecimalFault::NotANumber => LimitError::NotANumber(text.to_owned()),
         DecimalFault::TooFine => LimitError::TooFine(text.to_owned()),
         DecimalFault::TooLarge => LimitError::TooLarge(text.to_owned()),
@@ -196,6 +213,11 @@ fn quota_micros(text: &str) -> Result<i64, LimitError> {
     in_range
         .and_then(|micros| i64::try_from(micros).ok())
         .ok_or_else(|| LimitError::TooLarge(text.to_owned()))
+}
+
+/// Whether other programs would read a number above 0 here.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
 /// A window: a duration, or a unit alone for one of it.

@@ -97,7 +97,8 @@ impl Meters {
     /// The meters of these limits.
     ///
     /// # Errors
-    /// A limit on something else than requests and tokens; two of one name for one window.
+    /// A limit on something else than requests and tokens; two of one name for one window; less than
+    /// one request.
     pub(crate) fn new(limits: &[Limit]) -> Result<Meters, Refusal> {
         Limit::check_distinct(limits)?;
         let alone = |name: &str| limits.iter().filter(|limit| limit.name == name).count() == 1;
@@ -111,6 +112,9 @@ impl Meters {
                     });
                 }
             };
+            if unit == Unit::Requests {
+                check_lets_one_pass(limit)?;
+            }
             let window = crate::duration::written(limit.window);
             let name = if alone(&limit.name) {
                 limit.name.clone()
@@ -165,6 +169,12 @@ impl Meters {
         Some((longest, seconds(wait)))
     }
 
+    /// The limit on tokens that has the smallest quota: what is above it can never be sent.
+    pub(crate) fn fewest_tokens(&self) -> Option<&Meter> {
+        let of_tokens = self.iter().filter(|meter| meter.unit == Unit::Tokens);
+        of_tokens.min_by_key(|meter| meter.limit.quota_micros)
+    }
+
     /// How many calls a second the limits allow, for calls of this mean size.
     pub(crate) fn calls_per_second(&self, mean: Work) -> Option<f64> {
         let takes = self.iter().filter(|meter| mean.of(meter.unit) > 0.0);
@@ -172,6 +182,22 @@ impl Meters {
             .map(|meter| meter.rate() / mean.of(meter.unit))
             .min_by(f64::total_cmp)
     }
+}
+
+/// Each call takes a whole request: a quota below that would never let one pass.
+fn check_lets_one_pass(limit: &Limit) -> Result<(), Refusal> {
+    let micros = limit.quota_micros.unsigned_abs();
+    if micros >= 1_000_000 {
+        return Ok(());
+    }
+    let nanos = limit.window.as_nanos() * 1_000_000 / u128::from(micros.max(1));
+    let instead = Limit {
+        quota_micros: 1_000_000,
+        window: Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX)),
+        ..limit.clone()
+    };
+    let limit = limit.clone();
+    Err(Refusal::BelowOne { limit, instead })
 }
 
 /// So many seconds; what is no duration becomes the longest there is.

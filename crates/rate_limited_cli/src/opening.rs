@@ -5,7 +5,7 @@ use crate::duration::Human;
 use crate::meters::{Meters, Work};
 use crate::say::say;
 use crate::source::Totals;
-use crate::text::grouped;
+use crate::text::{counted, grouped};
 
 /// What the opening speaks of.
 pub(crate) struct Opening<'a> {
@@ -30,9 +30,9 @@ impl Opening<'_> {
         } = self;
         match totals {
             Some(Totals { requests, tokens }) => format!(
-                "{} requests from {input} to {api}, at most {} tokens",
-                grouped(*requests),
-                grouped(*tokens)
+                "{} from {input} to {api}, at most {}",
+                counted(*requests, "request", "requests"),
+                counted(*tokens, "token", "tokens")
             ),
             None => format!("requests from {input} to {api}"),
         }
@@ -59,7 +59,11 @@ impl Opening<'_> {
         let work = Work::new(totals.requests, totals.tokens);
         Some(match self.meters.binding(work) {
             Some((meter, time)) => {
-                format!("by the limits alone about {} ({} bind)", Human(time), meter.name)
+                format!(
+                    "by the limits alone about {} ({} bind)",
+                    Human(time),
+                    meter.name
+                )
             }
             None => "all of it fits at once".to_owned(),
         })

@@ -38,6 +38,11 @@ impl Outlet {
         self.lock().finish(total, missing)
     }
 
+    /// The whole lines that the output has.
+    pub(crate) fn lines_written(&self) -> u64 {
+        self.lock().lines_written()
+    }
+
     fn lock(&self) -> MutexGuard<'_, OrderedWriter> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }

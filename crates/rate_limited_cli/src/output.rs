@@ -141,9 +141,12 @@ impl OutputTarget {
         false
     }
 
-    /// Whether what is written there can be read again later: it is a file, and no device or pipe.
-    pub fn is_kept(&self) -> bool {
-        self.metadata().is_some_and(|there| there.is_file())
+    /// The path, if what is written there can be read again later: it is a file, no device or pipe.
+    pub fn kept_file(&self) -> Option<&Path> {
+        match self {
+            OutputTarget::File(path) if path.is_file() => Some(path),
+            _ => None,
+        }
     }
 
     fn metadata(&self) -> Option<Metadata> {

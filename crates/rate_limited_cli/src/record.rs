@@ -255,3 +255,19 @@ fn kept_within(text: &str, bytes_max: usize) -> String {
 fn shortened<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&kept(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Kept, TEXT_BYTES_MAX, beginning};
+
+    #[test]
+    fn what_is_kept_for_later_is_cut_once() {
+        let long = "é".repeat(TEXT_BYTES_MAX);
+        let kept = beginning(&long);
+        assert!(kept.len() <= TEXT_BYTES_MAX, "{}", kept.len());
+        assert!(kept.ends_with(" of 4,096 bytes)"), "{kept}");
+        assert_eq!(beginning(&kept), kept);
+        let answer = Kept::new(503, Some("r1"), long.as_bytes());
+        assert_eq!(answer.response().body, kept.as_bytes());
+    }
+}

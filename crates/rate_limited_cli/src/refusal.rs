@@ -10,6 +10,7 @@ use crate::input::InputError;
 use crate::limit::{Limit, LimitError};
 use crate::output::OutputError;
 use crate::text::quoted;
+use crate::too_large::TooLarge;
 
 /// Why a run was not started.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +21,17 @@ pub(crate) enum Refusal {
     Output(#[from] OutputError),
     #[error(transparent)]
     Limit(#[from] LimitError),
-    #[error("{0}; give another --base-url")]
-    BaseUrl(BuildError),
+    #[error(
+        "the base URL {} is not usable: {reason}; give another --base-url",
+        sourced(shown, source_name)
+    )]
+    BaseUrl {
+        /// The URL; empty if it may hold a secret.
+        shown: String,
+        /// The option or the variable that says it.
+        source_name: &'static str,
+        reason: String,
+    },
     #[error("failed to set up the client: {0}")]
     Client(BuildError),
     #[error(
@@ -30,6 +40,12 @@ pub(crate) enum Refusal {
         quoted(&limit.name)
     )]
     UnknownResource { limit: Limit },
+    #[error("limit {limit} lets no request pass, as each takes 1: write {instead}")]
+    BelowOne { limit: Limit, instead: Limit },
+    #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
+    NothingFits(Box<TooLarge>),
+    #[error("{first} and {second} are for one window: keep one of them")]
+    Twice { first: String, second: String },
     #[error(
         "it is not said where the results go: pass -o results.jsonl, or -o - for standard output"
     )]
@@ -48,10 +64,14 @@ pub(crate) enum Refusal {
         variable: String,
         reason: BuildError,
     },
-    #[error("failed to read the key file {}: {source}", path.display())]
+    #[error(
+        "failed to read the key file {}: {source}; give another --key-file, or export the key as \
+         OPENAI_API_KEY",
+        path.display()
+    )]
     KeyFile { path: PathBuf, source: io::Error },
     #[error("{reason}: the key file {} must hold the key and nothing else", path.display())]
-    BadKeyFile { path: PathBuf, reason: BuildError },
+    BadKeyFile { path: PathBuf, reason: String },
     #[error("failed to start: {0}")]
     System(io::Error),
     #[error(transparent)]
@@ -61,6 +81,13 @@ pub(crate) enum Refusal {
         "failed to listen on port {port} of 127.0.0.1: {source}; give another --port, or 0 for any"
     )]
     Port { port: u16, source: io::Error },
+}
+
+fn sourced(shown: &str, source: &str) -> String {
+    match (shown, source) {
+        ("", source) => format!("of {source}"),
+        (shown, source) => format!("{} of {source}", quoted(shown)),
+    }
 }
 
 /// The shortest request that chat APIs take.

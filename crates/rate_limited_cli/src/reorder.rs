@@ -95,6 +95,11 @@ impl OrderedWriter {
         self.spill.bytes()
     }
 
+    /// The whole lines that the output has.
+    pub fn lines_written(&self) -> u64 {
+        self.sink.lines_written()
+    }
+
     /// The first index whose line has not come.
     pub fn next_index(&self) -> u64 {
         self.next

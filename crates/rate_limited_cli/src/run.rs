@@ -1,5 +1,6 @@
 //! `rate-limited run`: from a list of requests to a list of results.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rate_limited::{Order, Runner};
@@ -22,7 +23,7 @@ use crate::refusal::Refusal;
 use crate::reorder::OrderedWriter;
 use crate::say::{complain, say};
 use crate::signals::Signals;
-use crate::source::{self, Source, Totals};
+use crate::source::{self, Looked, Source, Totals};
 use crate::state::State;
 use crate::stop::Stopper;
 
@@ -45,8 +46,7 @@ struct Prepared<'a> {
     overwrite: bool,
     address: Address,
     meters: Arc<Meters>,
-    source: Source,
-    totals: Option<Totals>,
+    looked: Looked,
 }
 
 impl Prepared<'_> {
@@ -54,9 +54,9 @@ impl Prepared<'_> {
         let options = source::options(args);
         let (target, overwrite) = source::target(args)?;
         let address = Address::of(args)?;
-        let meters = Meters::new(&address.limits(args.limits.all()))?;
+        let meters = Meters::new(&address.limits(args.limits.all()?))?;
         target.check(Some(&args.input), overwrite)?;
-        let (source, totals) = Source::look(args, options)?;
+        let looked = Source::look(args, options, &meters)?;
         let meters = Arc::new(meters);
         Ok(Prepared {
             args,
@@ -65,8 +65,7 @@ impl Prepared<'_> {
             overwrite,
             address,
             meters,
-            source,
-            totals,
+            looked,
         })
     }
 
@@ -87,11 +86,15 @@ impl Prepared<'_> {
             target,
             overwrite,
             meters,
-            source,
-            totals,
+            looked,
             ..
         } = self;
-        let api = self.address.connect(args.api.endpoint.clone(), &meters)?;
+        let Looked {
+            source,
+            totals,
+            too_large,
+        } = looked;
+        let api = self.address.connect(&args.api, &meters)?;
         let items = source.items()?;
         if target.is_named_pipe() && !args.quiet {
             say(format_args!(
@@ -103,9 +106,10 @@ impl Prepared<'_> {
         let signals = Signals::listen().map_err(Refusal::System)?;
         if !args.quiet {
             opening(args, &source, &api, totals, &meters).say();
+            too_large.iter().for_each(say);
         }
         let Api { caller, after, .. } = api;
-        let caller = Arc::new(caller.timeout(args.pace.timeout));
+        let caller = Arc::new(caller.bounds(args.pace.timeout, args.api.max_answer));
         let runner = runner(args, &meters, &caller);
         let handle = runner.handle();
         let stopper = Stopper::new(handle.clone(), args.pace.grace);
@@ -119,7 +123,8 @@ impl Prepared<'_> {
         let exit = Ending {
             state: &state,
             done,
-            output: target.to_string(),
+            input: source.path().map(Path::to_owned),
+            output: target,
         }
         .close(args.quiet);
         if !args.quiet {

@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::say::{complain, say};
 use crate::signals::Signals;
 use crate::simulation;
-use crate::text::grouped;
+use crate::text::counted;
 
 const LATENCY: (Duration, Duration) = (Duration::from_millis(400), Duration::from_millis(1_600));
 
@@ -52,9 +52,9 @@ fn try_serve(args: &SimulateArgs) -> Result<(), Refusal> {
         signals.next().await;
         let stats = server.stats();
         say(format_args!(
-            "{} requests came, {} were refused",
-            grouped(stats.arrivals),
-            grouped(stats.refusals)
+            "{} came, {} refused",
+            counted(stats.arrivals, "request", "requests"),
+            counted(stats.refusals, "was", "were")
         ));
         server.shutdown().await;
         Ok(())

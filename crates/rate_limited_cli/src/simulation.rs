@@ -11,7 +11,7 @@ use rate_limited_sim::{ApiModel, Charged, Latency, Limit as SimulatedLimit};
 use crate::duration::Human;
 use crate::limit::Limit;
 use crate::meters::{Meter, Meters};
-use crate::text::grouped;
+use crate::text::{counted, grouped};
 
 /// The same answers in each run.
 const SEED: u64 = 7;
@@ -74,8 +74,8 @@ impl Simulation {
     pub(crate) fn report(&self) -> String {
         let stats = self.0.stats();
         let mut parts = vec![
-            format!("{} requests came", grouped(stats.arrivals)),
-            format!("{} were refused", grouped(stats.refusals)),
+            format!("{} came", counted(stats.arrivals, "request", "requests")),
+            format!("{} refused", counted(stats.refusals, "was", "were")),
             format!("{} failed on purpose", grouped(stats.failures)),
         ];
         parts.extend(stats.limits.iter().map(|limit| {

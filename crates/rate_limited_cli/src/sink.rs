@@ -17,6 +17,8 @@ pub struct Sink {
     name: String,
     kind: Kind,
     ready: Vec<u8>,
+    /// The line ends that were written.
+    lines: u64,
     path: Option<PathBuf>,
 }
 
@@ -59,6 +61,7 @@ impl Sink {
             name,
             kind,
             ready: Vec::new(),
+            lines: 0,
             path: path.map(Path::to_owned),
         }
     }
@@ -78,6 +81,11 @@ impl Sink {
     /// The bytes gathered and not yet written.
     pub(crate) fn ready_bytes(&self) -> usize {
         self.ready.len()
+    }
+
+    /// The whole lines that were written.
+    pub(crate) fn lines_written(&self) -> u64 {
+        self.lines
     }
 
     /// Gathers a line for the next [`Sink::flush`].
@@ -102,7 +110,8 @@ impl Sink {
                 written = whole;
             }
         }
-        self.ready.drain(..written);
+        let done = self.ready.drain(..written);
+        self.lines += done.filter(|byte| *byte == b'\n').count() as u64;
         result.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => OutputError::Closed(self.name.clone()),
             _ => OutputError::Write {

@@ -9,15 +9,27 @@ use crate::bad_line::BadLinePolicy;
 use crate::estimate;
 use crate::feed::FeedOptions;
 use crate::input::{InputError, Item, Reader};
+use crate::meters::Meters;
 use crate::output::OutputTarget;
 use crate::refusal::Refusal;
 use crate::scan::{Scan, scan_file_each};
+use crate::too_large::TooLarge;
 
 /// Where the requests come from.
 #[derive(Debug)]
 pub(crate) enum Source {
     File(Box<Scan>),
     Stdin,
+}
+
+/// What a look at the input finds.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) source: Source,
+    /// Known for a file.
+    pub(crate) totals: Option<Totals>,
+    /// Requests of a file that can never be sent, if there are any.
+    pub(crate) too_large: Option<TooLarge>,
 }
 
 /// How much there is to do.
@@ -32,14 +44,21 @@ impl Source {
     /// Looks at the input: a file is read from beginning to end.
     ///
     /// # Errors
-    /// A file that cannot be read, has bad lines where they are not wanted, or has no requests.
+    /// A file that cannot be read, has bad lines where they are not wanted, or has no requests, or none
+    /// that the limits ever let pass.
     pub(crate) fn look(
         args: &RunArgs,
         options: FeedOptions,
-    ) -> Result<(Source, Option<Totals>), Refusal> {
+        meters: &Meters,
+    ) -> Result<Looked, Refusal> {
         if is_stdin(&args.input) {
-            return Ok((Source::Stdin, None));
+            return Ok(Looked {
+                source: Source::Stdin,
+                totals: None,
+                too_large: None,
+            });
         }
+        let mut too_large = TooLarge::under(meters);
         let mut totals = Totals::default();
         let first = options.first.unwrap_or(u64::MAX);
         let scan = scan_file_each(&args.input, options.policy, |request| {
@@ -47,8 +66,18 @@ impl Source {
                 let tokens = estimate::tokens_max(request, options.answer_default);
                 totals.tokens = totals.tokens.saturating_add(tokens);
                 totals.requests += 1;
+                if let Some(too_large) = &mut too_large {
+                    too_large.look(request.line, tokens);
+                }
             }
         })?;
+        let too_large = too_large.filter(|found| found.requests > 0);
+        if let Some(found) = too_large
+            .clone()
+            .filter(|it| it.requests == totals.requests)
+        {
+            return Err(Refusal::NothingFits(Box::new(found)));
+        }
         // Lines whose name an earlier one has were counted before that was known.
         totals.requests = totals.requests.min(scan.requests);
         let recorded = if options.policy == BadLinePolicy::Record {
@@ -59,7 +88,11 @@ impl Source {
         if scan.requests + recorded == 0 {
             return Err(Refusal::Empty(args.input.display().to_string()));
         }
-        Ok((Source::File(Box::new(scan)), Some(totals)))
+        Ok(Looked {
+            source: Source::File(Box::new(scan)),
+            totals: Some(totals),
+            too_large,
+        })
     }
 
     /// The name, for people.
@@ -112,6 +145,7 @@ pub(crate) fn options(args: &RunArgs) -> FeedOptions {
 pub(crate) fn target(args: &RunArgs) -> Result<(OutputTarget, bool), Refusal> {
     let overwrite = args.lines.overwrite;
     match &args.output {
+        Some(output) if output.is_empty() => Err(Refusal::NoOutput),
         Some(output) => Ok((output.clone().into(), overwrite)),
         None if is_stdin(&args.input) => Ok((OutputTarget::Stdout, overwrite)),
         // Only simulations write files of this name, and their results are worth nothing.

@@ -12,6 +12,7 @@ use crate::meters::Meters;
 use crate::outlet::Outlet;
 use crate::reorder::OrderedWriter;
 use crate::source::Totals;
+use crate::status;
 use crate::stop::Stopper;
 use crate::tally::{Counts, Tally};
 use crate::verdict;
@@ -85,6 +86,11 @@ impl State {
         let verdict = verdict::of_open(job, why);
         self.tally.open(&verdict);
         self.outlet.put(job.index, verdict.line);
+    }
+
+    /// The error of the latest attempt that did not succeed, in words.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        status::last_error(&self.handle.view())
     }
 
     /// A look at the run, which also notes what it waits for.

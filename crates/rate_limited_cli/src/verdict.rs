@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rate_limited::http::{Answer, HttpError};
+use rate_limited::http::Answer;
 use rate_limited::{AttemptError, Class, Failure as Why, Finished};
 
 use crate::call::{CallError, Reply};
@@ -97,12 +97,8 @@ fn response(answer: &Answer) -> Response<'_> {
 fn failure(errors: &[Error], attempts: u32) -> Failure<'_> {
     let (code, message, class): (Cow<'_, str>, Cow<'_, str>, &str) = match errors.last() {
         Some(Error::Failed(error) | Error::Refused(error)) => match error.downcast_ref() {
-            Some(CallError::Http(error)) => (
-                error.code().into(),
-                error.message().into(),
-                class_name(error.class()),
-            ),
-            _ => (code::INTERNAL.into(), error.to_string().into(), "failure"),
+            Some(error) => of_call(error),
+            None => (code::INTERNAL.into(), error.to_string().into(), "failure"),
         },
         Some(error @ (Error::TimedOut(_) | Error::CallTimedOut)) => {
             (code::TIMEOUT.into(), error.to_string().into(), "failure")
@@ -130,6 +126,17 @@ fn failure(errors: &[Error], attempts: u32) -> Failure<'_> {
     }
 }
 
+fn of_call(error: &CallError) -> (Cow<'_, str>, Cow<'_, str>, &'static str) {
+    match error.http() {
+        Some(http) => (
+            http.code().into(),
+            error.message(),
+            class_name(http.class()),
+        ),
+        None => (code::INTERNAL.into(), error.message(), "failure"),
+    }
+}
+
 fn class_name(class: Class) -> &'static str {
     match class {
         Class::Permanent => "permanent",
@@ -144,8 +151,5 @@ fn answer_of(error: &Error) -> Option<&Answer> {
     let (Error::Failed(error) | Error::Refused(error)) = error else {
         return None;
     };
-    match error.downcast_ref()? {
-        CallError::Http(error) => HttpError::answer(error),
-        CallError::HeldBack => None,
-    }
+    error.downcast_ref::<CallError>()?.http()?.answer()
 }

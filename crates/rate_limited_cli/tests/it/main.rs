@@ -9,6 +9,7 @@ mod output;
 mod record;
 mod refused;
 mod reorder;
+mod rescue;
 mod run;
 mod scan;
 mod signals;

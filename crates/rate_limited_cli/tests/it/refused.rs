@@ -35,7 +35,12 @@ fn bad_usage_is_told_with_its_remedy() {
         &["run", "in.jsonl"],
         &["where the results go", "-o results.jsonl"],
     );
-    check(&["run", "none.jsonl", "-o", "x"], &["none.jsonl"]);
+    check(
+        &["run", "none.jsonl", "-o", "x"],
+        &["none.jsonl", "check its name"],
+    );
+    check(&["run", ".", "-o", "x"], &["input . is a folder: name"]);
+    check(&["run", "in.jsonl", "-o", ""], &["-o results.jsonl"]);
     check(
         &["run", "empty.jsonl", "-o", "x"],
         &["empty.jsonl has no requests", "\"messages\""],
@@ -59,26 +64,113 @@ fn bad_usage_is_told_with_its_remedy() {
     );
     check(&run(&["--limit", "tokens=0/1m"]), &["must be above 0"]);
     check(&run(&["--limit", "tokens=9/0s"]), &["too short"]);
+    check(
+        &run(&["--limit", "requests=0.5/1s"]),
+        &["requests=0.5/1s", "write requests=1/2s"],
+    );
+    check(
+        &run(&["--tpm", "5"]),
+        &["2 requests are above the limit tokens=5/1m", "(line 1, 2)"],
+    );
+    check(
+        &run(&["--simulate", "--base-url", "http://127.0.0.1:1"]),
+        &["--simulate", "cannot be used with"],
+    );
+    check(
+        &run(&["--simulate", "--key-file", "empty.jsonl"]),
+        &["cannot be used with"],
+    );
     check(&run(&["--rpm", "-5"]), &["'-5'", "number above 0"]);
     check(&run(&["--tpm", "NaN"]), &["'NaN'"]);
     check(
         &run(&["--rpm", "5", "--limit", "requests=6/1m"]),
-        &["keep one of them"],
+        &["--limit requests=6/1m and --rpm 5 are for one window: keep one of them"],
     );
+    check(
+        &run(&["--limit", "tokens=1e30/1m"]),
+        &["'1e30' is too large or wrongly written"],
+    );
+}
+
+#[test]
+fn bad_values_are_told_with_what_is_allowed() {
+    let run = |more: &[&'static str]| [&["run", "in.jsonl", "-o", "out.jsonl"], more].concat();
     check(&run(&["--max-concurrent", "0"]), &["nothing runs"]);
     check(&run(&["--timeout", "0s"]), &["no time"]);
-    check(&run(&["--first", "0"]), &["0"]);
+    check(
+        &run(&["--max-concurrent", "99999999999"]),
+        &["from 1 to 4,294,967,295"],
+    );
+    check(&run(&["--first", "0"]), &["0 would run nothing"]);
+    check(&run(&["--first", "-1"]), &["'-1' is not a whole number"]);
+    check(
+        &run(&["--max-retries", "-1"]),
+        &["'-1' is not a whole number from 0 to 65,535"],
+    );
+    check(
+        &["simulate", "--seed", "-1"],
+        &["'-1' is not a whole number"],
+    );
     check(
         &run(&["--base-url", "localhost:8080"]),
-        &["http://", "--base-url"],
+        &["'localhost:8080' of --base-url is not usable", "http://"],
+    );
+    check(
+        &run(&["--base-url", "me:sk-CANARY-1@host"]),
+        &["base URL of --base-url is not usable"],
     );
     check(&run(&["--key-env", "NO_SUCH_KEY"]), &["NO_SUCH_KEY"]);
+    check(&run(&["--key-env", ""]), &["'' names no variable"]);
+    check(
+        &run(&["--key-file", "none"]),
+        &["key file none", "give another --key-file"],
+    );
+    check(
+        &run(&["--key-file", "in.jsonl"]),
+        &["there is white space within the key"],
+    );
     check(
         &run(&["--key-file", "empty.jsonl"]),
         &["empty.jsonl", "it is empty"],
     );
+    #[cfg(unix)]
+    check(
+        &run(&["--key-file", "/dev/zero"]),
+        &["/dev/zero", "it is longer than 16 kB"],
+    );
+    check(
+        &run(&["--max-answer", "16"]),
+        &["'16' has no unit: write for example 16MiB"],
+    );
     check(&run(&["--endpoint", "http://x/y"]), &["no path"]);
     check(&run(&["--key", "sk-CANARY-1"]), &["--key"]);
+}
+
+#[test]
+fn a_bad_base_url_names_its_variable() {
+    let world = World::slow(0);
+    world.input(&requests(1));
+    let mut command = world.command(&["run", "in.jsonl", "-o", "out.jsonl"]);
+    command.env("RATE_LIMITED_BASE_URL", "ftp://host?k=sk-CANARY-1");
+    let outcome = world.end(spawn(command));
+    outcome.expect(2, 0);
+    let told = "the base URL 'ftp://host' of RATE_LIMITED_BASE_URL is not usable: ";
+    assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_help_says_what_ends_a_run() {
+    let output = command(".".as_ref(), &["run", "--help"]).output();
+    let help = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "A run with nothing but failures and refusals stops after 30 minutes",
+        "Nor do failures during an outage",
+        "calls in flight may then go on for --grace",
+        "an empty standard input is no error",
+    ] {
+        assert!(words.contains(told), "{told}: {words}");
+    }
 }
 
 #[test]

@@ -72,7 +72,9 @@ fn a_call_that_is_wrong_fails_alone_and_at_once() {
     assert_eq!(outcome.all("/error/class")[1], "permanent");
     assert_eq!(outcome.all("/error/attempts")[1], "1");
     assert!(
-        outcome.stderr.contains("next: see the lines without"),
+        outcome
+            .stderr
+            .contains("next: the requests without a result"),
         "{}",
         outcome.stderr
     );
@@ -101,9 +103,10 @@ fn one_resource_may_have_several_windows() {
         "--rpm",
         "5k",
     ];
-    let outcome = World::slow(0).run(&request(2, ",\"n\":100"), &limits);
-    outcome.expect(1, 1);
-    let message = &outcome.all("/error/message")[0];
+    let lines = [request(1, ""), request(2, ",\"n\":100")].concat();
+    let outcome = World::slow(0).run(&lines, &limits);
+    outcome.expect(1, 2);
+    let message = &outcome.all("/error/message")[1];
     assert!(message.contains("of `tokens/1s`"), "{message}");
 }
 
@@ -128,7 +131,7 @@ fn bad_lines_are_recorded_left_out_or_refused() {
     let skipped = world.run(&lines, &["--on-bad-line", "skip", "--overwrite"]);
     skipped.expect(0, 2);
     assert!(
-        skipped.stderr.contains("1 bad lines left out"),
+        skipped.stderr.contains("1 bad line left out"),
         "{}",
         skipped.stderr
     );

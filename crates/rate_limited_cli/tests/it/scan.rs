@@ -142,14 +142,20 @@ fn a_name_that_a_nameless_line_has_is_used_twice() {
 #[test]
 fn what_cannot_be_read_twice_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let error = scan_file(folder.path(), Fail)
-        .expect_err("a folder")
-        .to_string();
+    let refused = |path: &std::path::Path| {
+        let error = scan_file(path, Fail).expect_err("refused");
+        error.to_string()
+    };
+    let error = refused(folder.path());
     assert!(
-        error.ends_with(
-            "is not a regular file, and it is read twice: pass - and send it to standard input instead"
-        ),
+        error.ends_with(" is a folder: name a file in it"),
         "{error}"
+    );
+    #[cfg(unix)]
+    assert_eq!(
+        refused("/dev/null".as_ref()),
+        "the input /dev/null is not a regular file, and it is read twice: pass - and send it to \
+         standard input instead"
     );
     let missing = scan_file(&folder.path().join("none"), Fail)
         .expect_err("missing")

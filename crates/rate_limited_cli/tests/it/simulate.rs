@@ -62,7 +62,7 @@ fn the_simulated_api_serves_until_it_is_stopped() {
     let served = world.end(server);
     assert_eq!(served.code, Some(0));
     assert!(
-        served.stderr.contains("1 requests came, 0 were refused"),
+        served.stderr.contains("1 request came, 0 were refused"),
         "{}",
         served.stderr
     );

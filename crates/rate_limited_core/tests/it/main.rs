@@ -1,6 +1,8 @@
 //! The tests of the core, on virtual time.
 
 mod attacks;
+mod chance;
+mod jitter;
 mod limits;
 mod order;
 mod play;
@@ -9,3 +11,4 @@ mod reference;
 mod retry;
 mod sharing;
 mod state;
+mod worlds;
