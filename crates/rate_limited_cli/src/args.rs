@@ -157,7 +157,7 @@ pub(crate) struct ApiArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
     /// The longest answer that is read, such as 64MiB; a longer one fails its call
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", allow_negative_numbers = true, value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", allow_negative_numbers = true, value_parser = size::parse)]
     pub(crate) max_answer: u64,
     /// The path for requests that have no url of their own
     ///

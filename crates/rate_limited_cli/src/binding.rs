@@ -50,6 +50,10 @@ pub(crate) fn told(
     meters: &Meters,
     latency: Option<Duration>,
 ) -> Option<String> {
+    // Without a success the run was held back by something else.
+    if counts.succeeded == 0 {
+        return None;
+    }
     if let Some(bound) = sightings.slots_bound() {
         return Some(slots_told(bound, counts, meters, latency));
     }

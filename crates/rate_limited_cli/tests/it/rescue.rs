@@ -106,6 +106,7 @@ fn the_reason_of_an_outage_is_shown() {
     let outcome = world.run(&requests(80), &["--deadline", "3s"]);
     outcome.expect(3, 80);
     told(&outcome, "too many failures: one probe at a time");
+    assert!(!outcome.stderr.contains("binds"), "{}", outcome.stderr);
     let last = outcome.stderr.matches("last error: HTTP 503").count();
     assert!(
         last >= 2,

@@ -41,8 +41,6 @@ struct Run {
     scheduler: Scheduler,
     /// When it is to be polled.
     due: Option<Time>,
-    /// The kind of each call.
-    kinds: BTreeMap<CallId, usize>,
     /// The kinds of the calls that were not dispatched yet.
     waiting: BTreeMap<CallId, usize>,
 }
@@ -107,7 +105,6 @@ impl World {
         let run = |_| Run {
             scheduler: Scheduler::new(&mut limiter, settings.clone(), START),
             due: Some(START),
-            kinds: BTreeMap::new(),
             waiting: BTreeMap::new(),
         };
         let runs = (0..count).map(run).collect();
@@ -148,7 +145,9 @@ impl World {
 
     fn describe(&self) -> String {
         let runs = self.runs.iter();
-        let runs: Vec<_> = runs.map(|run| (run.due, run.scheduler.progress())).collect();
+        let runs: Vec<_> = runs
+            .map(|run| (run.due, run.scheduler.progress()))
+            .collect();
         format!(
             "seed {} at {:?}, {:?}, {} overtakes, {} calls to come, runs {runs:?}",
             self.seed, self.now, self.order, self.overtakes_max, self.left
@@ -179,7 +178,6 @@ impl World {
                 .scheduler
                 .schedule(&mut self.limiter, &costs, self.now)
                 .expect("it fits");
-            run.kinds.insert(call, kind);
             run.waiting.insert(call, kind);
             run.due = Some(self.now);
         }
