@@ -1,6 +1,6 @@
 //! The native half of the Python package `rate_limited`: the scheduler, shown to Python.
 //!
-//! Python owns the threads, the loop and the user's objects; it *pulls* work from a [`Machine`], which
+//! Python owns the threads, the loop and the user's objects; it *pulls* work from a `Machine`, which
 //! waits without the interpreter's lock. No thread made here ever calls into Python, so none can be
 //! caught there when the interpreter ends.
 

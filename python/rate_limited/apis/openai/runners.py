@@ -1,0 +1,328 @@
+"""Runners for the clients of the `openai` package, and for clients of the same shape.
+
+The package `openai` itself is not needed: whatever has `chat.completions.create` or
+`embeddings.create` is a client.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypedDict, TypeVar, overload
+
+from rate_limited.apis.common import get_requests_per_minute
+from rate_limited.apis.openai.chat import (
+    _text_tokens,
+    estimate_tokens_used,
+    get_used_tokens,
+    openai_chat_resources,
+)
+from rate_limited.calls import Call
+from rate_limited.resources import Resource
+from rate_limited.runner import Runner
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "OpenAIChatRunner",
+    "OpenAIEmbeddingsRunner",
+    "estimate_embedded_tokens",
+    "openai_embeddings_resources",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+MODEL_MAX_LEN = 128_000
+"""The length of the context that is assumed where none is given."""
+
+GUESS_SHARE = 1 / 16
+"""The most of the tokens per minute that is held back for an answer without a `max_tokens`.
+
+The answers that come show how long they really are. Were the first one to hold back the whole
+quota, the second one would have to wait until no token counts any more, a minute later.
+"""
+
+
+class RunnerOptions(TypedDict, total=False):
+    """The options of `Runner`, which the runners of this module pass on."""
+
+    max_concurrent: int | str
+    max_retries: int
+    validation: Any
+    progress_interval: float
+    long_wait_warning_seconds: float | None
+    validation_function: Any
+    timeout: float | None
+    grace_seconds: float
+    progress: Any
+
+
+class _Endpoint(Protocol[P, R_co]):
+    @property
+    def create(self) -> Callable[P, R_co]: ...
+
+
+class _Chat(Protocol[P, R_co]):
+    @property
+    def completions(self) -> _Endpoint[P, R_co]: ...
+
+
+class _ChatClient(Protocol[P, R_co]):
+    @property
+    def chat(self) -> _Chat[P, R_co]: ...
+
+
+class _EmbeddingsClient(Protocol[P, R_co]):
+    @property
+    def embeddings(self) -> _Endpoint[P, R_co]: ...
+
+
+class OpenAIChatRunner(Runner[P, R]):
+    """Runs chat completions of an OpenAI client within the limits of the account.
+
+    The client's own retries are set to 0, for they would not keep the limits; the client that was
+    given is left as it is. The results are what the client returns.
+
+    The connections of an async client belong to the loop on which they were made: that of the
+    package under `run`, the caller's under `run_coro` and `await`. Calls that find connections of
+    another loop fail once and are made again; a client of its own for the runner avoids that.
+
+    Args:
+        client_or_create: `openai.OpenAI()` or `openai.AsyncOpenAI()`, or the method
+            `client.chat.completions.create` of either, also inside a `functools.partial`. Any other
+            function is taken as it is: if it calls a client, give that one `max_retries=0`.
+        requests_per_minute: calls per minute; all of them are used.
+        tokens_per_minute: tokens of prompts and answers per minute; all of them are used.
+        model_max_len: the tokens that prompt and answer may have together, a property of the model.
+            It matters only to calls without `max_tokens` and `max_completion_tokens`: what is held
+            back for them is a guess, and at most 1/16 of `tokens_per_minute`.
+        shared: a key for this account and model; all runners and resources of this process that are
+            made with it keep the limits together. Default: only this runner counts.
+        options: those of `Runner`, such as `max_concurrent` and `validation`.
+
+    Raises:
+        TypeError, ValueError: an argument that is none of these, named with its value.
+
+    >>> from types import SimpleNamespace as Object
+    >>> def create(*, model, messages, max_tokens=None):
+    ...     text = messages[-1]["content"].upper()
+    ...     return Object(text=text, usage=Object(total_tokens=len(text)))
+    >>> client = Object(chat=Object(completions=Object(create=create)))  # or openai.OpenAI()
+    >>> runner = OpenAIChatRunner(client, 500, 90_000, progress=False)
+    >>> for animal in ["honey badger", "owl"]:
+    ...     runner.schedule(model="m", messages=[{"role": "user", "content": animal}], max_tokens=9)
+    >>> results, exceptions = runner.run()
+    >>> [answer.text for answer in results]
+    ['HONEY BADGER', 'OWL']
+    """
+
+    @overload
+    def __init__(
+        self,
+        client_or_create: (
+            _ChatClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]
+        ),
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        model_max_len: int = ...,
+        *,
+        shared: str | None = ...,
+        **options: Unpack[RunnerOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        client_or_create: _ChatClient[P, R] | Callable[P, R],
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        model_max_len: int = ...,
+        *,
+        shared: str | None = ...,
+        **options: Unpack[RunnerOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        client_or_create: Any,
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        model_max_len: int = MODEL_MAX_LEN,
+        *,
+        shared: str | None = None,
+        **options: Unpack[RunnerOptions],
+    ) -> None:
+        create = _create_of(client_or_create, "chat.completions")
+        resources = openai_chat_resources(
+            requests_per_minute, tokens_per_minute, model_max_len, shared=shared
+        )
+        resources[1].max_results_usage_estimator = functools.partial(
+            estimate_tokens_used,
+            model_max_len=model_max_len,
+            quota=tokens_per_minute * GUESS_SHARE,
+        )
+        super().__init__(create, resources, **options)
+
+
+class OpenAIEmbeddingsRunner(Runner[P, R]):
+    """Runs embeddings of an OpenAI client within the limits of the account.
+
+    The arguments are those of `OpenAIChatRunner`, with `client.embeddings.create`; there is no
+    `model_max_len`, for an embedding uses no more tokens than its input has.
+
+    >>> from types import SimpleNamespace as Object
+    >>> def create(*, model, input):
+    ...     return Object(vector=[float(len(input))], usage=Object(total_tokens=len(input) // 4))
+    >>> client = Object(embeddings=Object(create=create))  # or openai.OpenAI()
+    >>> runner = OpenAIEmbeddingsRunner(client, 500, 90_000, progress=False)
+    >>> runner.schedule(model="m", input="honey badger")
+    >>> results, exceptions = runner.run()
+    >>> results[0].vector
+    [12.0]
+    """
+
+    @overload
+    def __init__(
+        self,
+        client_or_create: (
+            _EmbeddingsClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]
+        ),
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        *,
+        shared: str | None = ...,
+        **options: Unpack[RunnerOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        client_or_create: _EmbeddingsClient[P, R] | Callable[P, R],
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        *,
+        shared: str | None = ...,
+        **options: Unpack[RunnerOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        client_or_create: Any,
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        *,
+        shared: str | None = None,
+        **options: Unpack[RunnerOptions],
+    ) -> None:
+        create = _create_of(client_or_create, "embeddings")
+        resources = openai_embeddings_resources(
+            requests_per_minute, tokens_per_minute, shared=shared
+        )
+        super().__init__(create, resources, **options)
+
+
+def openai_embeddings_resources(
+    requests_per_minute: float, tokens_per_minute: float, *, shared: str | None = None
+) -> list[Resource]:
+    """The two limits of an embedding model.
+
+    Args:
+        requests_per_minute: calls per minute; all of them are used.
+        tokens_per_minute: tokens of inputs per minute; all of them are used.
+        shared: a key for this account and model; all resources of this process that are made with
+            it keep the limits together. Default: the runners that are given this list do.
+
+    Raises:
+        ValueError: one of the numbers is not positive.
+
+    >>> openai_embeddings_resources(3_000, 1_000_000)[1]
+    Resource('tokens_per_minute', quota=1000000, time_window_seconds=60)
+    """
+    keys = [None, None] if shared is None else [f"{shared} requests", f"{shared} tokens"]
+    tokens = Resource(
+        "tokens_per_minute",
+        tokens_per_minute,
+        60,
+        results_usage_extractor=get_used_tokens,
+        max_results_usage_estimator=estimate_embedded_tokens,
+        shared=keys[1],
+        learn=True,
+    )
+    return [get_requests_per_minute(requests_per_minute, shared=keys[0]), tokens]
+
+
+def estimate_embedded_tokens(call: Call) -> int:
+    """The tokens that the input of an embedding is expected to have.
+
+    Four characters of ASCII text count as a token, each other character as one; of an input that
+    is split into tokens already, each of its numbers.
+
+    >>> def create(*, input, model="m"): ...
+    >>> estimate_embedded_tokens(Call(create, (), {"input": ["honey badger", "猫"]}))
+    4
+    >>> estimate_embedded_tokens(Call(create, (), {"input": [[101, 7592], [102]]}))
+    3
+    """
+    return _input_tokens(call.get_argument("input"))
+
+
+def _input_tokens(given: object) -> int:
+    if isinstance(given, str):
+        return _text_tokens(given)
+    if isinstance(given, int):
+        return 1
+    if isinstance(given, (list, tuple)):
+        return sum(_input_tokens(part) for part in given)
+    # Anything else, such as an iterator that can be read only once, is left alone.
+    return 0
+
+
+def _create_of(client_or_create: Any, path: str) -> Callable[..., Any]:
+    """The function to call, without retries of its own; if it is awaited, a coroutine function."""
+    endpoint = client_or_create
+    for name in path.split("."):
+        endpoint = getattr(endpoint, name, None)
+    if callable(getattr(endpoint, "create", None)):
+        client = _without_retries(client_or_create)
+        for name in path.split("."):
+            client = getattr(client, name)
+        return _awaitable(client.create)
+    if not callable(client_or_create) or isinstance(client_or_create, type):
+        raise TypeError(
+            f"client_or_create must be a client with {path}.create, or that method, "
+            f"got {client_or_create!r:.80}"
+        )
+    return _awaitable(_method_without_retries(client_or_create))
+
+
+def _method_without_retries(create: Any) -> Callable[..., Any]:
+    if isinstance(create, functools.partial):
+        function = _method_without_retries(create.func)
+        return functools.partial(_awaitable(function), *create.args, **create.keywords)
+    endpoint: Any = getattr(create, "__self__", None)
+    client = getattr(endpoint, "_client", None)
+    if client is None or not callable(getattr(client, "with_options", None)):
+        return create  # type: ignore[no-any-return]
+    # The endpoint of a client is made of nothing but that client.
+    twin = type(endpoint)(_without_retries(client))
+    return getattr(twin, create.__name__)  # type: ignore[no-any-return]
+
+
+def _without_retries(client: Any) -> Any:
+    """The client, sharing its connections, but with no retries of its own."""
+    with_options = getattr(client, "with_options", None)
+    return with_options(max_retries=0) if callable(with_options) else client
+
+
+def _awaitable(create: Callable[..., Any]) -> Callable[..., Any]:
+    """A coroutine function in place of a decorated one, which does not look like one."""
+    if isinstance(create, functools.partial) or inspect.iscoroutinefunction(create):
+        return create
+    if not inspect.iscoroutinefunction(inspect.unwrap(create)):
+        return create
+
+    @functools.wraps(create)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        return await create(*args, **kwargs)
+
+    return awaited
