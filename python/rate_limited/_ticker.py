@@ -23,7 +23,9 @@ class Ticker:
 
     def start(self) -> None:
         """Begins to show."""
-        self._thread = threading.Thread(target=self._tick, name="rate_limited-progress", daemon=True)
+        self._thread = threading.Thread(
+            target=self._tick, name="rate_limited-progress", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
-import inspect
 import itertools
 import logging
 import random
@@ -16,50 +13,34 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from rate_limited import _fork, _loop, validators
+from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
-from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger, TwoParts
-from rate_limited._loop import LoopWorkers
-from rate_limited._native import Machine, add_resource, set_quota
-from rate_limited._progress import Progress
+from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._native import Machine
 from rate_limited._records import records
+from rate_limited._rows import Failure, Source
+from rate_limited._run import Run
 from rate_limited._service import Service
+from rate_limited._setup import (
+    checked_resources,
+    cost_function,
+    count,
+    is_async,
+    named_error,
+    native_id,
+    seconds,
+    shown_as,
+)
 from rate_limited._signals import on_interrupt
-from rate_limited._threads import ThreadWorkers
-from rate_limited._ticker import Ticker
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
-from rate_limited.usage import arguments_usage, results_usage_max, amount
+
+__all__ = ["Failure", "Runner"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 logger = logging.getLogger("rate_limited")
-
-# A resource gets its native limit once, whichever thread asks first.
-_naming = threading.Lock()
-
-
-class Failure:
-    """Stands in the place of a result that `Runner.map` could not get. It is falsy.
-
-    Attributes: `index`, the number of the row from 0; `errors`, the exceptions of all attempts; `value`,
-    the last answer that the validation rejected, or None.
-    """
-
-    __slots__ = ("errors", "index", "value")
-
-    def __init__(self, index: int, errors: list[BaseException]) -> None:
-        self.index = index
-        self.errors = errors
-        self.value = getattr(errors[-1], "value", None) if errors else None
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        kinds = ", ".join(type(error).__name__ for error in self.errors)
-        return f"Failure(index={self.index}, errors=[{kinds}])"
 
 
 class Runner(Generic[P, R]):
@@ -111,12 +92,12 @@ class Runner(Generic[P, R]):
         if validation is not None and validation_function is not None:
             raise TypeError("give validation or validation_function, not both: they are one thing")
         self.function = function
-        self.max_concurrent = _count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
-        self.max_retries = _count("max_retries", max_retries, 0, 65_535)
-        self.timeout = _seconds("timeout", timeout)
-        self.grace_seconds = _seconds("grace_seconds", grace_seconds) or 0.0
-        self.progress_interval = _seconds("progress_interval", progress_interval) or 1.0
-        self.long_wait_warning_seconds = _seconds(
+        self.max_concurrent = count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
+        self.max_retries = count("max_retries", max_retries, 0, 65_535)
+        self.timeout = seconds("timeout", timeout)
+        self.grace_seconds = seconds("grace_seconds", grace_seconds) or 0.0
+        self.progress_interval = seconds("progress_interval", progress_interval) or 1.0
+        self.long_wait_warning_seconds = seconds(
             "long_wait_warning_seconds", long_wait_warning_seconds
         )
         self.interrupted = False
@@ -125,12 +106,12 @@ class Runner(Generic[P, R]):
             raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
         self._progress_setting = progress
         self._generation = _fork.generation
-        self._resources = _resources(resources)
+        self._resources = checked_resources(resources)
         self._checks = validators.normalise(
             validation if validation_function is None else validation_function
         )
-        self._is_async = _is_async(function)
-        self._costs_of = [_cost_function(resource) for resource in self._resources]
+        self._is_async = is_async(function)
+        self._costs_of = [cost_function(resource) for resource in self._resources]
         self._in_two_parts = any(
             resource.arguments_usage_extractor and resource.results_usage_extractor
             for resource in self._resources
@@ -140,7 +121,7 @@ class Runner(Generic[P, R]):
         self._ledger = self._last_ledger = Ledger(0)
         self._lock = threading.Lock()
         self._running = threading.Lock()
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._service: Service | None = None
         self.schedule = self._make_schedule()  # type: ignore[method-assign]
 
@@ -168,7 +149,7 @@ class Runner(Generic[P, R]):
         """
         with self._exclusively():
             while True:
-                run = self._run = _Run(self)
+                run = self._run = Run(self)
                 run.start()
                 with on_interrupt(run.interrupt):
                     run.over.acquire()
@@ -187,7 +168,7 @@ class Runner(Generic[P, R]):
         """
         with self._exclusively():
             while True:
-                run = self._run = _Run(self)
+                run = self._run = Run(self)
                 await run.wait()
                 results = self._end(run)
                 if results is not None:
@@ -338,7 +319,7 @@ class Runner(Generic[P, R]):
         raise TypeError("a Runner cannot be pickled: make one in each process")
 
     def _make_machine(self) -> Machine:
-        ids = [_native_id(resource) for resource in self._resources]
+        ids = [native_id(resource) for resource in self._resources]
         most = None if self.max_concurrent == 0 else self.max_concurrent
         return Machine(ids, most, self.max_retries, self.timeout, random.getrandbits(64))
 
@@ -372,9 +353,9 @@ class Runner(Generic[P, R]):
                     self._machine.schedule(costs)
                 except BaseException as error:
                     ledger.drop_last()
-                    raise _named(error, self._resources, costs) from None
+                    raise named_error(error, self._resources, costs) from None
 
-        shown: Callable[P, None] = _shown_as(schedule, function)
+        shown: Callable[P, None] = shown_as(schedule, function)
         return shown
 
     def _check_process(self) -> None:
@@ -396,7 +377,7 @@ class Runner(Generic[P, R]):
             self._run = None
             self._running.release()
 
-    def _end(self, run: _Run) -> tuple[list[Any], list[list[BaseException]]] | None:
+    def _end(self, run: Run) -> tuple[list[Any], list[list[BaseException]]] | None:
         """The results; None where calls were scheduled as the run ended, which have to run yet."""
         run.close()
         self.interrupted = run.why != ""
@@ -407,7 +388,10 @@ class Runner(Generic[P, R]):
         with self._lock:
             ledger = self._last_ledger = self._ledger
             if self.interrupted:
-                results = (list(ledger.results), [list(found) for found in ledger.exception_lists()])
+                results = (
+                    list(ledger.results),
+                    [list(found) for found in ledger.exception_lists()],
+                )
             elif UNFINISHED in ledger.status:
                 return None
             else:
@@ -437,7 +421,7 @@ class Runner(Generic[P, R]):
     def _room(self, buffer: int | None) -> int:
         if buffer is None:
             return max(1_024, 4 * (self.max_concurrent or 1_024))
-        return _count("buffer", buffer, 1, 1_000_000_000)
+        return count("buffer", buffer, 1, 1_000_000_000)
 
     def _rows(
         self, rows: Iterator[tuple[int, Future[Any]]], *, raises: bool
@@ -461,7 +445,7 @@ class Runner(Generic[P, R]):
 
     def _in_order(self, items: Iterable[Any], room: int) -> Iterator[tuple[int, Future[Any]]]:
         waiting: deque[tuple[int, Future[Any]]] = deque()
-        source = _Source(items)
+        source = Source(items)
         for index, item in source:
             waiting.append((index, self._submitted(item)))
             while waiting and (len(waiting) >= room or waiting[0][1].done()):
@@ -471,7 +455,7 @@ class Runner(Generic[P, R]):
 
     def _as_they_come(self, items: Iterable[Any], room: int) -> Iterator[tuple[int, Future[Any]]]:
         waiting: dict[Future[Any], int] = {}
-        source = _Source(items)
+        source = Source(items)
         while True:
             for index, item in itertools.islice(source, room - len(waiting)):
                 waiting[self._submitted(item)] = index
@@ -481,247 +465,3 @@ class Runner(Generic[P, R]):
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 yield waiting.pop(future), future
-
-
-class _Source:
-    """Numbered items. An exception of theirs ends them, and is raised after the rows so far were given."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        self._items = enumerate(items)
-        self._error: Exception | None = None
-
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
-        return self
-
-    def __next__(self) -> tuple[int, Any]:
-        if self._error is not None:
-            raise StopIteration
-        try:
-            return next(self._items)
-        except StopIteration:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised later
-            self._error = error
-            raise StopIteration from None
-
-    def raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-
-class _Run:
-    """One run of a runner, from its start to its end."""
-
-    def __init__(self, runner: Runner[Any, Any]) -> None:
-        self._runner = runner
-        self._machine = runner._machine
-        self._ledger = runner._ledger
-        self._before = self._machine.progress()
-        self.why = "asked"
-        self.over = threading.Lock()
-        self.over.acquire()
-        self._released = False
-        self._interrupts = 0
-        self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
-        self._workers: LoopWorkers | ThreadWorkers | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._on_release: Callable[[], None] = lambda: None
-        progress = Progress(
-            len(runner),
-            setting=runner._progress_setting,
-            interval=runner.progress_interval,
-            long_wait_warning_seconds=runner.long_wait_warning_seconds,
-        )
-        self.first_failure = progress.first_failure
-        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot)
-
-    def start(self) -> None:
-        """Starts to work, on threads or on the loop of the package."""
-        if self._runner._is_async:
-            loop = _loop.own_loop()
-            workers = self._begin(LoopWorkers)
-            self._loop = loop
-            loop.call_soon_threadsafe(workers.start)
-        else:
-            self._begin(ThreadWorkers).start()
-
-    async def wait(self) -> None:
-        """Starts to work and waits; async functions run on the running loop."""
-        loop = asyncio.get_running_loop()
-        over = loop.create_future()
-
-        def release() -> None:
-            if not over.done():
-                over.set_result(None)
-
-        self._on_release = lambda: _call_soon(loop, release)
-        workers = self._begin(LoopWorkers if self._runner._is_async else ThreadWorkers)
-        workers.start()
-        try:
-            await over
-        except asyncio.CancelledError:
-            self._machine.halt()
-            self._release()
-            raise
-        finally:
-            if isinstance(workers, LoopWorkers):
-                workers.close()
-
-    def interrupt(self) -> None:
-        """The first time drains, the second time ends at once."""
-        self._interrupts += 1
-        if self._interrupts > 1:
-            self._halt()
-            return
-        self._machine.stop()
-        self._timer = threading.Timer(self._runner.grace_seconds, self._halt)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def close(self) -> None:
-        """Ends what belongs to the run."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._ticker.close()
-
-    def snapshot(self) -> dict[str, Any]:
-        """The numbers of the run, for the progress."""
-        numbers = self._machine.progress()
-        before, status = self._before, self._ledger.status
-        for name in ("attempts", "failures", "invalid", "refusals", "timeouts"):
-            numbers[name] -= before[name]
-        numbers["retries"] = numbers["failures"] + numbers["invalid"]
-        numbers["scheduled"] = len(status)
-        numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
-        return numbers
-
-    def _begin(self, kind: type[Any]) -> Any:
-        runner = self._runner
-        most = runner.max_concurrent or 4_096
-        run = self._machine.begin(False, False)
-        self._workers = kind(
-            self._machine, run, runner._attempts, self._ledger, most, self._on_over, self._on_ended
-        )
-        if runner._progress_setting is not False:
-            self._ticker.start()
-        return self._workers
-
-    def _halt(self) -> None:
-        self._machine.halt()
-        workers, loop = self._workers, self._loop
-        if isinstance(workers, LoopWorkers) and loop is not None:
-            _call_soon(loop, workers.close)
-        self._release()
-
-    def _on_over(self, why: str) -> None:
-        self.why = why
-        self._release()
-
-    def _on_ended(self, number: int, why: str) -> None:
-        """A call failed for good."""
-        index = number - self._ledger.base
-        self._ledger.status[index] = FAILED
-        if why == "never_fits":
-            error = ValueError("call exceeds resource quota: there will never be enough of it")
-            self._ledger.note(index, error)
-
-    def _release(self) -> None:
-        with self._lock:
-            if self._released:
-                return
-            self._released = True
-        self.over.release()
-        self._on_release()
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, action: Callable[[], object]) -> None:
-    try:
-        loop.call_soon_threadsafe(action)
-    except RuntimeError:
-        pass  # the loop was closed meanwhile: nobody waits on it any more
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    """Whether a call gives a coroutine, as far as that can be seen before."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if inspect.iscoroutinefunction(function):
-        return True
-    call = getattr(type(function), "__call__", None)  # noqa: B004 - its kind, not its presence
-    return inspect.iscoroutinefunction(call)
-
-
-def _resources(resources: Collection[Resource]) -> list[Resource]:
-    found = list(resources)
-    for resource in found:
-        if not isinstance(resource, Resource):
-            raise TypeError(f"resources must be Resource objects, got {type(resource).__name__}")
-    return found
-
-
-def _native_id(resource: Resource) -> int:
-    identity = resource._identity
-    with _naming:
-        if identity._native_id is None:
-            at_completion = resource.results_usage_extractor is not None
-            native_id = add_resource(
-                resource.name,
-                float(resource.quota),
-                float(resource.time_window_seconds),
-                at_completion,
-                resource.learn,
-            )
-            identity._native_id = native_id
-            identity.on_change = lambda quota, window: set_quota(native_id, quota, window)
-    return int(identity._native_id)
-
-
-def _cost_function(resource: Resource) -> Callable[[Call], Any]:
-    """What a call takes of a resource before it is sent."""
-    before, at_most = resource.arguments_usage_extractor, resource.max_results_usage_estimator
-    if before is not None and at_most is not None:
-        return lambda call: TwoParts(arguments_usage(resource, call), results_usage_max(resource, call))
-    only = before or at_most
-    return only if only is not None else lambda _call: 0
-
-
-def _named(error: BaseException, resources: list[Resource], costs: list[Any]) -> BaseException:
-    """The error with the name of the resource whose cost is no amount."""
-    for resource, cost in zip(resources, costs, strict=True):
-        try:
-            amount(cost, resource.name)
-        except ValueError as named:
-            return named
-    return error
-
-
-def _count(name: str, value: Any, least: int, most: int, auto: bool = False) -> int:
-    if auto and value == "auto":
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
-    return value
-
-
-def _seconds(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
-        raise ValueError(f"{name} must be a number of seconds above 0, or None, got {value!r}")
-    return float(value)
-
-
-def _shown_as(schedule: Any, function: Any) -> Any:
-    """Lets editors and `help` show the wrapped function, which is not changed."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    try:
-        shown = f"{name}{inspect.signature(function)}"
-    except Exception:  # noqa: BLE001 - what cannot say what it takes can still be called
-        shown = name
-    text = inspect.getdoc(function) or "It has no documentation."
-    schedule.__doc__ = f"Schedules a call of {name}; run() runs it. Returns None.\n\n{shown}\n\n{text}"
-    annotations = dict(getattr(function, "__annotations__", None) or {})
-    schedule.__annotations__ = {**annotations, "return": None}
-    schedule.__wrapped__ = function
-    return schedule

@@ -1,0 +1,151 @@
+"""One run of a runner."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rate_limited import _loop
+from rate_limited._ledger import DONE, FAILED
+from rate_limited._loop import LoopWorkers
+from rate_limited._progress import Progress
+from rate_limited._threads import ThreadWorkers
+from rate_limited._ticker import Ticker
+
+if TYPE_CHECKING:
+    from rate_limited.runner import Runner
+
+
+class Run:
+    """One run of a runner, from its start to its end."""
+
+    def __init__(self, runner: Runner[Any, Any]) -> None:
+        self._runner = runner
+        self._machine = runner._machine
+        self._ledger = runner._ledger
+        self._before = self._machine.progress()
+        self.why = "asked"
+        self.over = threading.Lock()
+        self.over.acquire()
+        self._released = False
+        self._interrupts = 0
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        self._workers: LoopWorkers | ThreadWorkers | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_release: Callable[[], None] = lambda: None
+        progress = Progress(
+            len(runner),
+            setting=runner._progress_setting,
+            interval=runner.progress_interval,
+            long_wait_warning_seconds=runner.long_wait_warning_seconds,
+        )
+        self.first_failure = progress.first_failure
+        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot)
+
+    def start(self) -> None:
+        """Starts to work, on threads or on the loop of the package."""
+        if self._runner._is_async:
+            loop = _loop.own_loop()
+            workers = self._begin(LoopWorkers)
+            self._loop = loop
+            loop.call_soon_threadsafe(workers.start)
+        else:
+            self._begin(ThreadWorkers).start()
+
+    async def wait(self) -> None:
+        """Starts to work and waits; async functions run on the running loop."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def release() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        self._on_release = lambda: _call_soon(loop, release)
+        workers = self._begin(LoopWorkers if self._runner._is_async else ThreadWorkers)
+        workers.start()
+        try:
+            await over
+        except asyncio.CancelledError:
+            self._machine.halt()
+            self._release()
+            raise
+        finally:
+            if isinstance(workers, LoopWorkers):
+                workers.close()
+
+    def interrupt(self) -> None:
+        """The first time drains, the second time ends at once."""
+        self._interrupts += 1
+        if self._interrupts > 1:
+            self._halt()
+            return
+        self._machine.stop()
+        self._timer = threading.Timer(self._runner.grace_seconds, self._halt)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def close(self) -> None:
+        """Ends what belongs to the run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ticker.close()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The numbers of the run, for the progress."""
+        numbers = self._machine.progress()
+        before, status = self._before, self._ledger.status
+        for name in ("attempts", "failures", "invalid", "refusals", "timeouts"):
+            numbers[name] -= before[name]
+        numbers["retries"] = numbers["failures"] + numbers["invalid"]
+        numbers["scheduled"] = len(status)
+        numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
+        return numbers
+
+    def _begin(self, kind: type[Any]) -> Any:
+        runner = self._runner
+        most = runner.max_concurrent or 4_096
+        run = self._machine.begin(False, False)
+        self._workers = kind(
+            self._machine, run, runner._attempts, self._ledger, most, self._on_over, self._on_ended
+        )
+        if runner._progress_setting is not False:
+            self._ticker.start()
+        return self._workers
+
+    def _halt(self) -> None:
+        self._machine.halt()
+        workers, loop = self._workers, self._loop
+        if isinstance(workers, LoopWorkers) and loop is not None:
+            _call_soon(loop, workers.close)
+        self._release()
+
+    def _on_over(self, why: str) -> None:
+        self.why = why
+        self._release()
+
+    def _on_ended(self, number: int, why: str) -> None:
+        """A call failed for good."""
+        index = number - self._ledger.base
+        self._ledger.status[index] = FAILED
+        if why == "never_fits":
+            error = ValueError("call exceeds resource quota: there will never be enough of it")
+            self._ledger.note(index, error)
+
+    def _release(self) -> None:
+        with self._lock:
+            if self._released:
+                return
+            self._released = True
+        self.over.release()
+        self._on_release()
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, action: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(action)
+    except RuntimeError:
+        pass  # the loop was closed meanwhile: nobody waits on it any more

@@ -1,0 +1,107 @@
+"""What a runner makes of what it is told: checked arguments, native limits, cost functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+from rate_limited._ledger import TwoParts
+from rate_limited._native import add_resource, set_quota
+from rate_limited.calls import Call
+from rate_limited.resources import Resource
+from rate_limited.usage import amount, arguments_usage, results_usage_max
+
+# A resource gets its native limit once, whichever thread asks first.
+_naming = threading.Lock()
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call gives a coroutine, as far as that can be seen before."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - its kind, not its presence
+    return inspect.iscoroutinefunction(call)
+
+
+def checked_resources(resources: Collection[Resource]) -> list[Resource]:
+    found = list(resources)
+    for resource in found:
+        if not isinstance(resource, Resource):
+            raise TypeError(f"resources must be Resource objects, got {type(resource).__name__}")
+    return found
+
+
+def native_id(resource: Resource) -> int:
+    identity = resource._identity
+    with _naming:
+        if identity._native_id is None:
+            at_completion = resource.results_usage_extractor is not None
+            native_id = add_resource(
+                resource.name,
+                float(resource.quota),
+                float(resource.time_window_seconds),
+                at_completion,
+                resource.learn,
+            )
+            identity._native_id = native_id
+            identity.on_change = lambda quota, window: set_quota(native_id, quota, window)
+    return int(identity._native_id)
+
+
+def cost_function(resource: Resource) -> Callable[[Call], Any]:
+    """What a call takes of a resource before it is sent."""
+    before, at_most = resource.arguments_usage_extractor, resource.max_results_usage_estimator
+    if before is not None and at_most is not None:
+        return lambda call: TwoParts(
+            arguments_usage(resource, call), results_usage_max(resource, call)
+        )
+    only = before or at_most
+    return only if only is not None else lambda _call: 0
+
+
+def named_error(error: BaseException, resources: list[Resource], costs: list[Any]) -> BaseException:
+    """The error with the name of the resource whose cost is no amount."""
+    for resource, cost in zip(resources, costs, strict=True):
+        try:
+            amount(cost, resource.name)
+        except ValueError as named:
+            return named
+    return error
+
+
+def count(name: str, value: Any, least: int, most: int, auto: bool = False) -> int:
+    if auto and value == "auto":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
+    return value
+
+
+def seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
+        raise ValueError(f"{name} must be a number of seconds above 0, or None, got {value!r}")
+    return float(value)
+
+
+def shown_as(schedule: Any, function: Any) -> Any:
+    """Lets editors and `help` show the wrapped function, which is not changed."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    try:
+        shown = f"{name}{inspect.signature(function)}"
+    except Exception:  # noqa: BLE001 - what cannot say what it takes can still be called
+        shown = name
+    text = inspect.getdoc(function) or "It has no documentation."
+    schedule.__doc__ = (
+        f"Schedules a call of {name}; run() runs it. Returns None.\n\n{shown}\n\n{text}"
+    )
+    annotations = dict(getattr(function, "__annotations__", None) or {})
+    schedule.__annotations__ = {**annotations, "return": None}
+    schedule.__wrapped__ = function
+    return schedule
