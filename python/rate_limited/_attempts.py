@@ -12,7 +12,7 @@ from typing import Any
 
 from rate_limited import _loop, validators
 from rate_limited._classify import FATAL, PERMANENT, class_of
-from rate_limited._ledger import DONE, UNFINISHED, Ledger, TwoParts, without_frames
+from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
@@ -24,7 +24,6 @@ SUCCESS, INVALID = "success", "invalid"
 Verdict = tuple[str, "list[float | None] | None", "float | None"]
 
 _now = time.perf_counter
-_DONE: Verdict = (SUCCESS, None, None)
 
 # If every one of the first so many validations raises, the validator is at fault, not the answers.
 _FIRST_VALIDATIONS = 20
@@ -45,8 +44,6 @@ class Attempts:
         self._settles = any(resource.results_usage_extractor for resource in resources)
         self._checks = checks
         self._on_failure = on_failure
-        # Nothing follows from an answer but that it is kept: the usual case, and the quickest.
-        self._plain = not self._settles and not checks
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -64,10 +61,6 @@ class Attempts:
             ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
         ledger.seconds[index] = _now() - started
-        if self._plain and ledger.status[index] == UNFINISHED:
-            ledger.results[index] = answer
-            ledger.status[index] = DONE
-            return _DONE
         return self._answered(ledger, index, call, answer)
 
     async def awaited(self, ledger: Ledger, number: int) -> Verdict:
@@ -83,10 +76,6 @@ class Attempts:
             ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
         ledger.seconds[index] = _now() - started
-        if self._plain and ledger.status[index] == UNFINISHED:
-            ledger.results[index] = answer
-            ledger.status[index] = DONE
-            return _DONE
         return self._answered(ledger, index, call, answer)
 
     def cancelled(self, ledger: Ledger, number: int) -> Verdict:

@@ -158,12 +158,7 @@ impl Queue {
 
     /// The call that has waited longest, by rank.
     pub(crate) fn oldest(&self) -> Option<Head> {
-        let heads = self
-            .classes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, class)| class.head(index));
-        heads.min_by_key(|head| head.rank)
+        self.heads().min_by_key(|head| head.rank)
     }
 
     /// The head that has been overtaken too often: by `most` calls that were scheduled later, or by `most`
@@ -184,12 +179,7 @@ impl Queue {
 
     /// The head that this call is, if it is one.
     pub(crate) fn head_of(&self, call: u32) -> Option<Head> {
-        let heads = self
-            .classes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, class)| class.head(index));
-        heads.into_iter().find(|head| head.call == call)
+        self.heads().find(|head| head.call == call)
     }
 
     /// Whether what stood in the way of a head still does.
@@ -243,6 +233,11 @@ impl Queue {
     pub(crate) fn first_obstacle(&self) -> Option<Obstacle> {
         let waiting = self.classes.iter().filter(|class| !class.line.is_empty());
         waiting.filter_map(|class| class.obstacle).min_by_key(until)
+    }
+
+    fn heads(&self) -> impl Iterator<Item = Head> {
+        let classes = self.classes.iter().enumerate();
+        classes.filter_map(|(index, class)| class.head(index))
     }
 
     fn class_for(&mut self, kind: Kind) -> usize {

@@ -131,7 +131,7 @@ impl State {
                     number,
                 } => return self.dispatch(call, attempt, number),
                 Output::Abandon { call, attempt, why } => {
-                    let number = number_of(attempt);
+                    let number = attempt.number();
                     self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
                     self.late.push((number, call));
                     let call = self.numbers[call.index()];
@@ -182,7 +182,7 @@ impl State {
         }
         self.attempts[attempt.index()] = Some((attempt, call));
         Step::Dispatch {
-            attempt: number_of(attempt),
+            attempt: attempt.number(),
             call: self.numbers[call.index()],
             number,
         }
@@ -192,7 +192,7 @@ impl State {
     pub(crate) fn attempt(&self, number: u64) -> Option<(AttemptId, CallId)> {
         let index = (number & u64::from(u32::MAX)) as usize;
         let found = self.attempts.get(index).copied().flatten();
-        found.filter(|(attempt, _)| number_of(*attempt) == number)
+        found.filter(|(attempt, _)| attempt.number() == number)
     }
 
     pub(crate) fn finish(&mut self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
@@ -237,11 +237,6 @@ pub(crate) fn refused(error: ScheduleError) -> PyErr {
         "call exceeds resource quota: it costs {cost} of {name:?}, whose quota is {quota}, so it can \
          never run: make the call smaller or raise the quota"
     ))
-}
-
-/// A number for an attempt that is never used again.
-fn number_of(attempt: AttemptId) -> u64 {
-    attempt.number()
 }
 
 fn seconds_of(wait: Wait) -> Option<f64> {
