@@ -1,0 +1,75 @@
+//! The durable record of a run: what was sent, what came back, what it took of the limits.
+//!
+//! A [`Journal`] is one `SQLite` file. A thread of its own writes it, many records in one commit. What
+//! was recorded survives the death of the process at any moment: `kill -9`, a crash, the end of memory.
+//! With [`Durability::Power`] it survives a loss of power, too.
+//!
+//! ```text
+//!  runner ──push(Record)──► queue ──► writer thread ──commit──► run.journal
+//!     ▲                                    │
+//!     └───────────── written(ticket) ◄─────┘         a dispatch goes out, a result is told, after this
+//! ```
+//!
+//! ```
+//! use rate_limited_store::{Digest, End, Found, Journal, Options, Record, Walk};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("run.journal");
+//! let key = Digest::of(&[b"call-1"]);
+//! let opened = Journal::open(&path, &Options::default())?;
+//! let mut walk = Walk::new(&opened.journal)?;
+//! let Found::New { position } = walk.look(key, key)? else { panic!("an empty journal") };
+//! let end = End::done(position, key, key, 1, Some(b"an answer".to_vec()));
+//! let ticket = opened.journal.push(Record::End(end))?;
+//! opened.journal.wait(ticket)?;
+//! drop(opened);
+//!
+//! let opened = Journal::open(&path, &Options::default())?;
+//! let mut walk = Walk::new(&opened.journal)?;
+//! let Found::Over(over) = walk.look(key, key)? else { panic!("it was recorded") };
+//! assert_eq!(opened.journal.read(over.number)?.body.as_deref(), Some(&b"an answer"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`Journal`] | an open journal: records go in, results come back |
+//! | `record` | what is recorded |
+//! | `past` | what opening finds: counts, unfinished calls, charges |
+//! | [`Walk`], `keys` | the inputs of a run, matched with the calls of the journal |
+//! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
+//! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
+//! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
+//! | `verify`, `salvage` | what is damaged, and what can be kept |
+//! | [`Digest`] | keys of calls, hashes of requests |
+//!
+//! It never runs code from a file: a journal is data only.
+
+mod ballast;
+mod digest;
+mod error;
+mod journal;
+mod keys;
+mod past;
+mod place;
+mod record;
+mod rescue;
+mod salvage;
+mod schema;
+mod side;
+mod store;
+mod sum;
+mod verify;
+mod walk;
+mod wall;
+mod writer;
+
+pub use digest::{Digest, Hasher};
+pub use error::{Damage, JournalError, OpenError, Table};
+pub use journal::{Durability, Journal, Opened, Options, Ticket, remove};
+pub use past::{Charge, Counts, Meter, Past, Unfinished};
+pub use record::{Back, Charged, Dispatch, End, Ended, Failure, Position, Record, State};
+pub use salvage::{Salvaged, salvage};
+pub use verify::{Verified, verify};
+pub use walk::{Census, Found, Over, Walk};
+pub use wall::Wall;

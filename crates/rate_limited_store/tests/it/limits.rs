@@ -1,0 +1,99 @@
+//! What was taken of the limits outlives the process.
+
+use std::time::Duration;
+
+use rate_limited_store::{Charge, Charged, Dispatch, End, Journal, Opened, Options, Record, Wall};
+
+use crate::support::{Place, dispatch, end, key};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn open(place: &Place) -> Opened {
+    let options = Options {
+        resources: vec![
+            ("requests".to_owned(), Some(MINUTE)),
+            ("money".to_owned(), None),
+        ],
+        ..Options::default()
+    };
+    Journal::open(&place.path(), &options).expect("a good journal")
+}
+
+fn charged(resource: u32, at: Wall, micros: i64) -> Charged {
+    Charged {
+        resource,
+        at,
+        micros,
+    }
+}
+
+#[test]
+fn what_was_used_within_its_window_is_known() {
+    let place = Place::new();
+    let now = Wall::now();
+    let old = Wall(now.0 - 2 * MINUTE.as_nanos() as i64);
+    let opened = open(&place);
+    for (call, at) in [(0, old), (1, now)] {
+        let used = vec![charged(0, at, 1_000_000), charged(1, at, 250)];
+        let end = End { used, ..end(call) };
+        opened.journal.push(Record::End(end)).expect("open");
+    }
+    drop(opened);
+    for _ in 0..2 {
+        let [requests, money] = &open(&place).past.meters[..] else { panic!("two of them") };
+        let charge = Charge { at: now, micros: 1_000_000 };
+        assert_eq!((&requests.charges[..], requests.spent), (&[charge][..], 0));
+        // A budget forgets nothing, and adds up.
+        assert_eq!((money.charges.len(), money.spent), (0, 500));
+    }
+}
+
+#[test]
+fn what_was_reserved_for_calls_in_flight_counts_as_used() {
+    let place = Place::new();
+    let now = Wall::now();
+    let opened = open(&place);
+    let on_its_way = Dispatch {
+        position: 0,
+        key: key(0),
+        request: key(0),
+        attempt: 1,
+        crashes: 0,
+        reserved: vec![charged(0, now, 7_000_000)],
+    };
+    opened.journal.push(Record::Dispatch(on_its_way)).expect("open");
+    drop(opened);
+    for _ in 0..2 {
+        // Once, however often the journal is opened.
+        let opened = open(&place);
+        let expected = [Charge { at: now, micros: 7_000_000 }];
+        assert_eq!(opened.past.meters[0].charges, expected);
+        assert_eq!(opened.past.counts.unknown, 1);
+        drop(opened);
+    }
+    // It stays charged when the call is sent again.
+    let opened = open(&place);
+    opened.journal.push(dispatch(0)).expect("open");
+    drop(opened);
+    assert_eq!(open(&place).past.meters[0].charges.len(), 1);
+}
+
+#[test]
+fn resources_are_known_by_name() {
+    let place = Place::new();
+    let opened = open(&place);
+    let until = Wall(Wall::now().0 + 5_000_000_000);
+    opened.journal.push(Record::Pause { resource: 0, until }).expect("open");
+    opened.journal.push(Record::Charge(charged(1, Wall::now(), 3))).expect("open");
+    drop(opened);
+    let options = Options {
+        resources: ["money", "images", "requests"]
+            .map(|name| (name.to_owned(), Some(MINUTE)))
+            .to_vec(),
+        ..Options::default()
+    };
+    let opened = Journal::open(&place.path(), &options).expect("a good journal");
+    let [money, images, requests] = &opened.past.meters[..] else { panic!("three of them") };
+    assert_eq!((money.charges.len(), images.charges.len()), (1, 0));
+    assert_eq!(requests.paused_until, until);
+}
