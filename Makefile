@@ -19,6 +19,7 @@ lint:
 # Each feature by itself, so that none needs another one silently.
 features:
 	@$(PART) "features: none" cargo check --locked -q -p rate_limited -p rate_limited_sim
+	@$(PART) "features: the journal alone" cargo check --locked -q -p rate_limited --features journal
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
 
 unit:

@@ -16,6 +16,8 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(crate) enum Event<Resp> {
     /// Its request has left.
     Sent(AttemptId),
+    /// More of the record is written.
+    Recorded,
     /// It is over.
     Finished {
         call: CallId,

@@ -1,9 +1,10 @@
 //! What the user of a runner can get wrong.
 
+use crate::result::SharedError;
 use rate_limited_core::{AmountError, QuotaError};
 
 /// A runner that cannot be set up as declared.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A resource has a quota that is no amount.
@@ -22,10 +23,13 @@ pub enum ConfigError {
     /// A resource cannot be metered as declared.
     #[error(transparent)]
     Quota(#[from] QuotaError),
+    /// The journal cannot be used.
+    #[error("{0}")]
+    Record(SharedError),
 }
 
 /// A call that cannot be scheduled.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
     /// The runner itself is not set up right.
@@ -48,6 +52,9 @@ pub enum ScheduleError {
     /// The call alone is above a whole quota, or no more calls can be numbered.
     #[error(transparent)]
     Core(#[from] rate_limited_core::ScheduleError),
+    /// The journal cannot be read, or the call has no key for it.
+    #[error("{0}")]
+    Record(SharedError),
 }
 
 /// A run that cannot be started.
@@ -57,6 +64,9 @@ pub enum RunError {
     /// The runner is not set up right.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The journal does not allow this run; nothing was sent.
+    #[error("{0}")]
+    Record(SharedError),
     /// A blocking wait inside of an async runtime would stop it.
     #[error("run_blocking() was called inside an async runtime: use run().await there")]
     InsideRuntime,

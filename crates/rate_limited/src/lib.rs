@@ -37,6 +37,7 @@
 //! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
 //! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
 //! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
+//! | `journal` (feature `journal`), `recorder` | a run that survives a kill, and what the driver wants of it |
 //! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
 
 mod attempt;
@@ -48,6 +49,13 @@ mod handle;
 #[cfg(feature = "http")]
 pub mod http;
 mod inputs;
+#[cfg(feature = "journal")]
+pub mod journal;
+#[cfg_attr(
+    not(feature = "journal"),
+    expect(dead_code, reason = "only the journal records")
+)]
+mod recorder;
 mod resource;
 mod result;
 mod runner;

@@ -54,6 +54,8 @@ pub enum AttemptError<Resp> {
     Halted,
     /// The runtime was shut down while the attempt was in flight: whether it was answered is not known.
     Lost,
+    /// What went wrong in an earlier run, as its journal has it.
+    Earlier(String),
 }
 
 impl<Resp> fmt::Display for AttemptError<Resp> {
@@ -70,6 +72,7 @@ impl<Resp> fmt::Display for AttemptError<Resp> {
                 )
             }
             AttemptError::CallTimedOut => f.write_str("no good answer within the call's time-out"),
+            AttemptError::Earlier(text) => f.write_str(text),
             AttemptError::Panicked(message) => write!(f, "the function panicked: {message}"),
             AttemptError::Lost => {
                 f.write_str("the runtime was shut down while the attempt was in flight")

@@ -6,6 +6,7 @@ use crate::driver::Driver;
 use crate::error::{ConfigError, RunError, ScheduleError};
 use crate::handle::Handle;
 use crate::inputs::Inputs;
+use crate::recorder::Recorder;
 use crate::resource::Resource;
 use crate::result::{CallResult, SharedError};
 use rate_limited_core::{
@@ -49,6 +50,7 @@ pub struct Runner<Req, Resp> {
     /// The number of the call that the first of them belongs to.
     base: u64,
     stopped: Option<Stop>,
+    recorder: Option<Box<dyn Recorder<Req, Resp>>>,
 }
 
 enum State<Req, Resp> {
@@ -70,6 +72,8 @@ pub struct Finished<Req, Resp> {
     pub result: CallResult<Resp>,
     /// Why it failed; `None` for a success, and for a call that could not be scheduled.
     pub why: Option<Failure>,
+    /// Whether it was over before this run: its result comes from the journal.
+    pub restored: bool,
 }
 
 /// How a run ended.
@@ -80,6 +84,8 @@ pub struct Summary {
     pub stop: Option<Stop>,
     /// The numbers.
     pub progress: Progress,
+    /// The calls that were over before: their results come from the journal.
+    pub restored: u64,
 }
 
 impl<Req, Resp> std::fmt::Debug for Runner<Req, Resp> {
@@ -126,6 +132,7 @@ where
             results: Vec::new(),
             base: 0,
             stopped: None,
+            recorder: None,
         }
     }
 
@@ -220,6 +227,15 @@ where
         self
     }
 
+    /// Keeps a journal: what is done is not repeated by a later run, also after a crash, and the limits
+    /// count what was used before. It is opened with the first call.
+    #[cfg(feature = "journal")]
+    #[must_use]
+    pub fn journal(mut self, recording: crate::journal::Recording<Req, Resp>) -> Self {
+        self.recorder = Some(Box::new(recording.recorder()));
+        self.declare(|_| ())
+    }
+
     /// Adds a call and returns its number, from 0: results come in that order.
     ///
     /// # Errors
@@ -253,7 +269,8 @@ where
         let mut each = |finished: Finished<Req, Resp>| {
             *place(results, finished.index - base) = finished.result;
         };
-        self.stopped = driver.run(Inputs::none(), &mut each).await;
+        let stopped = driver.run(Inputs::none(), &mut each).await;
+        self.stopped = stopped.map_err(RunError::Record)?;
         if self.stopped.is_none() {
             self.base = driver.scheduled();
             return Ok(std::mem::take(&mut self.results));
@@ -297,19 +314,33 @@ where
     ) -> Result<Summary, RunError> {
         let driver = self.driver()?;
         let stop = driver.run(inputs, &mut each).await;
+        let stop = stop.map_err(RunError::Record)?;
         let (progress, scheduled) = (driver.progress(), driver.scheduled());
+        let restored = driver.restored();
         self.stopped = stop;
         if stop.is_none() {
             // All of them were handed out here.
             self.results.clear();
             self.base = scheduled;
         }
-        Ok(Summary { stop, progress })
+        Ok(Summary {
+            stop,
+            progress,
+            restored,
+        })
     }
 
     /// Why the last run stopped early; `None` if it came to its end.
     pub fn stopped(&self) -> Option<Stop> {
         self.stopped
+    }
+
+    /// What keeps the journal from being written, if anything does: the run has stopped for that.
+    pub fn journal_error(&self) -> Option<SharedError> {
+        match &self.state {
+            State::Ready(driver) => driver.record_error(),
+            _ => None,
+        }
     }
 
     /// A hand on the runner for other tasks and threads.
@@ -353,7 +384,9 @@ where
             deadline: self.deadline.map(|deadline| self.clock.now() + deadline),
             ..self.settings.clone()
         };
-        self.state = match Driver::new(blueprint, settings, self.clock, self.handle.clone()) {
+        let (clock, handle) = (self.clock, self.handle.clone());
+        let recorder = self.recorder.take();
+        self.state = match Driver::new(blueprint, settings, clock, handle, recorder) {
             Ok(driver) => State::Ready(Box::new(driver)),
             Err(error) => State::Broken(error),
         };

@@ -47,6 +47,12 @@ impl Attempts {
         }
     }
 
+    pub(crate) fn get(&self, id: AttemptId) -> Option<&Attempt> {
+        let slot = self.slots.get(id.index as usize)?;
+        let attempt = slot.attempt.as_ref();
+        attempt.filter(|_| slot.generation == id.generation)
+    }
+
     pub(crate) fn get_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         let slot = self.slots.get_mut(id.index as usize)?;
         slot.attempt
@@ -55,8 +61,7 @@ impl Attempts {
     }
 
     pub(crate) fn holds(&self, id: AttemptId) -> bool {
-        let slot = self.slots.get(id.index as usize);
-        slot.is_some_and(|slot| slot.generation == id.generation && slot.attempt.is_some())
+        self.get(id).is_some()
     }
 
     /// Takes an attempt out; one that has ended before is `None`.

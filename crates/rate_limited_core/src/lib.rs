@@ -28,7 +28,8 @@
 //! | `learned` | what calls really use, as a share of their bound |
 //! | `outcome`, `retry`, `backoff`, `stall` | what an attempt ended with and what follows |
 //! | `concurrency`, `timers` | how many at once, and until when |
-//! | `settings`, `progress`, `snapshot` | what is told, what is shown, what outlives the process |
+//! | `settings`, `progress` | what is told, what is shown |
+//! | `snapshot`, `entries` | what outlives the process |
 //! | `time`, `amount`, `error`, `small` | the words |
 //!
 //! An example that runs is at [`Scheduler`].
@@ -38,6 +39,7 @@ mod attempt;
 mod backoff;
 mod call;
 mod concurrency;
+mod entries;
 mod error;
 mod event;
 mod learned;
@@ -59,6 +61,7 @@ mod turns;
 
 pub use amount::Amount;
 pub use backoff::Backoff;
+pub use entries::Entry;
 pub use error::{AmountError, QuotaError, ScheduleError};
 pub use event::{
     Abandoned, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId, Stop,

@@ -173,8 +173,10 @@ pub(crate) struct Hold {
     /// The upper bound that the caller named.
     bound: i64,
     /// What was taken for it.
-    amount: i64,
+    pub(crate) amount: i64,
     mark: Mark,
+    /// When it was charged.
+    at: Time,
 }
 
 /// The ledger of one resource, or of one partition of it.
@@ -298,6 +300,7 @@ impl Ledger {
             bound,
             amount,
             mark: 0,
+            at: now,
         }
     }
 
@@ -306,14 +309,20 @@ impl Ledger {
         let counts = self.resource.counted == Counted::AtDispatch;
         if counts && !hold.charged && !matches!(self.meter, Meter::Slots(_)) {
             hold.mark = self.meter.charge(hold.amount, now);
-            hold.charged = true;
+            (hold.charged, hold.at) = (true, now);
             self.held -= hold.amount;
             self.tell_news();
         }
     }
 
-    /// Replaces the reservation by what was used.
-    pub(crate) fn settle(&mut self, hold: Hold, class: Class, usage: Option<i64>, now: Time) {
+    /// Replaces the reservation by what was used, and says when that counts, and how much it is.
+    pub(crate) fn settle(
+        &mut self,
+        hold: Hold,
+        class: Class,
+        usage: Option<i64>,
+        now: Time,
+    ) -> (Time, i64) {
         self.in_flight -= 1;
         let used = self.used(&hold, class, usage);
         if hold.charged {
@@ -329,6 +338,7 @@ impl Ledger {
         }
         self.tell_news();
         self.learn(&hold, class, usage, now);
+        (if hold.charged { hold.at } else { now }, used)
     }
 
     fn used(&self, hold: &Hold, class: Class, usage: Option<i64>) -> i64 {
@@ -457,6 +467,14 @@ impl Ledger {
         self.pause(past.paused_until, true);
         self.version += 1;
         self.meter.restore(&past.meter, now)
+    }
+
+    /// Takes over what was charged before, the oldest first.
+    pub(crate) fn replay(&mut self, charges: &[(Time, Amount)], paused_until: Time, now: Time) {
+        self.pause(paused_until, true);
+        self.version += 1;
+        self.meter
+            .replay(&self.resource.quota, self.guard, charges, now);
     }
 
     fn tell_news(&mut self) {

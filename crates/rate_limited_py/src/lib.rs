@@ -7,6 +7,7 @@
 mod account;
 mod clock;
 mod machine;
+mod pacing;
 mod resource;
 mod state;
 mod step;

@@ -2,6 +2,7 @@
 
 use crate::account::{self, lock};
 use crate::clock::now;
+use crate::pacing::Pacing;
 use crate::state::{State, refused, waiting_on};
 use crate::step::Step;
 use pyo3::exceptions::PyValueError;
@@ -60,15 +61,17 @@ fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
 
 #[pymethods]
 impl Machine {
-    /// A machine over these resources; `max_concurrent` None finds the bound out.
+    /// A machine over these resources; `max_concurrent` None finds the bound out. The first requests of
+    /// a run, as many as may be in flight, are spread over `pacing` seconds.
     #[new]
-    #[pyo3(signature = (resources, max_concurrent, max_retries, timeout, seed))]
+    #[pyo3(signature = (resources, max_concurrent, max_retries, timeout, seed, pacing=None))]
     fn new(
         resources: Vec<usize>,
         max_concurrent: Option<u32>,
         max_retries: u16,
         timeout: Option<f64>,
         seed: u64,
+        pacing: Option<f64>,
     ) -> PyResult<Machine> {
         let attempt_timeout = timeout
             .map(Duration::try_from_secs_f64)
@@ -82,7 +85,13 @@ impl Machine {
             seed,
             ..Settings::default()
         };
-        Inner::new(&resources, settings).map(|inner| Machine { inner })
+        let paced = match settings.max_concurrent {
+            MaxConcurrent::Fixed(most) => most,
+            MaxConcurrent::Auto { start, .. } => start,
+            _ => 1,
+        };
+        let pacing = pacing.map(|seconds| Pacing::new(seconds, paced));
+        Inner::new(&resources, settings, pacing.transpose()?).map(|inner| Machine { inner })
     }
 
     /// Adds a call with its cost of each resource, in the order in which they were given; returns its
@@ -189,7 +198,11 @@ impl Machine {
 }
 
 impl Inner {
-    fn new(resources: &[usize], settings: Settings) -> PyResult<Arc<Inner>> {
+    fn new(
+        resources: &[usize],
+        settings: Settings,
+        pacing: Option<Pacing>,
+    ) -> PyResult<Arc<Inner>> {
         let pipe = UnixStream::pair()?;
         pipe.0.set_nonblocking(true)?;
         pipe.1.set_nonblocking(true)?;
@@ -201,7 +214,7 @@ impl Inner {
         let scheduler = Scheduler::new(&mut limiter, settings, now());
         drop(limiter);
         let id = scheduler.id();
-        let state = State::new(scheduler, resources);
+        let state = State::new(scheduler, resources, pacing);
         let state = Mutex::new(state);
         let inner = Arc::new(Inner {
             id,
@@ -217,16 +230,20 @@ impl Inner {
         let state = &mut *lock(&self.state);
         let mut inline = [Cost::default(); 8];
         let mut many = Vec::new();
-        let list = if costs.len() <= 8 {
-            &mut inline[..costs.len()]
+        let count = costs.len() + usize::from(state.pacing.is_some());
+        let list = if count <= 8 {
+            &mut inline[..count]
         } else {
-            many.resize(costs.len(), Cost::default());
+            many.resize(count, Cost::default());
             &mut many[..]
         };
         for (slot, (resource, units)) in list.iter_mut().zip(state.resources.iter().zip(costs)) {
             let amount = Amount::cost(*units);
             let amount = amount.map_err(|error| PyValueError::new_err(error.to_string()))?;
             *slot = Cost::new(*resource, amount);
+        }
+        if let (Some(pacing), Some(last)) = (&state.pacing, list.last_mut()) {
+            *last = pacing.cost();
         }
         let scheduler = state
             .scheduler
@@ -250,7 +267,10 @@ impl Inner {
         (state.stays, state.tells_ends, state.over) = (stays, tells_ends, None);
         state.run += 1;
         state.unhandled = 0;
-        state.coming = false;
+        (state.coming, state.parked) = (false, false);
+        if let Some(pacing) = &mut state.pacing {
+            pacing.begin();
+        }
         state.handle(Input::Resume);
         // Workers of the run before must not wait for news of this one.
         self.news.notify_all();
@@ -348,9 +368,13 @@ impl Inner {
             }
             return !keeper;
         }
-        // Someone has to keep the time while all others work.
-        state.coming = !keeper && state.needs_a_keeper();
-        state.coming
+        // While all others work, someone has to listen for news and to keep the time: one that waits
+        // already, or one more.
+        state.coming = !(keeper || state.parked) || state.needs_a_keeper();
+        if state.coming && keeper {
+            self.news.notify_one();
+        }
+        state.coming && !keeper
     }
 
     fn take<'py>(&self, py: Python<'py>, run: u64) -> PyResult<Bound<'py, PyTuple>> {

@@ -2,6 +2,7 @@
 
 use crate::account;
 use crate::clock::now;
+use crate::pacing::Pacing;
 use crate::step::{self, Step};
 use pyo3::PyErr;
 use pyo3::exceptions::PyValueError;
@@ -10,7 +11,10 @@ use rate_limited_core::{
     Scheduler, Wait, WaitingOn,
 };
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Moments that lie closer together are kept by one sleep, and waits that are shorter are not slept.
+const MOMENT: Duration = Duration::from_micros(2);
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct State {
@@ -18,6 +22,7 @@ pub(crate) struct State {
     pub(crate) run: u64,
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) resources: Vec<ResourceId>,
+    pub(crate) pacing: Option<Pacing>,
     /// The number of each unfinished call, by the index of its id.
     pub(crate) numbers: Vec<u64>,
     /// Calls scheduled so far.
@@ -48,11 +53,16 @@ pub(crate) struct State {
 
 impl State {
     /// The state of a machine that has not begun to run.
-    pub(crate) fn new(scheduler: Scheduler, resources: Vec<ResourceId>) -> State {
+    pub(crate) fn new(
+        scheduler: Scheduler,
+        resources: Vec<ResourceId>,
+        pacing: Option<Pacing>,
+    ) -> State {
         State {
             run: 0,
             scheduler: Some(scheduler),
             resources,
+            pacing,
             numbers: Vec::new(),
             scheduled: 0,
             attempts: Vec::new(),
@@ -110,8 +120,13 @@ impl State {
         !self.ready.is_empty()
     }
 
-    pub(crate) fn needs_a_keeper(&mut self) -> bool {
-        self.wait.is_some_and(|wait| wait.until.is_some())
+    /// Whether there is a moment at which to ask again, and no worker that waits for it.
+    pub(crate) fn needs_a_keeper(&self) -> bool {
+        let Some(until) = self.wait.and_then(|wait| wait.until) else {
+            return false;
+        };
+        let due = Instant::now() + until.since(now());
+        self.idle == 0 || self.keeper_until.is_none_or(|kept| due + MOMENT < kept)
     }
 
     pub(crate) fn poll(&mut self) -> Step {
@@ -153,6 +168,8 @@ impl State {
                         why: step::failure(why),
                     };
                 }
+                // What is over before anyone could fall asleep is asked again at once.
+                Output::Wait(Wait { until: Some(t), .. }) if t <= now() + MOMENT => {}
                 Output::Wait(wait) => {
                     self.wait = Some(wait);
                     return Step::Wait {
@@ -181,6 +198,9 @@ impl State {
             self.attempts.resize(attempt.index() + 1, None);
         }
         self.attempts[attempt.index()] = Some((attempt, call));
+        if let Some(pacing) = &mut self.pacing {
+            pacing.dispatched();
+        }
         Step::Dispatch {
             attempt: attempt.number(),
             call: self.numbers[call.index()],
@@ -254,6 +274,9 @@ pub(crate) fn waiting_on(on: WaitingOn) -> String {
             .to_owned()
     };
     match on {
+        WaitingOn::Quota(resource) if name(resource).is_empty() => {
+            "the pacing of the first requests".into()
+        }
         WaitingOn::Quota(resource) => format!("quota of {}", name(resource)),
         WaitingOn::Paused { resource, .. } => format!("the server's limit of {}", name(resource)),
         WaitingOn::Concurrency => "calls in flight".into(),

@@ -116,7 +116,11 @@ fn dispatch(journal: &Journal, next: &mut u64) -> (u64, u64, bool) {
         crashes: 0,
         reserved: Vec::new(),
     };
-    (journal.push(Record::Dispatch(dispatch)).expect("open"), call, false)
+    (
+        journal.push(Record::Dispatch(dispatch)).expect("open"),
+        call,
+        false,
+    )
 }
 
 /// A journal of a million calls of 1 kB: opening it, and walking through the same inputs.
@@ -137,12 +141,22 @@ fn million(folder: &Path) {
     let before = resident();
     let started = Instant::now();
     let journal = open(&path, Durability::Process);
-    println!("a million calls of 1 kB: opened in {:.2?} (bar: 2 s)", started.elapsed());
+    println!(
+        "a million calls of 1 kB: opened in {:.2?} (bar: 2 s)",
+        started.elapsed()
+    );
     let started = Instant::now();
     let mut walk = Walk::new(&journal).expect("readable");
     let known = |call| matches!(walk.look(key(call), key(call)), Ok(Found::Over(_)));
-    assert_eq!((0..count).map(known).filter(|known| *known).count() as u64, count);
-    println!("  walked in {:.2?}; {} MB more resident", started.elapsed(), (resident() - before) >> 10);
+    assert_eq!(
+        (0..count).map(known).filter(|known| *known).count() as u64,
+        count
+    );
+    println!(
+        "  walked in {:.2?}; {} MB more resident",
+        started.elapsed(),
+        (resident() - before) >> 10
+    );
 }
 
 /// Resident memory, in kB.

@@ -111,7 +111,9 @@ impl Journal {
         let past = read_past(path, &mut store, count, options)?;
         side.put(store.totals.results).map_err(failed)?;
         let power = options.durability == Durability::Power;
-        store.durable(power).map_err(|error| refused(path, &error))?;
+        store
+            .durable(power)
+            .map_err(|error| refused(path, &error))?;
         let writer = Writer {
             path: path.to_owned(),
             store,
@@ -219,7 +221,11 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let reader = self
+            .reader
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if std::process::id() != self.process {
             // Its thread stayed with the parent, and so must its files.
             std::mem::forget(reader);
@@ -342,7 +348,11 @@ fn past_of(
     if !damages.is_empty() {
         return Ok(past);
     }
-    let names: Vec<_> = options.resources.iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<_> = options
+        .resources
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect();
     store.name_resources(&names)?;
     past.rescued = rescue::take_over(path, store)?;
     if past.rescued > 0 {

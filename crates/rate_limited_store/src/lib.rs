@@ -37,6 +37,7 @@
 //! | `record` | what is recorded |
 //! | `past` | what opening finds: counts, unfinished calls, charges |
 //! | [`Walk`], `keys` | the inputs of a run, matched with the calls of the journal |
+//! | [`Policy`] | what becomes of the inputs then |
 //! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
 //! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
 //! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
@@ -45,6 +46,11 @@
 //!
 //! It never runs code from a file: a journal is data only.
 
+#![expect(
+    clippy::cast_sign_loss,
+    reason = "the database has signed numbers only; positions and counts are not below zero"
+)]
+
 mod ballast;
 mod digest;
 mod error;
@@ -52,6 +58,7 @@ mod journal;
 mod keys;
 mod past;
 mod place;
+mod policy;
 mod record;
 mod rescue;
 mod salvage;
@@ -68,6 +75,7 @@ pub use digest::{Digest, Hasher};
 pub use error::{Damage, JournalError, OpenError, Table};
 pub use journal::{Durability, Journal, Opened, Options, Ticket, remove};
 pub use past::{Charge, Counts, Meter, Past, Unfinished};
+pub use policy::{Begun, Decision, Objection, OnChange, OnUnknown, Policy};
 pub use record::{Back, Charged, Dispatch, End, Ended, Failure, Position, Record, State};
 pub use salvage::{Salvaged, salvage};
 pub use verify::{Verified, verify};

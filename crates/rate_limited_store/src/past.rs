@@ -120,19 +120,31 @@ pub(crate) fn count(store: &Store, damages: &mut Damages) -> Result<Counts> {
         match State::of(row.get(0)?) {
             Some(State::Done) => counts.done = number as u64,
             Some(State::Failed) => counts.failed = number as u64,
-            None => damages.add(Table::Calls, None, format!("{number} rows of no known state")),
+            None => damages.add(
+                Table::Calls,
+                None,
+                format!("{number} rows of no known state"),
+            ),
         }
     }
     let (found, told) = (counts.done + counts.failed, store.totals.calls);
     if found != told {
-        damages.add(Table::Calls, None, format!("{found} rows, and {told} were written"));
+        damages.add(
+            Table::Calls,
+            None,
+            format!("{found} rows, and {told} were written"),
+        );
     }
     let last: Option<i64> = store
         .db
         .query_row("SELECT max(number) FROM results", [], |row| row.get(0))?;
     let (last, told) = (last.unwrap_or(0) as u64, store.totals.results);
     if last != told {
-        damages.add(Table::Results, None, format!("the last row is {last}, not {told}"));
+        damages.add(
+            Table::Results,
+            None,
+            format!("the last row is {last}, not {told}"),
+        );
     }
     Ok(counts)
 }
@@ -269,7 +281,13 @@ pub(crate) fn meter(
         .prepare_cached(crate::schema::DROP_CHARGES)?
         .execute([known.id, before.0])?;
     if meter.spent != known.spent {
-        store::put_resource(&store.db, known.id, &known.name, meter.spent, known.paused_until)?;
+        store::put_resource(
+            &store.db,
+            known.id,
+            &known.name,
+            meter.spent,
+            known.paused_until,
+        )?;
     }
     store.db.execute_batch("COMMIT")?;
     Ok(meter)

@@ -61,10 +61,15 @@ impl Held {
             path: path.to_owned(),
             source,
         };
-        if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        if path
+            .symlink_metadata()
+            .is_ok_and(|found| found.is_symlink())
+        {
             return Err(OpenError::Link(path.to_owned()));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         if let Some(kind) = network(folder.unwrap_or(Path::new("."))).map_err(failed)? {
             let path = path.to_owned();
             return Err(OpenError::Network { path, kind });
@@ -94,8 +99,6 @@ impl Held {
         }
     }
 
-    /// Lets go of the file without unlocking it for the process it was copied from: for a child that was
-    /// forked off.
     pub(crate) fn kind(&self) -> io::Result<Kind> {
         kind_of(&self.file)
     }
@@ -147,7 +150,6 @@ fn network_kind(magic: u64) -> Option<&'static str> {
         0x00C3_6400 => Some("Ceph"),
         0x5346_414F => Some("AFS"),
         0x0BD0_0BD0 => Some("Lustre"),
-        0x6573_5546 => None,
         _ => None,
     }
 }

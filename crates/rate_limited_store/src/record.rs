@@ -23,7 +23,8 @@ pub enum Record {
         /// Until when.
         until: Wall,
     },
-    /// Quota that was used by something that is not a call of this journal.
+    /// What an attempt took of a limit. It goes in before the attempt's end: of a crash in between, the
+    /// quota is counted twice rather than not at all.
     Charge(Charged),
 }
 
@@ -57,10 +58,10 @@ pub struct Back {
     pub attempts: u32,
     /// In how many crashes the call was in flight.
     pub crashes: u32,
+    /// Whether it may have been answered: it was given up, not ended.
+    pub unknown: bool,
     /// What went wrong.
     pub failure: Option<Failure>,
-    /// What it took of the limits.
-    pub used: Vec<Charged>,
 }
 
 /// A call that is over.
@@ -81,8 +82,6 @@ pub struct End {
     /// The result, in whatever form the caller encodes it; `None`: there is none, or it could not be
     /// encoded.
     pub body: Option<Vec<u8>>,
-    /// What its last attempt took of the limits.
-    pub used: Vec<Charged>,
 }
 
 impl End {
@@ -102,7 +101,6 @@ impl End {
             attempts,
             failure: None,
             body,
-            used: Vec::new(),
         }
     }
 }
@@ -117,7 +115,6 @@ impl From<Ended> for End {
             attempts: ended.attempts,
             failure: None,
             body: ended.body,
-            used: Vec::new(),
         }
     }
 }

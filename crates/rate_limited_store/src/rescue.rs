@@ -18,7 +18,9 @@ pub(crate) struct Rescue {
 
 /// Where the results of a journal would be.
 fn path_of(journal: &Path) -> PathBuf {
-    let whole = journal.canonicalize().or_else(|_| std::path::absolute(journal));
+    let whole = journal
+        .canonicalize()
+        .or_else(|_| std::path::absolute(journal));
     let whole = whole.unwrap_or_else(|_| journal.to_owned());
     let name = Digest::of(&[b"rescue", whole.as_os_str().as_encoded_bytes()]);
     std::env::temp_dir().join(format!("rate-limited-rescue-{name}.db"))
@@ -41,7 +43,9 @@ impl Rescue {
 
     /// Whether the results among the records are safe now.
     pub(crate) fn put(&mut self, records: &[Record]) -> bool {
-        let ends = records.iter().filter(|record| matches!(record, Record::End(_)));
+        let ends = records
+            .iter()
+            .filter(|record| matches!(record, Record::End(_)));
         let ends: Vec<_> = ends.cloned().collect();
         ends.is_empty() || self.store.apply(&ends).is_ok()
     }
@@ -54,7 +58,9 @@ impl Rescue {
 /// Takes over what was rescued for a journal; how many results that were.
 pub(crate) fn take_over(journal: &Path, store: &mut Store) -> Result<u64> {
     let path = path_of(journal);
-    let is_ours = path.symlink_metadata().is_ok_and(|found| is_private(&found));
+    let is_ours = path
+        .symlink_metadata()
+        .is_ok_and(|found| is_private(&found));
     if !is_ours {
         return Ok(0);
     }
@@ -79,7 +85,8 @@ pub(crate) fn take_over(journal: &Path, store: &mut Store) -> Result<u64> {
 fn is_private(found: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     let own = rustix::process::geteuid().as_raw();
-    found.is_file() && found.uid() == own && found.mode() & 0o077 == 0
+    let others = 0o077;
+    found.is_file() && found.uid() == own && found.mode() & others == 0
 }
 
 fn is_known(store: &Store, end: &End) -> Result<bool> {

@@ -53,7 +53,9 @@ pub fn salvage(path: &Path) -> Result<Salvaged, OpenError> {
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     let free = (1_u32..).map(|number| place::beside(path, &format!(".damaged-{number}")));
     let mut free = free.filter(|path| path.symlink_metadata().is_err());
-    let damaged = free.next().unwrap_or_else(|| place::beside(path, ".damaged"));
+    let damaged = free
+        .next()
+        .unwrap_or_else(|| place::beside(path, ".damaged"));
     std::fs::rename(path, &damaged)?;
     for suffix in ["-wal", "-shm"] {
         // The log belongs to the file that it was written for.
@@ -95,7 +97,13 @@ fn copy_small(old: &Connection, store: &Store) -> rusqlite::Result<()> {
         row.put(&store.db)?;
     }
     for known in past::resources(old, &mut damages).unwrap_or_default() {
-        store::put_resource(&store.db, known.id, &known.name, known.spent, known.paused_until)?;
+        store::put_resource(
+            &store.db,
+            known.id,
+            &known.name,
+            known.spent,
+            known.paused_until,
+        )?;
         for (at, amount) in past::charges(old, known.id, &mut damages).unwrap_or_default() {
             store::put_charge(&store.db, known.id, at, amount)?;
         }

@@ -21,13 +21,18 @@ CREATE TABLE charges (number INTEGER PRIMARY KEY, resource INTEGER NOT NULL, at 
 
 pub(crate) const PUT_META: &str = "INSERT OR REPLACE INTO meta VALUES (?1, ?2, ?3)";
 pub(crate) const PUT_TOTALS: &str = "INSERT OR REPLACE INTO totals VALUES (0, ?1, ?2, ?3)";
-pub(crate) const PUT_CALL: &str = "INSERT OR REPLACE INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(crate) const PUT_CALL: &str =
+    "INSERT OR REPLACE INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(crate) const HAS_CALL: &str = "SELECT 1 FROM calls WHERE position = ?1";
-pub(crate) const PUT_OPEN: &str = "INSERT OR REPLACE INTO open VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(crate) const PUT_OPEN: &str =
+    "INSERT OR REPLACE INTO open VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(crate) const DROP_OPEN: &str = "DELETE FROM open WHERE position = ?1";
 pub(crate) const PUT_RESULT: &str = "INSERT INTO results VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-pub(crate) const PUT_FAILURE: &str = "INSERT OR REPLACE INTO failures VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(crate) const PUT_FAILURE: &str =
+    "INSERT OR REPLACE INTO failures VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(crate) const LAST_FAILURE: &str = "SELECT max(number) FROM failures WHERE position = ?1";
-pub(crate) const PUT_RESOURCE: &str = "INSERT OR REPLACE INTO resources VALUES (?1, ?2, ?3, ?4, ?5)";
-pub(crate) const PUT_CHARGE: &str = "INSERT INTO charges (resource, at, amount, sum) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const PUT_RESOURCE: &str =
+    "INSERT OR REPLACE INTO resources VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(crate) const PUT_CHARGE: &str =
+    "INSERT INTO charges (resource, at, amount, sum) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const DROP_CHARGES: &str = "DELETE FROM charges WHERE resource = ?1 AND at < ?2";

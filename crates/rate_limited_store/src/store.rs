@@ -67,7 +67,9 @@ pub(crate) fn connect(path: &Path, write: bool) -> Result<Connection> {
 
 /// The path without links in its folders, which the database would refuse.
 fn absolute(path: &Path) -> std::path::PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new(".")).canonicalize();
     match (folder, path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
@@ -155,15 +157,9 @@ impl Store {
         for record in records {
             match record {
                 Record::Dispatch(dispatch) => self.dispatch(dispatch)?,
-                Record::Back(back) => {
-                    self.back(back)?;
-                    charges.add(&back.used);
-                }
-                Record::End(end) => {
-                    self.end(end)?;
-                    charges.add(&end.used);
-                }
-                Record::Charge(charge) => charges.add(&[*charge]),
+                Record::Back(back) => self.back(back)?,
+                Record::End(end) => self.end(end)?,
+                Record::Charge(charge) => charges.add(*charge),
                 Record::Pause { resource, until } => self.pause(*resource, *until)?,
             }
         }
@@ -197,7 +193,7 @@ impl Store {
             request: back.request,
             attempts: back.attempts,
             crashes: back.crashes,
-            in_flight: WAITING,
+            in_flight: if back.unknown { UNKNOWN } else { WAITING },
             reserved: Vec::new(),
         };
         row.put(&self.db)?;
@@ -285,14 +281,15 @@ impl Store {
 struct Charges(BTreeMap<(u32, i64), (Wall, i64)>);
 
 impl Charges {
-    fn add(&mut self, charges: &[Charged]) {
-        for charge in charges.iter().filter(|charge| charge.micros != 0) {
-            let place = (charge.resource, charge.at.0 / SLOT);
-            let (at, amount) = self.0.entry(place).or_insert((charge.at, 0));
-            // The later moment comes back later: the safe side.
-            *at = charge.at.max(*at);
-            *amount = amount.saturating_add(charge.micros);
+    fn add(&mut self, charge: Charged) {
+        if charge.micros == 0 {
+            return;
         }
+        let place = (charge.resource, charge.at.0 / SLOT);
+        let (at, amount) = self.0.entry(place).or_insert((charge.at, 0));
+        // The later moment comes back later: the safe side.
+        *at = charge.at.max(*at);
+        *amount = amount.saturating_add(charge.micros);
     }
 }
 
@@ -412,7 +409,9 @@ impl ResultRow<'_> {
 
 pub(crate) fn failure_sum(position: i64, number: i64, failure: &Failure) -> i64 {
     let sum = Sum::of(Table::Failures).number(position).number(number);
-    let sum = sum.number(failure.at.0).bytes(Some(failure.kind.as_bytes()));
+    let sum = sum
+        .number(failure.at.0)
+        .bytes(Some(failure.kind.as_bytes()));
     sum.bytes(Some(failure.text.as_bytes())).finish()
 }
 
@@ -459,8 +458,13 @@ pub(crate) fn put_resource(
     paused_until: Wall,
 ) -> Result<()> {
     let sum = resource_sum(id, name, spent, paused_until);
-    db.prepare_cached(schema::PUT_RESOURCE)?
-        .execute(params![id, name, spent, paused_until.0, sum])?;
+    db.prepare_cached(schema::PUT_RESOURCE)?.execute(params![
+        id,
+        name,
+        spent,
+        paused_until.0,
+        sum
+    ])?;
     Ok(())
 }
 
@@ -488,13 +492,17 @@ pub(crate) fn put_totals(db: &Connection, totals: Totals) -> Result<()> {
 /// The totals, if they are what was written.
 pub(crate) fn totals(db: &Connection) -> Result<Option<Totals>> {
     let row = db
-        .query_row("SELECT calls, results, sum FROM totals WHERE id = 0", [], |row| {
-            let totals = Totals {
-                calls: row.get::<_, i64>(0)? as u64,
-                results: row.get::<_, i64>(1)? as u64,
-            };
-            Ok((totals, row.get::<_, i64>(2)?))
-        })
+        .query_row(
+            "SELECT calls, results, sum FROM totals WHERE id = 0",
+            [],
+            |row| {
+                let totals = Totals {
+                    calls: row.get::<_, i64>(0)? as u64,
+                    results: row.get::<_, i64>(1)? as u64,
+                };
+                Ok((totals, row.get::<_, i64>(2)?))
+            },
+        )
         .optional()?;
     Ok(row
         .filter(|(totals, sum)| totals.sum() == *sum)

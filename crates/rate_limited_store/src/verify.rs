@@ -68,29 +68,47 @@ fn look(db: &Connection, damages: &mut Damages) -> rusqlite::Result<Verified> {
     // One state of the journal, whatever is added meanwhile.
     db.execute_batch("BEGIN")?;
     let Some(totals) = store::totals(db)? else {
-        damages.add(Table::Meta, None, "the numbers of rows are not what was written");
+        damages.add(
+            Table::Meta,
+            None,
+            "the numbers of rows are not what was written",
+        );
         return Ok(Verified::default());
     };
     let mut verified = Verified::default();
     let counts = &mut verified.counts;
-    each(db, "SELECT * FROM calls", |row| {
-        let (call, sum) = call_row(row).ok()?;
-        match State::of(call.state)? {
-            State::Done => counts.done += 1,
-            State::Failed => counts.failed += 1,
-        }
-        (call.sum() == sum).then_some(())
-    }, Table::Calls, damages)?;
+    each(
+        db,
+        "SELECT * FROM calls",
+        |row| {
+            let (call, sum) = call_row(row).ok()?;
+            match State::of(call.state)? {
+                State::Done => counts.done += 1,
+                State::Failed => counts.failed += 1,
+            }
+            (call.sum() == sum).then_some(())
+        },
+        Table::Calls,
+        damages,
+    )?;
     let results = &mut verified.results;
-    each(db, "SELECT * FROM results ORDER BY number", |row| {
-        *results += 1;
-        let (number, _) = journal::result(row)?;
-        (number == *results).then_some(())
-    }, Table::Results, damages)?;
+    each(
+        db,
+        "SELECT * FROM results ORDER BY number",
+        |row| {
+            *results += 1;
+            let (number, _) = journal::result(row)?;
+            (number == *results).then_some(())
+        },
+        Table::Results,
+        damages,
+    )?;
     let open = past::open_rows(db, damages)?;
     verified.counts.unfinished = open.len() as u64;
-    verified.counts.unknown =
-        open.iter().filter(|row| row.in_flight != store::WAITING).count() as u64;
+    verified.counts.unknown = open
+        .iter()
+        .filter(|row| row.in_flight != store::WAITING)
+        .count() as u64;
     for known in past::resources(db, damages)? {
         past::charges(db, known.id, damages)?;
     }
@@ -99,7 +117,11 @@ fn look(db: &Connection, damages: &mut Damages) -> rusqlite::Result<Verified> {
     orphans(db, damages)?;
     let calls = verified.counts.done + verified.counts.failed;
     if (calls, verified.results) != (totals.calls, totals.results) && damages.is_empty() {
-        damages.add(Table::Meta, None, "the numbers of rows are not what was written");
+        damages.add(
+            Table::Meta,
+            None,
+            "the numbers of rows are not what was written",
+        );
     }
     Ok(verified)
 }
@@ -141,7 +163,11 @@ fn orphans(db: &Connection, damages: &mut Damages) -> rusqlite::Result<()> {
     )?;
     let rows = rows.query_map([], |row| row.get::<_, i64>(0))?;
     for position in rows {
-        damages.add(Table::Calls, Some(position?), "its result is that of another call");
+        damages.add(
+            Table::Calls,
+            Some(position?),
+            "its result is that of another call",
+        );
     }
     Ok(())
 }

@@ -75,9 +75,11 @@ pub struct Census {
 }
 
 impl Census {
-    /// Whether the inputs belong to another job: no call of the journal is among them as it was.
+    /// Whether the inputs belong to another job: there are some, and no call of the journal is among them
+    /// as it was.
     pub fn is_another_job(&self) -> bool {
-        self.unchanged == 0 && self.changed + self.gone > 0
+        let (inputs, calls) = (self.changed + self.new, self.changed + self.gone);
+        self.unchanged == 0 && inputs > 0 && calls > 0
     }
 }
 
@@ -256,7 +258,8 @@ impl Walk {
         }
         for (position, call) in self.past.unfinished.range(from..=last) {
             if !self.taken.has(*position) {
-                self.ahead.add(*position, call.key, Known::Unfinished(*call));
+                self.ahead
+                    .add(*position, call.key, Known::Unfinished(*call));
             }
         }
         self.read = last + 1;

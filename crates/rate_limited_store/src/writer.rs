@@ -80,7 +80,10 @@ impl Shared {
     pub(crate) fn wait(&self, ticket: u64) -> Result<(), JournalError> {
         let mut queue = self.lock();
         while queue.written < ticket && !queue.ended {
-            queue = self.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .news
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if queue.written >= ticket {
             return Ok(());
@@ -109,7 +112,10 @@ impl Shared {
             if queue.closing {
                 return false;
             }
-            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .work
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if queue.records.len() <= BATCH {
             std::mem::swap(&mut queue.records, batch);

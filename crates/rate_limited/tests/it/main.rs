@@ -4,6 +4,8 @@ mod attacks;
 #[cfg(feature = "http")]
 mod http;
 mod interrupt;
+#[cfg(feature = "journal")]
+mod journal;
 mod runner;
 mod streams;
 mod tidy;

@@ -215,6 +215,28 @@ impl FixedWindow {
         }
     }
 
+    /// Takes over charges. Which of them began a window that begins with a call is not known: all that
+    /// may still count do, until the last of them no longer can.
+    pub(super) fn replay(&mut self, charges: &[(Time, Amount)], now: Time) {
+        self.roll(now);
+        let reach = self.window.saturating_add(self.guard);
+        let since = match (self.anchor, self.end) {
+            (Anchor::FirstCall, _) | (_, None) => now,
+            (_, Some(end)) => end.latest,
+        };
+        let counts = |charge: &&(Time, Amount)| charge.0.plus(reach) > since;
+        let mut used = Amount::ZERO;
+        let mut last = None;
+        for (at, amount) in charges.iter().filter(counts) {
+            used = used + *amount;
+            last = Some((*at).min(now));
+        }
+        let Some(last) = last else { return };
+        let end = self.begins_with_a_call().then(|| last.plus(reach));
+        self.restore(used, Amount::ZERO, end, now);
+        self.last_charge = last;
+    }
+
     fn begins_with_a_call(&self) -> bool {
         self.anchor == Anchor::FirstCall
     }

@@ -139,6 +139,26 @@ impl Quota {
         }
     }
 
+    /// The time after which a charge surely counts no more; `None` where it never comes back. A bucket is
+    /// given time for a debt as large as its burst.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Quota};
+    /// use std::time::Duration;
+    ///
+    /// let quota = Quota::per_minute(Amount::units(60));
+    /// assert_eq!(quota.reach(), Some(Duration::from_secs(120)));
+    /// assert_eq!(Quota::Budget { amount: Amount::units(5) }.reach(), None);
+    /// ```
+    pub fn reach(&self) -> Option<Duration> {
+        match self {
+            Quota::Budget { .. } => None,
+            Quota::Slots { .. } => Some(Duration::ZERO),
+            Quota::TokenBucket { .. } => Some(Duration::from_nanos(self.burst_nanos()) * 2),
+            _ => Some(self.window() * 2),
+        }
+    }
+
     /// The time in which the burst of a bucket flows in; of other kinds `u64::MAX`.
     pub(crate) fn burst_nanos(&self) -> u64 {
         let Quota::TokenBucket { amount, per, burst } = *self else {
@@ -355,6 +375,30 @@ impl Meter {
             },
             Meter::Spacing(meter) => MeterSnapshot::Spacing { last: meter.last },
             Meter::Slots(_) => MeterSnapshot::Slots,
+        }
+    }
+
+    /// Charges what was charged before, the oldest first, in a meter of `quota` with nothing charged.
+    pub(crate) fn replay(
+        &mut self,
+        quota: &Quota,
+        guard: u64,
+        charges: &[(Time, Amount)],
+        now: Time,
+    ) {
+        let Some((first, _)) = charges.first() else {
+            return;
+        };
+        match self {
+            // The books of these begin with the first charge, not now.
+            Meter::Bucket(_) => *self = Meter::new(quota, guard, (*first).min(now)),
+            Meter::Fixed(meter) => return meter.replay(charges, now),
+            _ => {}
+        }
+        let mut latest = Time::default();
+        for (at, amount) in charges {
+            latest = (*at).max(latest).min(now);
+            self.charge(amount.as_micros().max(0), latest);
         }
     }
 

@@ -38,7 +38,7 @@ impl Scheduler {
         } else {
             outcome
         };
-        limiter.settle(attempt.reservation, charged, now);
+        limiter.settle(attempt.reservation, charged, &mut self.entries, now);
         self.count(class, end);
         let call = self.calls.get(attempt.call);
         let situation = Situation {
@@ -206,7 +206,8 @@ impl Scheduler {
         let Some(attempt) = self.attempts.take(id) else {
             return;
         };
-        limiter.settle(attempt.reservation, &Outcome::new(Class::Invalid), now);
+        let outcome = Outcome::new(Class::Invalid);
+        limiter.settle(attempt.reservation, &outcome, &mut self.entries, now);
         if attempt.probe {
             self.budget
                 .probe_ended(&self.settings.backoff, &mut self.chance, now);

@@ -9,8 +9,11 @@ use crate::attempt::{Attempt, Attempts};
 use crate::backoff::Chance;
 use crate::call::{Calls, State};
 use crate::concurrency::Concurrency;
+use crate::entries::{Entries, Entry};
 use crate::error::ScheduleError;
-use crate::event::{CallId, Cost, Failure, Input, Output, SchedulerId, Stop, Wait, WaitingOn};
+use crate::event::{
+    AttemptId, CallId, Cost, Failure, Input, Output, SchedulerId, Stop, Wait, WaitingOn,
+};
 use crate::limiter::{Limiter, Obstacle, Standing};
 use crate::outcome::{Class, Outcome};
 use crate::progress::Progress;
@@ -78,6 +81,7 @@ pub struct Scheduler {
     /// Calls dispatched at least once, and calls that ended without.
     started: u64,
     progress: Progress,
+    entries: Entries,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +113,7 @@ impl Scheduler {
             refusals_in_a_row: 0,
             started: 0,
             progress: Progress::default(),
+            entries: Entries::default(),
             settings,
         }
     }
@@ -122,7 +127,8 @@ impl Scheduler {
     pub fn leave(mut self, limiter: &mut Limiter, now: Time) {
         for attempt in self.attempts.ids() {
             if let Some(Attempt { reservation, .. }) = self.attempts.take(attempt) {
-                limiter.settle(reservation, &Outcome::new(Class::Invalid), now);
+                let outcome = Outcome::new(Class::Invalid);
+                limiter.settle(reservation, &outcome, &mut self.entries, now);
             }
         }
         limiter.leave(self.id);
@@ -199,6 +205,26 @@ impl Scheduler {
     /// Whether the run stops or has stopped: nothing is dispatched before [`Input::Resume`].
     pub fn is_stopping(&self) -> bool {
         self.phase != Phase::Running
+    }
+
+    /// From now on notes what each attempt takes, for [`Scheduler::take_entries`].
+    pub fn keep_entries(&mut self) {
+        self.entries.keep();
+    }
+
+    /// What the attempts that ended since the last call took of each resource, refunds and debts included:
+    /// a journal of these and of the [reservations](Scheduler::reserved) in flight is the whole past of a
+    /// [`Limiter`]. Empty unless [`Scheduler::keep_entries`] was called.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        self.entries.take()
+    }
+
+    /// What is reserved for an attempt in flight; empty if it is not.
+    pub fn reserved(&self, attempt: AttemptId) -> impl Iterator<Item = Cost> {
+        let attempt = self.attempts.get(attempt);
+        attempt
+            .into_iter()
+            .flat_map(|attempt| attempt.reservation.costs())
     }
 
     /// How far the run is.

@@ -27,20 +27,40 @@ fn same(calls: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
 fn the_same_inputs_are_found_in_their_places() {
     let place = Place::with_calls(20_000);
     let (positions, census) = look(&place, &same(0..20_000));
-    assert!(positions.iter().enumerate().all(|(at, found)| *found == Some(at as u64)));
-    assert_eq!(census, Census { unchanged: 20_000, ..Census::default() });
+    assert!(
+        positions
+            .iter()
+            .enumerate()
+            .all(|(at, found)| *found == Some(at as u64))
+    );
+    assert_eq!(
+        census,
+        Census {
+            unchanged: 20_000,
+            ..Census::default()
+        }
+    );
 }
 
 #[test]
 fn reordered_inserted_and_deleted_inputs_are_found() {
     let place = Place::with_calls(30_000);
     // From the end to the beginning, some left out, some new.
-    let inputs: Vec<u64> = (0..30_000).rev().filter(|call| call % 7 != 0).chain(50_000..50_010).collect();
+    let inputs: Vec<u64> = (0..30_000)
+        .rev()
+        .filter(|call| call % 7 != 0)
+        .chain(50_000..50_010)
+        .collect();
     let (positions, census) = look(&place, &same(inputs.iter().copied()));
     let known = inputs.iter().map(|call| (*call < 30_000).then_some(*call));
     assert_eq!(positions, known.collect::<Vec<_>>());
     let gone = (0..30_000).filter(|call| call % 7 == 0).count() as u64;
-    let expected = Census { unchanged: 30_000 - gone, changed: 0, new: 10, gone };
+    let expected = Census {
+        unchanged: 30_000 - gone,
+        changed: 0,
+        new: 10,
+        gone,
+    };
     assert_eq!(census, expected);
 }
 
@@ -48,7 +68,15 @@ fn reordered_inserted_and_deleted_inputs_are_found() {
 fn another_request_under_a_key_is_told() {
     let place = Place::with_calls(10);
     let (_, census) = look(&place, &[(0, 0), (1, 99), (2, 2)]);
-    assert_eq!(census, Census { unchanged: 2, changed: 1, new: 0, gone: 7 });
+    assert_eq!(
+        census,
+        Census {
+            unchanged: 2,
+            changed: 1,
+            new: 0,
+            gone: 7
+        }
+    );
     assert!(!census.is_another_job());
     let (_, other) = look(&place, &same(100..105));
     assert!(other.is_another_job());
@@ -87,7 +115,10 @@ fn a_crash_leaves_gaps_that_are_new_calls() {
     let (positions, census) = look(&place, &same(0..12_000));
     let expected = (0..12_000).map(|call| (call < 9_000 && call % 3 != 1).then_some(call));
     assert_eq!(positions, expected.collect::<Vec<_>>());
-    assert_eq!((census.unchanged, census.new, census.gone), (6_000, 6_000, 0));
+    assert_eq!(
+        (census.unchanged, census.new, census.gone),
+        (6_000, 6_000, 0)
+    );
 }
 
 proptest! {

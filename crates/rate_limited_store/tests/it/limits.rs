@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rate_limited_store::{Charge, Charged, Dispatch, End, Journal, Opened, Options, Record, Wall};
+use rate_limited_store::{Charge, Charged, Dispatch, Journal, Opened, Options, Record, Wall};
 
 use crate::support::{Place, dispatch, end, key};
 
@@ -34,14 +34,20 @@ fn what_was_used_within_its_window_is_known() {
     let old = Wall(now.0 - 2 * MINUTE.as_nanos() as i64);
     let opened = open(&place);
     for (call, at) in [(0, old), (1, now)] {
-        let used = vec![charged(0, at, 1_000_000), charged(1, at, 250)];
-        let end = End { used, ..end(call) };
-        opened.journal.push(Record::End(end)).expect("open");
+        for charge in [charged(0, at, 1_000_000), charged(1, at, 250)] {
+            opened.journal.push(Record::Charge(charge)).expect("open");
+        }
+        opened.journal.push(Record::End(end(call))).expect("open");
     }
     drop(opened);
     for _ in 0..2 {
-        let [requests, money] = &open(&place).past.meters[..] else { panic!("two of them") };
-        let charge = Charge { at: now, micros: 1_000_000 };
+        let [requests, money] = &open(&place).past.meters[..] else {
+            panic!("two of them")
+        };
+        let charge = Charge {
+            at: now,
+            micros: 1_000_000,
+        };
         assert_eq!((&requests.charges[..], requests.spent), (&[charge][..], 0));
         // A budget forgets nothing, and adds up.
         assert_eq!((money.charges.len(), money.spent), (0, 500));
@@ -61,12 +67,18 @@ fn what_was_reserved_for_calls_in_flight_counts_as_used() {
         crashes: 0,
         reserved: vec![charged(0, now, 7_000_000)],
     };
-    opened.journal.push(Record::Dispatch(on_its_way)).expect("open");
+    opened
+        .journal
+        .push(Record::Dispatch(on_its_way))
+        .expect("open");
     drop(opened);
     for _ in 0..2 {
         // Once, however often the journal is opened.
         let opened = open(&place);
-        let expected = [Charge { at: now, micros: 7_000_000 }];
+        let expected = [Charge {
+            at: now,
+            micros: 7_000_000,
+        }];
         assert_eq!(opened.past.meters[0].charges, expected);
         assert_eq!(opened.past.counts.unknown, 1);
         drop(opened);
@@ -83,8 +95,14 @@ fn resources_are_known_by_name() {
     let place = Place::new();
     let opened = open(&place);
     let until = Wall(Wall::now().0 + 5_000_000_000);
-    opened.journal.push(Record::Pause { resource: 0, until }).expect("open");
-    opened.journal.push(Record::Charge(charged(1, Wall::now(), 3))).expect("open");
+    opened
+        .journal
+        .push(Record::Pause { resource: 0, until })
+        .expect("open");
+    opened
+        .journal
+        .push(Record::Charge(charged(1, Wall::now(), 3)))
+        .expect("open");
     drop(opened);
     let options = Options {
         resources: ["money", "images", "requests"]
@@ -93,7 +111,9 @@ fn resources_are_known_by_name() {
         ..Options::default()
     };
     let opened = Journal::open(&place.path(), &options).expect("a good journal");
-    let [money, images, requests] = &opened.past.meters[..] else { panic!("three of them") };
+    let [money, images, requests] = &opened.past.meters[..] else {
+        panic!("three of them")
+    };
     assert_eq!((money.charges.len(), images.charges.len()), (1, 0));
     assert_eq!(requests.paused_until, until);
 }

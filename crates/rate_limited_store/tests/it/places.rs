@@ -19,7 +19,9 @@ fn only_one_process_has_it() {
     let started = Instant::now();
     let error = refused(&place);
     assert!(started.elapsed() < Duration::from_millis(100));
-    let OpenError::InUse { holder, .. } = error else { panic!("{error}") };
+    let OpenError::InUse { holder, .. } = error else {
+        panic!("{error}")
+    };
     let process = format!("process {} on ", std::process::id());
     assert!(holder.starts_with(&process), "{holder}");
     assert!(holder.contains(", since 20"), "{holder}");
@@ -44,7 +46,10 @@ fn only_its_owner_can_read_it() {
     assert_eq!(names, suffixes.map(|suffix| format!("run.journal{suffix}")));
     drop(opened);
     let left = fs::read_dir(place.folder()).expect("readable").count();
-    assert_eq!(left, 2, "a journal that is closed is one file and its count");
+    assert_eq!(
+        left, 2,
+        "a journal that is closed is one file and its count"
+    );
 }
 
 #[test]
@@ -58,7 +63,10 @@ fn other_files_are_left_alone() {
         let place = Place::new();
         fs::write(place.path(), &bytes).expect("room");
         let error = refused(&place);
-        assert!(matches!(error, OpenError::Foreign { .. }), "{name}: {error}");
+        assert!(
+            matches!(error, OpenError::Foreign { .. }),
+            "{name}: {error}"
+        );
         assert!(remove(&place.path()).is_err());
         assert_eq!(fs::read(place.path()).expect("there"), bytes);
         assert_eq!(fs::read_dir(place.folder()).expect("readable").count(), 1);
@@ -69,7 +77,9 @@ fn other_files_are_left_alone() {
 fn a_database_of_something_else_is_left_alone() {
     let place = Place::new();
     let other = rusqlite::Connection::open(place.path()).expect("room");
-    other.execute_batch("CREATE TABLE calls (a); INSERT INTO calls VALUES (1)").expect("room");
+    other
+        .execute_batch("CREATE TABLE calls (a); INSERT INTO calls VALUES (1)")
+        .expect("room");
     drop(other);
     let error = refused(&place);
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
@@ -82,7 +92,17 @@ fn a_later_format_is_refused() {
     db.pragma_update(None, "user_version", 2).expect("room");
     drop(db);
     let error = refused(&place);
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -113,11 +133,23 @@ fn a_journal_that_is_removed_meanwhile_stops_the_run() {
     opened.journal.wait(last).expect("told");
     let error = opened.journal.error().expect("it is gone");
     assert!(error.to_string().contains("moved or removed"), "{error}");
-    assert!(opened.journal.push(dispatch(4)).is_err(), "nothing new may leave");
-    let last = opened.journal.push(Record::End(end(3))).expect("answers are kept");
+    assert!(
+        opened.journal.push(dispatch(4)).is_err(),
+        "nothing new may leave"
+    );
+    let last = opened
+        .journal
+        .push(Record::End(end(3)))
+        .expect("answers are kept");
     opened.journal.wait(last).expect("kept elsewhere");
     let error = opened.journal.error();
-    let Some(JournalError::Write { rescue: Some(rescue), .. }) = error else { panic!("{error:?}") };
+    let Some(JournalError::Write {
+        rescue: Some(rescue),
+        ..
+    }) = error
+    else {
+        panic!("{error:?}")
+    };
     assert!(rescue.is_file());
     fs::remove_file(rescue).expect("there");
 }

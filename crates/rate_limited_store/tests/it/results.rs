@@ -31,7 +31,11 @@ fn a_call_that_was_in_flight_is_unknown() {
     drop(opened);
     let opened = place.open();
     let call = opened.past.unfinished[&1];
-    assert_eq!((call.crashes, call.unknown), (1, true), "it was in flight once only");
+    assert_eq!(
+        (call.crashes, call.unknown),
+        (1, true),
+        "it was in flight once only"
+    );
 }
 
 #[test]
@@ -50,16 +54,28 @@ fn a_call_that_waits_for_a_retry_is_not_unknown() {
         request: key(0),
         attempts: 1,
         crashes: 0,
+        unknown: false,
         failure: Some(failure.clone()),
-        used: Vec::new(),
     };
-    opened.journal.push(Record::Back(back.clone())).expect("open");
-    opened.journal.push(Record::Back(Back { attempts: 2, ..back })).expect("open");
+    opened
+        .journal
+        .push(Record::Back(back.clone()))
+        .expect("open");
+    opened
+        .journal
+        .push(Record::Back(Back {
+            attempts: 2,
+            ..back
+        }))
+        .expect("open");
     drop(opened);
     let opened = place.open();
     assert_eq!(counts(&opened.past), [0, 0, 1, 0]);
     assert_eq!(opened.past.unfinished[&0].attempts, 2);
-    assert_eq!(opened.journal.failures(0), Ok(vec![failure.clone(), failure]));
+    assert_eq!(
+        opened.journal.failures(0),
+        Ok(vec![failure.clone(), failure])
+    );
 }
 
 #[test]
@@ -76,7 +92,10 @@ fn a_failed_call_can_be_run_again() {
     // Now it lies in both tables.
     let opened = place.open();
     assert_eq!(counts(&opened.past), [0, 1, 1, 1]);
-    assert!(matches!(found(&opened.journal, [0])[..], [Found::Unfinished { position: 0, .. }]));
+    assert!(matches!(
+        found(&opened.journal, [0])[..],
+        [Found::Unfinished { position: 0, .. }]
+    ));
     let mut walk = Walk::new(&opened.journal).expect("readable");
     walk.look(key(0), key(0)).expect("undamaged");
     assert_eq!(walk.census().gone, 0);
@@ -84,7 +103,9 @@ fn a_failed_call_can_be_run_again() {
     drop(opened);
     let opened = place.open();
     assert_eq!(counts(&opened.past), [1, 0, 0, 0]);
-    let [Found::Over(over)] = found(&opened.journal, [0])[..] else { panic!("it is over") };
+    let [Found::Over(over)] = found(&opened.journal, [0])[..] else {
+        panic!("it is over")
+    };
     // The old answer stays.
     assert_eq!(over.number, 2);
     assert!(opened.journal.read(1).is_ok());
@@ -94,7 +115,10 @@ fn a_failed_call_can_be_run_again() {
 fn a_result_that_could_not_be_encoded_is_done_without_a_body() {
     let place = Place::new();
     let opened = place.open();
-    let bare = rate_limited_store::End { body: None, ..end(0) };
+    let bare = rate_limited_store::End {
+        body: None,
+        ..end(0)
+    };
     opened.journal.push(Record::End(bare)).expect("open");
     drop(opened);
     let opened = place.open();

@@ -92,7 +92,10 @@ pub(crate) fn found(journal: &Journal, calls: impl IntoIterator<Item = u64>) -> 
 }
 
 /// The bodies of calls that are over; `None` for those that are not.
-pub(crate) fn bodies(journal: &Journal, calls: impl IntoIterator<Item = u64>) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn bodies(
+    journal: &Journal,
+    calls: impl IntoIterator<Item = u64>,
+) -> Vec<Option<Vec<u8>>> {
     let read = |found| match found {
         Found::Over(over) => journal.read(over.number).expect("undamaged").body,
         _ => None,
@@ -102,5 +105,10 @@ pub(crate) fn bodies(journal: &Journal, calls: impl IntoIterator<Item = u64>) ->
 
 pub(crate) fn counts(past: &Past) -> [u64; 4] {
     let counts = past.counts;
-    [counts.done, counts.failed, counts.unfinished, counts.unknown]
+    [
+        counts.done,
+        counts.failed,
+        counts.unfinished,
+        counts.unknown,
+    ]
 }

@@ -1,13 +1,15 @@
 //! All resources at once: what a call takes, it takes of all of them or of none.
 
+mod past;
+
 use crate::backoff::{Backoff, Chance};
+use crate::entries::Entries;
 use crate::error::{QuotaError, ScheduleError};
 use crate::event::{Cost, ResourceId, SchedulerId};
 use crate::outcome::Outcome;
 use crate::quota::Quota;
 use crate::resource::{Blocked, Hold, Ledger, Resource};
 use crate::small::Short;
-use crate::snapshot::{ResourceSnapshot, Snapshot};
 use crate::time::Time;
 use crate::turns::{PATIENCE, Turns};
 use crate::{amount::Amount, outcome::Class};
@@ -62,6 +64,17 @@ pub struct ResourceView {
 #[must_use = "a reservation that is not settled holds its quota for ever"]
 pub(crate) struct Reservation {
     holds: Short<Hold>,
+}
+
+impl Reservation {
+    /// What is held, and of what.
+    pub(crate) fn costs(&self) -> impl Iterator<Item = Cost> {
+        let cost = |hold: &Hold| {
+            let resource = ResourceId(hold.resource);
+            Cost::new(resource, Amount::from_micros(hold.amount))
+        };
+        self.holds.as_slice().iter().map(cost)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -209,39 +222,6 @@ impl Limiter {
         }
     }
 
-    /// What was charged so far, as data. What is in flight is taken as charged at `now`.
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let past = |ledger: &Ledger| ResourceSnapshot {
-            name: ledger.resource.name().into(),
-            key: ledger.key,
-            paused_until: ledger.paused_until,
-            meter: ledger.snapshot(now),
-        };
-        Snapshot {
-            resources: self.ledgers.iter().map(past).collect(),
-        }
-    }
-
-    /// Takes over the past of resources that are declared already, by name and key, and returns the
-    /// names of those whose past does not fit: unknown here, or of another kind of quota.
-    /// A moment in the future is taken as `now`.
-    pub fn restore(&mut self, snapshot: &Snapshot, now: Time) -> Vec<String> {
-        let now = self.tick(now);
-        let mut strangers = Vec::new();
-        for past in &snapshot.resources {
-            let known = self.find(&past.name).map(|id| match past.key {
-                Some(key) => self.partition(id, key),
-                None => id,
-            });
-            let fits =
-                known.is_some_and(|id| self.change(id.index(), |ledger| ledger.restore(past, now)));
-            if !fits {
-                strangers.push(past.name.clone());
-            }
-        }
-        strangers
-    }
-
     /// The schedulers that wait and should be polled again; the list is emptied by this.
     pub fn take_wakes(&mut self) -> Vec<SchedulerId> {
         self.turns.take_wakes()
@@ -383,14 +363,21 @@ impl Limiter {
         clippy::needless_pass_by_value,
         reason = "what is settled is gone: it cannot be twice"
     )]
-    pub(crate) fn settle(&mut self, reservation: Reservation, outcome: &Outcome, now: Time) {
+    pub(crate) fn settle(
+        &mut self,
+        reservation: Reservation,
+        outcome: &Outcome,
+        entries: &mut Entries,
+        now: Time,
+    ) {
         for hold in reservation.holds.as_slice() {
             let mut usage = outcome.usage().iter();
             let usage = usage.find(|usage| usage.resource.0 == hold.resource);
             let usage = usage.map(|usage| usage.amount.as_micros().max(0));
-            self.change(hold.resource as usize, |ledger| {
-                ledger.settle(*hold, outcome.class(), usage, now);
+            let (at, used) = self.change(hold.resource as usize, |ledger| {
+                ledger.settle(*hold, outcome.class(), usage, now)
             });
+            entries.add(ResourceId(hold.resource), at, used);
         }
     }
 

@@ -3,18 +3,22 @@
 //! It is one loop of three phases: take in everything that happened, do everything that the core
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
+mod records;
+
 use crate::attempt::{self, End, Event};
 use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::error::{ConfigError, ScheduleError};
 use crate::handle::{Handle, Told, lock};
 use crate::inputs::Inputs;
-use crate::result::{AttemptError, CallResult};
+use crate::recorder::{Place, Recorder, Setback};
+use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
 use rate_limited_core::{
     Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler,
     Settings, Stop, Time, Wait,
 };
+use records::{Admitted, Records};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,6 +46,7 @@ pub(crate) struct Driver<Req, Resp> {
     /// Calls scheduled so far, those that never fit included.
     scheduled: u64,
     told: Told,
+    records: Option<Records<Req, Resp>>,
 }
 
 /// A call as the driver has it.
@@ -52,6 +57,8 @@ struct Call<Req, Resp> {
     value: Option<Resp>,
     errors: Vec<AttemptError<Resp>>,
     attempts: u32,
+    /// Its place in the record, if there is one.
+    place: Option<Place>,
 }
 
 /// What a turn of the loop came to.
@@ -73,6 +80,7 @@ where
         settings: Settings,
         clock: Clock,
         handle: Handle,
+        recorder: Option<Box<dyn Recorder<Req, Resp>>>,
     ) -> Result<Self, ConfigError> {
         let now = clock.now();
         let mut limiter = Limiter::new(now);
@@ -86,7 +94,7 @@ where
         let scheduler = Scheduler::new(&mut limiter, settings, now);
         let limiter = Arc::new(Mutex::new(limiter));
         handle.belongs_to(clock, &limiter);
-        Ok(Driver {
+        let mut driver = Driver {
             blueprint: Arc::new(blueprint),
             limiter,
             scheduler,
@@ -100,25 +108,43 @@ where
             events: unbounded_channel(),
             scheduled: 0,
             told: Told::GoOn,
-        })
+            records: recorder.map(Records::new),
+        };
+        driver.begin_records().map_err(ConfigError::Record)?;
+        Ok(driver)
     }
 
     /// Adds a call and returns its index in the order of scheduling.
     pub(crate) fn schedule(&mut self, request: Req) -> Result<u64, (ScheduleError, Req)> {
+        match self.admit(request) {
+            Ok(Admitted::Settled(index)) => Ok(index),
+            Ok(Admitted::Run(request, place)) => {
+                let index = self.scheduled;
+                self.enter(index, request, place)?;
+                self.scheduled += 1;
+                Ok(index)
+            }
+            Err((error, request)) => Err((ScheduleError::Record(error), request)),
+        }
+    }
+
+    /// Hands a call to the scheduler.
+    fn enter(
+        &mut self,
+        index: u64,
+        request: Req,
+        place: Option<Place>,
+    ) -> Result<(), (ScheduleError, Req)> {
         let costs = match self.blueprint.costs(&request) {
             Ok(costs) => costs,
             Err(error) => return Err((error, request)),
         };
         let now = self.clock.now();
-        let id = match self
-            .scheduler
-            .schedule(&mut lock(&self.limiter), &costs, now)
-        {
+        let limiter = &mut lock(&self.limiter);
+        let id = match self.scheduler.schedule(limiter, &costs, now) {
             Ok(id) => id,
             Err(error) => return Err((error.into(), request)),
         };
-        let index = self.scheduled;
-        self.scheduled += 1;
         let call = Call {
             id,
             index,
@@ -126,9 +152,10 @@ where
             value: None,
             errors: Vec::new(),
             attempts: 0,
+            place,
         };
         put(&mut self.calls, id.index(), call);
-        Ok(index)
+        Ok(())
     }
 
     /// Runs until all is done or stopped, and hands each call out as it ends.
@@ -136,14 +163,23 @@ where
         &mut self,
         mut inputs: Inputs<Req>,
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
-    ) -> Option<Stop> {
+    ) -> Result<Option<Stop>, SharedError> {
+        self.check_records()?;
         self.begin();
         let stop = loop {
             let more = self.take_in(&mut inputs, each);
-            match self.act(each) {
+            self.release(each);
+            let turn = self.act(each);
+            if matches!(turn, Turn::Idle) && inputs.ended() && self.goes_on_with_the_last() {
+                continue;
+            }
+            match turn {
                 // Whoever shares the runtime gets a turn as well.
                 Turn::More => tokio::task::yield_now().await,
                 Turn::Sleep(_) | Turn::Idle if more => tokio::task::yield_now().await,
+                Turn::Stopped(_) | Turn::Idle if self.has_untold() => {
+                    self.sleep(None, &mut inputs, each).await;
+                }
                 Turn::Stopped(why) => break Some(why),
                 Turn::Idle if inputs.ended() => break None,
                 Turn::Idle => self.sleep(None, &mut inputs, each).await,
@@ -152,7 +188,7 @@ where
         };
         self.handle.forget();
         self.handle.show(self.scheduler.progress(), None);
-        stop
+        Ok(stop)
     }
 
     fn begin(&mut self) {
@@ -201,25 +237,21 @@ where
         if let Err((error, request)) = self.schedule(request) {
             let index = self.scheduled;
             self.scheduled += 1;
-            let errors = vec![AttemptError::NeverFits(Arc::new(error))];
-            let result = CallResult {
-                value: None,
-                errors,
-                attempts: 0,
-                finished: true,
-            };
-            each(Finished {
-                index,
-                request,
-                result,
-                why: None,
-            });
+            let is_trouble = matches!(error, ScheduleError::Record(_));
+            let mut finished = Finished::unscheduled(index, request, Arc::new(error));
+            if is_trouble {
+                self.stop_for_the_record();
+                finished.result.finished = false;
+            }
+            each(finished);
         }
     }
 
     fn event(&mut self, event: Event<Resp>) {
         match event {
             Event::Sent(attempt) => self.input(Input::Sent { attempt }),
+            // What was written is released before the next poll.
+            Event::Recorded => {}
             Event::Finished { call, attempt, end } => self.finished(call, attempt, end),
         }
     }
@@ -231,48 +263,73 @@ where
         let Some(call) = call_of(&mut self.calls, id) else {
             return;
         };
-        let outcome = match end {
+        let (outcome, kind) = match end {
             End::Value(value) => {
                 let usage = self.blueprint.usage(&call.request, &value);
                 call.value = Some(value);
-                Outcome::new(Class::Success).with_usage(&usage)
+                (Outcome::new(Class::Success).with_usage(&usage), None)
             }
             // An abandoned attempt counts only if it brought a good answer after all.
             _ if !in_flight => return,
             End::Invalid(value) => {
                 let usage = self.blueprint.usage(&call.request, &value);
                 call.errors.push(AttemptError::Invalid(value));
-                Outcome::new(Class::Invalid).with_usage(&usage)
+                let outcome = Outcome::new(Class::Invalid).with_usage(&usage);
+                (outcome, Some("invalid"))
             }
             End::Error(class @ Class::Refused { .. }, error) => {
                 self.handle.note_error(&error);
                 call.errors.push(AttemptError::Refused(error));
-                Outcome::new(class)
+                (Outcome::new(class), Some("refused"))
             }
             End::Error(class, error) => {
                 self.handle.note_error(&error);
                 call.errors.push(AttemptError::Failed(error));
-                Outcome::new(class)
+                (Outcome::new(class), Some("failed"))
             }
             End::Panicked(message) => {
                 call.errors.push(AttemptError::Panicked(message));
-                Outcome::new(Class::Failure)
+                (Outcome::new(Class::Failure), Some("panicked"))
             }
             End::Lost => {
                 call.errors.push(AttemptError::Lost);
-                Outcome::new(Class::Failure)
+                (Outcome::new(Class::Failure), Some("lost"))
             }
         };
+        let class = outcome.class();
         self.input(if in_flight {
             Input::Finished { attempt, outcome }
         } else {
             Input::Late { call: id }
         });
+        if let Some(kind) = kind {
+            self.setback(id, kind, kind == "lost");
+        }
+        if matches!(class, Class::Refused { .. }) {
+            self.record_pauses();
+        }
+    }
+
+    /// Takes down the latest error of a call.
+    fn setback(&mut self, id: CallId, kind: &'static str, unknown: bool) {
+        if self.records.is_none() {
+            return;
+        }
+        let call = call_of(&mut self.calls, id);
+        let text = call.and_then(|call| call.errors.last().map(ToString::to_string));
+        let text = text.unwrap_or_default();
+        let setback = Setback {
+            kind,
+            text,
+            unknown,
+        };
+        self.record_setback(id, setback);
     }
 
     fn input(&mut self, input: Input) {
         let now = self.clock.now();
         self.scheduler.handle(&mut lock(&self.limiter), input, now);
+        self.record_charges();
     }
 
     /// Phase two: everything that the core says.
@@ -280,6 +337,7 @@ where
         let now = self.clock.now();
         for _ in 0..BATCH {
             let output = self.scheduler.poll(&mut lock(&self.limiter), now);
+            self.record_charges();
             match output {
                 Output::Dispatch {
                     call,
@@ -303,6 +361,16 @@ where
             return;
         };
         call.attempts = number;
+        if self.record_dispatch(id, attempt, number) {
+            self.start(id, attempt);
+        }
+    }
+
+    /// Starts an attempt that may leave.
+    fn start(&mut self, id: CallId, attempt: AttemptId) {
+        let Some(call) = call_of(&mut self.calls, id) else {
+            return;
+        };
         let Ok(request) = catch_unwind(AssertUnwindSafe(|| call.request.clone())) else {
             let message = "cloning the request panicked".to_owned();
             call.errors.push(AttemptError::Panicked(message));
@@ -319,6 +387,7 @@ where
         if let Some((_, task)) = task.and_then(|task| task.take_if(|(id, _)| *id == attempt)) {
             task.abort();
         }
+        let had_left = !self.abandon_leaving(attempt);
         let Some(call) = call_of(&mut self.calls, id) else {
             return;
         };
@@ -327,6 +396,7 @@ where
             (Abandoned::Halted, _) => call.errors.push(AttemptError::Halted),
             _ => {}
         }
+        self.setback(id, "abandoned", had_left && why == Abandoned::Halted);
     }
 
     fn hand_out(
@@ -345,6 +415,7 @@ where
             value,
             mut errors,
             attempts,
+            place,
             ..
         } = call;
         match why {
@@ -365,12 +436,14 @@ where
             attempts,
             finished: true,
         };
-        each(Finished {
+        let finished = Finished {
             index,
             request,
             result,
             why,
-        });
+            restored: false,
+        };
+        self.tell(place, finished, each);
     }
 
     /// Phase three: nothing to do before something happens.
@@ -409,6 +482,11 @@ where
     /// The calls scheduled so far, those that never fit included.
     pub(crate) fn scheduled(&self) -> u64 {
         self.scheduled
+    }
+
+    /// How many of them were over before.
+    pub(crate) fn restored(&self) -> u64 {
+        self.records.as_ref().map_or(0, |records| records.restored)
     }
 
     pub(crate) fn progress(&self) -> rate_limited_core::Progress {

@@ -1,0 +1,542 @@
+//! A run that survives the death of its process.
+//!
+//! ```
+//! use rate_limited::Runner;
+//! use rate_limited::journal::Recording;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("run.journal");
+//! let runner = |sent: std::sync::Arc<std::sync::atomic::AtomicU32>| {
+//!     Runner::new(move |n: u32| {
+//!         sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+//!         async move { Ok::<_, std::io::Error>(n * n) }
+//!     })
+//!     .journal(Recording::json(&path))
+//! };
+//! # let sent = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+//! for _ in 0..2 {
+//!     let mut runner = runner(sent.clone());
+//!     for n in 0..10 {
+//!         runner.schedule(n)?;
+//!     }
+//!     let results = runner.run_blocking()?;
+//!     assert_eq!(results[3].value, Some(9));
+//! }
+//! // The second time all answers came from the journal.
+//! assert_eq!(sent.load(std::sync::atomic::Ordering::Relaxed), 10);
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::recorder::{Known, PastMeter, Place, Recorder, Setback, Ticket};
+use crate::result::{AttemptError, CallResult, SharedError};
+use crate::runner::Finished;
+use rate_limited_core::{Amount, Cost, Entry, Quota, ResourceId, Time};
+use rate_limited_store::{
+    Back, Charged, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State,
+    Wall,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use rate_limited_store::{
+    Begun, Decision, Durability, Journal, JournalError, Objection, OnChange, OnUnknown, OpenError,
+    Policy, Walk,
+};
+
+type Look<Req, Resp> = Box<dyn FnMut(&Req) -> Result<Seen<Resp>, SharedError> + Send>;
+type Encode<Req, Resp> =
+    Box<dyn FnMut(&Finished<Req, Resp>) -> Result<Option<Vec<u8>>, String> + Send>;
+type Hash<Req> = Box<dyn Fn(&Req) -> Result<Keyed, String> + Send>;
+type Decode<Resp> = Box<dyn Fn(&[u8]) -> Result<Resp, String> + Send>;
+
+/// How a runner keeps a journal; see [`Runner::journal`](crate::Runner::journal).
+pub struct Recording<Req, Resp> {
+    source: Source<Req, Resp>,
+    encode: Encode<Req, Resp>,
+}
+
+enum Source<Req, Resp> {
+    /// A file that is opened when the run begins.
+    File(Box<File<Req, Resp>>),
+    /// A journal that the caller opened, and what it knows of requests.
+    Open(Box<Opened>, Look<Req, Resp>),
+}
+
+struct File<Req, Resp> {
+    path: PathBuf,
+    durability: Durability,
+    policy: Policy,
+    hash: Hash<Req>,
+    decode: Decode<Resp>,
+}
+
+/// What a request is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// The key of its call.
+    pub key: Digest,
+    /// The hash of the request.
+    pub request: Digest,
+}
+
+/// What a caller that opened a journal knows of a request.
+#[derive(Debug)]
+pub enum Seen<Resp> {
+    /// It is to be run.
+    Run(Keyed, Begun),
+    /// It is over.
+    Over(CallResult<Resp>),
+}
+
+impl<Req, Resp> std::fmt::Debug for Recording<Req, Resp> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recording")
+    }
+}
+
+impl<Req: Serialize + 'static, Resp: Serialize + DeserializeOwned + 'static> Recording<Req, Resp> {
+    /// A journal at `path` with results as JSON. A call is known by its request, of which only a hash is
+    /// kept; equal requests are told apart by their order.
+    pub fn json(path: impl AsRef<Path>) -> Recording<Req, Resp> {
+        let hash = |request: &Req| {
+            let bytes = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+            let digest = Digest::of(&[&bytes]);
+            Ok(Keyed {
+                key: digest,
+                request: digest,
+            })
+        };
+        let decode =
+            |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
+        let encode = |finished: &Finished<Req, Resp>| {
+            let value = finished.result.value.as_ref();
+            let body = value.map(serde_json::to_vec).transpose();
+            body.map_err(|error| error.to_string())
+        };
+        Recording {
+            source: Source::File(Box::new(File {
+                path: path.as_ref().to_owned(),
+                durability: Durability::default(),
+                policy: Policy::default(),
+                hash: Box::new(hash),
+                decode: Box::new(decode),
+            })),
+            encode: Box::new(encode),
+        }
+    }
+
+    /// What a call is known by, such as the id of a row: its request may change then, and the run says
+    /// that it did. Default: the request.
+    #[must_use]
+    pub fn key(self, key: impl Fn(&Req) -> String + Send + 'static) -> Self {
+        let hash = move |request: &Req| {
+            let bytes = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+            Ok(Keyed {
+                key: Digest::of(&[b"id", key(request).as_bytes()]),
+                request: Digest::of(&[&bytes]),
+            })
+        };
+        self.with(|file| file.hash = Box::new(hash))
+    }
+}
+
+impl<Req, Resp> Recording<Req, Resp> {
+    /// A journal that is open already. `look` says what is known of each request; `encode` what is
+    /// kept of a call that is over.
+    pub fn of(
+        opened: Opened,
+        look: impl FnMut(&Req) -> Result<Seen<Resp>, SharedError> + Send + 'static,
+        encode: impl FnMut(&Finished<Req, Resp>) -> Result<Option<Vec<u8>>, String> + Send + 'static,
+    ) -> Recording<Req, Resp> {
+        Recording {
+            source: Source::Open(Box::new(opened), Box::new(look)),
+            encode: Box::new(encode),
+        }
+    }
+
+    /// What a record survives. Default: the death of the process.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        self.with(|file| file.durability = durability)
+    }
+
+    /// What becomes of changed, unknown and failed calls. Default: changed ones are refused, unknown
+    /// ones sent again, failed ones left.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        self.with(|file| file.policy = policy)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut File<Req, Resp>)) -> Self {
+        if let Source::File(file) = &mut self.source {
+            change(file);
+        }
+        self
+    }
+
+    pub(crate) fn recorder(self) -> Book<Req, Resp> {
+        Book {
+            source: Some(self.source),
+            encode: self.encode,
+            open: None,
+            checked: false,
+            trouble: None,
+        }
+    }
+}
+
+/// The recorder that writes a journal.
+pub(crate) struct Book<Req, Resp> {
+    source: Option<Source<Req, Resp>>,
+    encode: Encode<Req, Resp>,
+    open: Option<Open<Req, Resp>>,
+    /// Whether what was looked up before the run may be run; what comes later is asked one by one.
+    checked: bool,
+    /// What ended the recording, beside an error of the journal itself.
+    trouble: Option<SharedError>,
+}
+
+struct Open<Req, Resp> {
+    journal: Arc<Journal>,
+    reading: Reading<Req, Resp>,
+}
+
+/// How requests are looked up.
+enum Reading<Req, Resp> {
+    Walk {
+        walk: Box<Walk>,
+        past: Box<Past>,
+        policy: Policy,
+        hash: Hash<Req>,
+        decode: Decode<Resp>,
+    },
+    Caller(Look<Req, Resp>),
+}
+
+impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
+    fn begin(
+        &mut self,
+        resources: &[(String, Quota)],
+        max_concurrent: u32,
+        now: Time,
+    ) -> Result<Vec<PastMeter>, SharedError> {
+        let Some(source) = self.source.take() else {
+            return Ok(Vec::new());
+        };
+        let (opened, reading) = match source {
+            Source::Open(opened, look) => (*opened, Reading::Caller(look)),
+            Source::File(file) => {
+                let options = Options {
+                    durability: file.durability,
+                    max_concurrent,
+                    resources: windows(resources),
+                    job: Vec::new(),
+                };
+                let opened = Journal::open(&file.path, &options).map_err(shared)?;
+                let walk = Walk::new(&opened.journal).map_err(shared)?;
+                let reading = Reading::Walk {
+                    walk: Box::new(walk),
+                    past: Box::new(opened.past.clone()),
+                    policy: file.policy,
+                    hash: file.hash,
+                    decode: file.decode,
+                };
+                (opened, reading)
+            }
+        };
+        let past = past_of(&opened.past.meters, now);
+        self.open = Some(Open {
+            journal: Arc::new(opened.journal),
+            reading,
+        });
+        Ok(past)
+    }
+
+    fn on_news(&mut self, tell: Box<dyn Fn() + Send>) {
+        if let Some(open) = &self.open {
+            open.journal.on_news(tell);
+        }
+    }
+
+    fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
+        let Some(open) = &mut self.open else {
+            return Err(shared(JournalError::Closed));
+        };
+        let known = open.look(request)?;
+        if self.checked {
+            self.objection()?;
+        }
+        Ok(known)
+    }
+
+    fn check(&mut self) -> Result<(), SharedError> {
+        self.objection()?;
+        self.checked = true;
+        Ok(())
+    }
+
+    fn dispatch(
+        &mut self,
+        place: &Place,
+        attempt: u32,
+        reserved: &mut dyn Iterator<Item = Cost>,
+        now: Time,
+    ) -> Option<Ticket> {
+        if self.trouble.is_some() {
+            return None;
+        }
+        let at = wall(now, now);
+        let reserved = reserved.map(|cost| charged(cost.resource, at, cost.amount));
+        let dispatch = Dispatch {
+            position: place.position,
+            key: Digest(place.key),
+            request: Digest(place.request),
+            attempt,
+            crashes: place.crashes,
+            reserved: reserved.collect(),
+        };
+        self.push(Record::Dispatch(dispatch))
+    }
+
+    fn charge(&mut self, entry: &Entry, now: Time) {
+        let at = wall(entry.at, now);
+        self.push(Record::Charge(charged(entry.resource, at, entry.amount)));
+    }
+
+    fn pause(&mut self, resource: ResourceId, until: Time, now: Time) {
+        let resource = resource.index() as u32;
+        let until = wall(until, now);
+        self.push(Record::Pause { resource, until });
+    }
+
+    fn back(&mut self, place: &Place, attempts: u32, setback: Setback) {
+        let failure = Failure {
+            at: Wall::now(),
+            kind: setback.kind.to_owned(),
+            text: setback.text,
+        };
+        self.push(Record::Back(Back {
+            position: place.position,
+            key: Digest(place.key),
+            request: Digest(place.request),
+            attempts,
+            crashes: place.crashes,
+            unknown: setback.unknown,
+            failure: Some(failure),
+        }));
+    }
+
+    fn end(&mut self, place: &Place, finished: &Finished<Req, Resp>) -> Ticket {
+        let body = (self.encode)(finished).unwrap_or_else(|why| {
+            // The answer is told and not sent for again, but it will not be there next time.
+            let why = format!("a result cannot be put into the journal: {why}");
+            self.trouble.get_or_insert_with(|| why_shared(why));
+            None
+        });
+        let state = match finished.why {
+            None => State::Done,
+            Some(_) => State::Failed,
+        };
+        let end = End {
+            position: place.position,
+            key: Digest(place.key),
+            request: Digest(place.request),
+            state,
+            attempts: finished.result.attempts,
+            failure: None,
+            body,
+        };
+        self.push(Record::End(end)).unwrap_or_default()
+    }
+
+    fn written(&self) -> Ticket {
+        self.open
+            .as_ref()
+            .map_or(Ticket::MAX, |open| open.journal.written())
+    }
+
+    fn error(&self) -> Option<SharedError> {
+        let of_journal = || self.open.as_ref()?.journal.error().map(shared);
+        self.trouble.clone().or_else(of_journal)
+    }
+}
+
+impl<Req, Resp> Book<Req, Resp> {
+    /// Whether the requests so far must not be run as they are.
+    fn objection(&self) -> Result<(), SharedError> {
+        let Some(Open { reading, .. }) = &self.open else {
+            return Ok(());
+        };
+        let Reading::Walk {
+            walk, past, policy, ..
+        } = reading
+        else {
+            return Ok(());
+        };
+        let objection = policy.objection(walk.census(), past);
+        objection.map_or(Ok(()), |objection| Err(shared(objection)))
+    }
+
+    /// The ticket of a record; `None` where it cannot be taken.
+    fn push(&mut self, record: Record) -> Option<Ticket> {
+        self.open.as_ref()?.journal.push(record).ok()
+    }
+}
+
+impl<Req, Resp> Open<Req, Resp> {
+    fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
+        match &mut self.reading {
+            Reading::Caller(look) => Ok(match look(request)? {
+                Seen::Run(keyed, begun) => Known::Run(place(keyed, begun)),
+                Seen::Over(result) => Known::Over(result),
+            }),
+            Reading::Walk {
+                walk,
+                policy,
+                hash,
+                decode,
+                ..
+            } => {
+                let keyed = hash(request).map_err(|why| {
+                    why_shared(format!("a request cannot be put into the journal: {why}"))
+                })?;
+                let found = walk.look(keyed.key, keyed.request).map_err(shared)?;
+                let journal = &self.journal;
+                Ok(match policy.decide(found) {
+                    Decision::Run(begun) => Known::Run(place(keyed, begun)),
+                    Decision::Last(begun) => Known::Last(place(keyed, begun)),
+                    Decision::Over(over) => {
+                        let ended = journal.read(over.number).map_err(shared)?;
+                        let errors = earlier(journal, over.position)?;
+                        Known::Over(restored(ended, errors, decode))
+                    }
+                    Decision::Unknown(begun) => Known::Over(left(begun, "unknown")),
+                    Decision::Poison(begun) => Known::Over(poisoned(begun)),
+                })
+            }
+        }
+    }
+}
+
+fn place(keyed: Keyed, begun: Begun) -> Place {
+    Place {
+        position: begun.position,
+        key: keyed.key.0,
+        request: keyed.request.0,
+        attempts: begun.attempts,
+        crashes: begun.crashes,
+    }
+}
+
+/// The errors of a call in earlier runs.
+fn earlier<Resp>(journal: &Journal, position: u64) -> Result<Vec<AttemptError<Resp>>, SharedError> {
+    let failures = journal.failures(position).map_err(shared)?;
+    let earlier = |failure: Failure| AttemptError::Earlier(failure.text);
+    Ok(failures.into_iter().map(earlier).collect())
+}
+
+fn restored<Resp>(
+    ended: rate_limited_store::Ended,
+    mut errors: Vec<AttemptError<Resp>>,
+    decode: &Decode<Resp>,
+) -> CallResult<Resp> {
+    let value = match (ended.state, ended.body) {
+        (State::Done, Some(body)) => decode(&body),
+        (State::Done, None) => Err("it could not be put into the journal".to_owned()),
+        (State::Failed, _) => Err(String::new()),
+    };
+    let value = value
+        .map_err(|why| {
+            if !why.is_empty() {
+                let why = format!("the call was answered, and the answer is not there: {why}");
+                errors.push(AttemptError::Earlier(why));
+            }
+        })
+        .ok();
+    CallResult {
+        value,
+        errors,
+        attempts: ended.attempts,
+        finished: true,
+    }
+}
+
+fn left<Resp>(begun: Begun, why: &str) -> CallResult<Resp> {
+    let why = format!("{why}: it was in flight when an earlier run died");
+    CallResult {
+        value: None,
+        errors: vec![AttemptError::Earlier(why)],
+        attempts: begun.attempts,
+        finished: false,
+    }
+}
+
+fn poisoned<Resp>(begun: Begun) -> CallResult<Resp> {
+    let why = format!(
+        "it was in flight in {} crashes and may be what causes them: it is not sent any more",
+        begun.crashes
+    );
+    CallResult {
+        value: None,
+        errors: vec![AttemptError::Earlier(why)],
+        attempts: begun.attempts,
+        finished: true,
+    }
+}
+
+/// The resources with the time after which a charge counts no more.
+pub fn windows(resources: &[(String, Quota)]) -> Vec<(String, Option<Duration>)> {
+    let window = |(name, quota): &(String, Quota)| (name.clone(), quota.reach());
+    resources.iter().map(window).collect()
+}
+
+fn past_of(meters: &[Meter], now: Time) -> Vec<PastMeter> {
+    let past = |meter: &Meter| {
+        let spent = (Time::default(), Amount::from_micros(meter.spent));
+        let spent = (meter.spent != 0).then_some(spent);
+        let charges = meter
+            .charges
+            .iter()
+            .map(|charge| (time(charge.at, now), Amount::from_micros(charge.micros)));
+        PastMeter {
+            charges: spent.into_iter().chain(charges).collect(),
+            paused_until: time(meter.paused_until, now),
+        }
+    };
+    meters.iter().map(past).collect()
+}
+
+/// A moment of the machine on the wall.
+fn wall(moment: Time, now: Time) -> Wall {
+    let ahead = i128::from(moment.as_nanos()) - i128::from(now.as_nanos());
+    let wall = i128::from(Wall::now().0) + ahead;
+    Wall(i64::try_from(wall.max(0)).unwrap_or(i64::MAX))
+}
+
+/// A moment on the wall for the machine.
+fn time(wall: Wall, now: Time) -> Time {
+    let ahead = i128::from(wall.0) - i128::from(Wall::now().0);
+    let nanos = i128::from(now.as_nanos()) + ahead;
+    Time::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+}
+
+fn charged(resource: ResourceId, at: Wall, amount: Amount) -> Charged {
+    Charged {
+        resource: resource.index() as u32,
+        at,
+        micros: amount.as_micros(),
+    }
+}
+
+fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SharedError {
+    Arc::new(error)
+}
+
+fn why_shared(why: String) -> SharedError {
+    shared(std::io::Error::other(why))
+}

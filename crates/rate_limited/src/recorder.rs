@@ -1,0 +1,93 @@
+//! What takes down a run while it goes on; the journal is one.
+
+use crate::result::{CallResult, SharedError};
+use crate::runner::Finished;
+use rate_limited_core::{Amount, Cost, Entry, Quota, ResourceId, Time};
+
+/// The number of a record: it is safe when as many have been written.
+pub(crate) type Ticket = u64;
+
+/// A call as a recorder knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    pub(crate) key: [u8; 16],
+    pub(crate) request: [u8; 16],
+    /// Attempts made in earlier runs.
+    pub(crate) attempts: u32,
+    /// In how many crashes it was in flight.
+    pub(crate) crashes: u32,
+}
+
+/// What is known of a request that comes in.
+pub(crate) enum Known<Resp> {
+    /// It is to be run.
+    Run(Place),
+    /// It is to be run when nothing else is left: it may be what kills the process.
+    Last(Place),
+    /// It is over, or is to be left alone.
+    Over(CallResult<Resp>),
+}
+
+/// What is known of a resource.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PastMeter {
+    /// What was charged, the oldest first.
+    pub(crate) charges: Vec<(Time, Amount)>,
+    pub(crate) paused_until: Time,
+}
+
+/// How an attempt that is no success ended.
+pub(crate) struct Setback {
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+    /// Whether it may have been answered.
+    pub(crate) unknown: bool,
+}
+
+/// Takes down what a run does: a dispatch before it leaves, a result before anyone is told.
+pub(crate) trait Recorder<Req, Resp>: Send {
+    /// Opens what it writes to, and tells what was taken of the resources before, in their order.
+    fn begin(
+        &mut self,
+        resources: &[(String, Quota)],
+        max_concurrent: u32,
+        now: Time,
+    ) -> Result<Vec<PastMeter>, SharedError>;
+
+    /// Calls `tell` whenever more is written.
+    fn on_news(&mut self, tell: Box<dyn Fn() + Send>);
+
+    /// What is known of a request.
+    fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError>;
+
+    /// Whether what was looked up may be run, before anything of it is.
+    fn check(&mut self) -> Result<(), SharedError>;
+
+    /// An attempt is about to leave; `None`: nothing may leave any more.
+    fn dispatch(
+        &mut self,
+        place: &Place,
+        attempt: u32,
+        reserved: &mut dyn Iterator<Item = Cost>,
+        now: Time,
+    ) -> Option<Ticket>;
+
+    /// What an attempt took of a resource.
+    fn charge(&mut self, entry: &Entry, now: Time);
+
+    /// A resource is paused.
+    fn pause(&mut self, resource: ResourceId, until: Time, now: Time);
+
+    /// An attempt came to nothing.
+    fn back(&mut self, place: &Place, attempts: u32, setback: Setback);
+
+    /// A call is over.
+    fn end(&mut self, place: &Place, finished: &Finished<Req, Resp>) -> Ticket;
+
+    /// The ticket of the last record that is safe.
+    fn written(&self) -> Ticket;
+
+    /// What keeps it from recording, if anything does: nothing may leave then.
+    fn error(&self) -> Option<SharedError>;
+}

@@ -1,0 +1,73 @@
+//! A limiter's past: handed out as data, and taken over.
+
+use super::Limiter;
+use crate::amount::Amount;
+use crate::event::ResourceId;
+use crate::resource::Ledger;
+use crate::snapshot::{ResourceSnapshot, Snapshot};
+use crate::time::Time;
+
+impl Limiter {
+    /// What was charged so far, as data. What is in flight is taken as charged at `now`.
+    pub fn snapshot(&self, now: Time) -> Snapshot {
+        let past = |ledger: &Ledger| ResourceSnapshot {
+            name: ledger.resource.name().into(),
+            key: ledger.key,
+            paused_until: ledger.paused_until,
+            meter: ledger.snapshot(now),
+        };
+        Snapshot {
+            resources: self.ledgers.iter().map(past).collect(),
+        }
+    }
+
+    /// Takes over the past of resources that are declared already, by name and key, and returns the
+    /// names of those whose past does not fit: unknown here, or of another kind of quota.
+    /// A moment in the future is taken as `now`.
+    pub fn restore(&mut self, snapshot: &Snapshot, now: Time) -> Vec<String> {
+        let now = self.tick(now);
+        let mut strangers = Vec::new();
+        for past in &snapshot.resources {
+            let known = self.find(&past.name).map(|id| match past.key {
+                Some(key) => self.partition(id, key),
+                None => id,
+            });
+            let fits =
+                known.is_some_and(|id| self.change(id.index(), |ledger| ledger.restore(past, now)));
+            if !fits {
+                strangers.push(past.name.clone());
+            }
+        }
+        strangers
+    }
+
+    /// Takes over what was charged to a resource before, the oldest first, and until when it is paused.
+    /// A moment in the future is taken as `now`. For a resource with nothing charged yet.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};
+    ///
+    /// let now = Time::PROCESS_START;
+    /// let mut limiter = Limiter::new(now);
+    /// let quota = Quota::per_minute(Amount::units(60));
+    /// let requests = limiter.add(Resource::new("requests", quota))?;
+    /// let charges = [(now, Amount::units(40)), (now, Amount::units(3))];
+    /// limiter.replay(requests, &charges, Time::default(), now);
+    /// assert_eq!(limiter.view(requests, now).charged, Amount::units(43));
+    /// # Ok::<(), rate_limited_core::QuotaError>(())
+    /// ```
+    pub fn replay(
+        &mut self,
+        resource: ResourceId,
+        charges: &[(Time, Amount)],
+        paused_until: Time,
+        now: Time,
+    ) {
+        let now = self.tick(now);
+        if resource.index() < self.ledgers.len() {
+            self.change(resource.index(), |ledger| {
+                ledger.replay(charges, paused_until, now);
+            });
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What becomes of the inputs of a run, given what its journal knows of them.
+
+use crate::past::Past;
+use crate::record::{Position, State};
+use crate::walk::{Census, Found, Over};
+
+/// Crashes after which a call is run when nothing else is left: it may be what kills the process.
+const CRASHES_SUSPECT: u32 = 3;
+
+/// Crashes after which a call is taken for failed.
+const CRASHES_MAX: u32 = 10;
+
+/// What to do with inputs whose requests are other ones than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnChange {
+    /// Nothing is sent, and the numbers are told.
+    #[default]
+    Refuse,
+    /// Changed and new calls are sent; the old answers stay in the journal.
+    Rerun,
+    /// The old answers are kept; only new calls are sent.
+    Keep,
+}
+
+/// What to do with calls that were in flight when the process died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnUnknown {
+    /// They are sent again.
+    #[default]
+    Retry,
+    /// They are left alone.
+    Skip,
+    /// Nothing is sent, and they are told.
+    Report,
+}
+
+/// How a run goes on with a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// For inputs whose requests are other ones than before. Default: refuse.
+    pub on_change: OnChange,
+    /// For calls that were in flight when the process died. Default: retry.
+    pub on_unknown: OnUnknown,
+    /// Whether calls that failed for good are run again. Default: no.
+    pub retry_failed: bool,
+}
+
+/// What becomes of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is run.
+    Run(Begun),
+    /// It is run when nothing else is left.
+    Last(Begun),
+    /// It has its result.
+    Over(Over),
+    /// It is left alone: whether it was answered is not known.
+    Unknown(Begun),
+    /// It was in flight in so many crashes that it is not sent any more.
+    Poison(Begun),
+}
+
+/// A call that is to be run, or was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its position.
+    pub position: Position,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// In how many crashes it was in flight.
+    pub crashes: u32,
+}
+
+impl Policy {
+    /// What becomes of an input. One that is changed is taken as if the change were allowed; ask
+    /// [`Policy::objection`] before anything is sent.
+    pub fn decide(&self, found: Found) -> Decision {
+        match found {
+            Found::New { position } => Decision::Run(Begun {
+                position,
+                attempts: 0,
+                crashes: 0,
+            }),
+            Found::Over(over) => {
+                let changed = over.changed && self.on_change != OnChange::Keep;
+                let again = over.state == State::Failed && self.retry_failed;
+                if changed || again {
+                    Decision::Run(Begun {
+                        position: over.position,
+                        attempts: 0,
+                        crashes: 0,
+                    })
+                } else {
+                    Decision::Over(over)
+                }
+            }
+            Found::Unfinished {
+                position,
+                call,
+                changed,
+            } => {
+                let begun = Begun {
+                    position,
+                    attempts: call.attempts,
+                    crashes: call.crashes,
+                };
+                if changed {
+                    // Another request is another call: what the old one did says nothing of it.
+                    return Decision::Run(Begun {
+                        attempts: 0,
+                        crashes: 0,
+                        ..begun
+                    });
+                }
+                match call.crashes {
+                    _ if call.unknown && self.on_unknown == OnUnknown::Skip => {
+                        Decision::Unknown(begun)
+                    }
+                    CRASHES_MAX.. if !self.retry_failed => Decision::Poison(begun),
+                    CRASHES_SUSPECT.. => Decision::Last(begun),
+                    _ => Decision::Run(begun),
+                }
+            }
+        }
+    }
+
+    /// Why the inputs must not be run as they are, if that is so.
+    pub fn objection(&self, census: Census, past: &Past) -> Option<Objection> {
+        if self.on_change == OnChange::Refuse && (census.changed > 0 || census.is_another_job()) {
+            return Some(Objection::Changed(census));
+        }
+        let unknown = past.counts.unknown;
+        if self.on_unknown == OnUnknown::Report && unknown > 0 {
+            return Some(Objection::Unknown(unknown));
+        }
+        None
+    }
+}
+
+/// Why the inputs of a run must not be run as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Objection {
+    /// They are not those of the journal.
+    #[error(
+        "the journal has other calls: {} unchanged, {} changed, {} new and {} gone",
+        .0.unchanged, .0.changed, .0.new, .0.gone
+    )]
+    Changed(Census),
+    /// Some calls were in flight when the process died.
+    #[error(
+        "{0} calls were in flight when an earlier run died: whether they were answered is not known"
+    )]
+    Unknown(u64),
+}
