@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rate_limited.calls import Call
 
-__all__ = ["RateLimitedError", "ValidationError"]
+__all__ = ["EarlierError", "JournalError", "RateLimitedError", "ResultNotStored", "ValidationError"]
 
 
 class RateLimitedError(Exception):
@@ -58,3 +58,49 @@ class ValidationError(RateLimitedError):
     def __reduce__(self) -> tuple[Callable[..., ValidationError], tuple[object, ...]]:
         # `args` holds the message alone, so that the text shows no answer; a copy needs all three.
         return type(self), (self.message, self.call, self.value, *self.args[1:])
+
+
+class JournalError(RateLimitedError):
+    """The journal of a runner cannot be used, or does not allow the run; the text says why, and what to do.
+
+    >>> issubclass(JournalError, RateLimitedError)
+    True
+    """
+
+
+class EarlierError(RateLimitedError):
+    """What went wrong with an attempt in an earlier run, as the journal has it.
+
+    Args:
+        kind: the name of the exception's type.
+        text: what it said.
+
+    >>> error = EarlierError("TimeoutError", "the attempt took too long")
+    >>> str(error), error.kind
+    ('TimeoutError: the attempt took too long', 'TimeoutError')
+    """
+
+    kind: str
+    """The name of the exception's type."""
+
+    text: str
+    """What it said."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+
+    def __reduce__(self) -> tuple[Callable[..., EarlierError], tuple[str, str]]:
+        return type(self), (self.kind, self.text)
+
+
+class ResultNotStored(RateLimitedError):  # noqa: N818 - it is what happened, and no fault
+    """A call was answered, and its answer could not be kept in the journal: it is not made again.
+
+    The run that got the answer has it; later ones have None and this. The runner's `encode=` and
+    `decode=` say how such answers are kept.
+
+    >>> issubclass(ResultNotStored, RateLimitedError)
+    True
+    """

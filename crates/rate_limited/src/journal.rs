@@ -32,7 +32,7 @@
 use crate::recorder::{Known, PastMeter, Place, Recorder, Setback, Ticket};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
-use rate_limited_core::{Amount, Cost, Entry, Quota, ResourceId, Time};
+use rate_limited_core::{Amount, Entry, Quota, ResourceId, Time};
 use rate_limited_store::{
     Back, Charged, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State,
     Wall,
@@ -284,14 +284,14 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         &mut self,
         place: &Place,
         attempt: u32,
-        reserved: &mut dyn Iterator<Item = Cost>,
+        reserved: &mut dyn Iterator<Item = Entry>,
         now: Time,
     ) -> Option<Ticket> {
         if self.trouble.is_some() {
             return None;
         }
-        let at = wall(now, now);
-        let reserved = reserved.map(|cost| charged(cost.resource, at, cost.amount));
+        let reserved =
+            reserved.map(|entry| charged(entry.resource, wall(entry.at, now), entry.amount));
         let dispatch = Dispatch {
             position: place.position,
             key: Digest(place.key),
@@ -496,33 +496,18 @@ pub fn windows(resources: &[(String, Quota)]) -> Vec<(String, Option<Duration>)>
 }
 
 fn past_of(meters: &[Meter], now: Time) -> Vec<PastMeter> {
-    let past = |meter: &Meter| {
-        let spent = (Time::default(), Amount::from_micros(meter.spent));
-        let spent = (meter.spent != 0).then_some(spent);
-        let charges = meter
-            .charges
-            .iter()
-            .map(|charge| (time(charge.at, now), Amount::from_micros(charge.micros)));
-        PastMeter {
-            charges: spent.into_iter().chain(charges).collect(),
-            paused_until: time(meter.paused_until, now),
-        }
+    let now = now.as_nanos();
+    let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
+    let past = |meter: &Meter| PastMeter {
+        charges: meter.charges_on(now).map(charge).collect(),
+        paused_until: Time::from_nanos(meter.paused_until.nanos_on(now)),
     };
     meters.iter().map(past).collect()
 }
 
 /// A moment of the machine on the wall.
 fn wall(moment: Time, now: Time) -> Wall {
-    let ahead = i128::from(moment.as_nanos()) - i128::from(now.as_nanos());
-    let wall = i128::from(Wall::now().0) + ahead;
-    Wall(i64::try_from(wall.max(0)).unwrap_or(i64::MAX))
-}
-
-/// A moment on the wall for the machine.
-fn time(wall: Wall, now: Time) -> Time {
-    let ahead = i128::from(wall.0) - i128::from(Wall::now().0);
-    let nanos = i128::from(now.as_nanos()) + ahead;
-    Time::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+    Wall::of(moment.as_nanos(), now.as_nanos())
 }
 
 fn charged(resource: ResourceId, at: Wall, amount: Amount) -> Charged {

@@ -2,7 +2,7 @@
 
 use crate::result::{CallResult, SharedError};
 use crate::runner::Finished;
-use rate_limited_core::{Amount, Cost, Entry, Quota, ResourceId, Time};
+use rate_limited_core::{Amount, Entry, Quota, ResourceId, Time};
 
 /// The number of a record: it is safe when as many have been written.
 pub(crate) type Ticket = u64;
@@ -69,7 +69,7 @@ pub(crate) trait Recorder<Req, Resp>: Send {
         &mut self,
         place: &Place,
         attempt: u32,
-        reserved: &mut dyn Iterator<Item = Cost>,
+        reserved: &mut dyn Iterator<Item = Entry>,
         now: Time,
     ) -> Option<Ticket>;
 

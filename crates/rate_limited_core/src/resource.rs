@@ -130,6 +130,10 @@ impl Resource {
         &self.quota
     }
 
+    pub(crate) fn when(&self) -> Counted {
+        self.counted
+    }
+
     pub(crate) fn check(&self) -> Result<(), QuotaError> {
         if self.name.is_empty() {
             Err(QuotaError::Unnamed)
@@ -338,7 +342,10 @@ impl Ledger {
         }
         self.tell_news();
         self.learn(&hold, class, usage, now);
-        (if hold.charged { hold.at } else { now }, used)
+        // A bucket takes a debt when it is settled: what flowed in before was not for it.
+        let late = used > hold.amount && matches!(self.meter, Meter::Bucket(_));
+        let at = if hold.charged && !late { hold.at } else { now };
+        (at, used)
     }
 
     fn used(&self, hold: &Hold, class: Class, usage: Option<i64>) -> i64 {
@@ -473,8 +480,17 @@ impl Ledger {
     pub(crate) fn replay(&mut self, charges: &[(Time, Amount)], paused_until: Time, now: Time) {
         self.pause(paused_until, true);
         self.version += 1;
-        self.meter
-            .replay(&self.resource.quota, self.guard, charges, now);
+        if self.in_flight == 0 && self.meter.charged(now) <= 0 {
+            self.meter
+                .replay(&self.resource.quota, self.guard, charges, now);
+            return;
+        }
+        // Its books are in use: what may still count is charged once more, at the safe moment.
+        let reach = self.resource.quota.reach();
+        let counts = |(at, _): &&(Time, Amount)| reach.is_none_or(|reach| *at + reach > now);
+        let sum = |sum: Amount, (_, amount): &(Time, Amount)| sum + *amount;
+        let all = charges.iter().filter(counts).fold(Amount::ZERO, sum);
+        self.meter.charge(all.as_micros().max(0), now);
     }
 
     fn tell_news(&mut self) {

@@ -5,7 +5,9 @@
 //! caught there when the interpreter ends.
 
 mod account;
+mod book;
 mod clock;
+mod journal;
 mod machine;
 mod pacing;
 mod resource;
@@ -14,6 +16,9 @@ mod step;
 
 #[pyo3::pymodule]
 mod _native {
+    use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
+    #[pymodule_export]
+    use super::journal::{Journal, digest};
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
@@ -27,6 +32,12 @@ mod _native {
         module.add("ABANDON", ABANDON)?;
         module.add("ENDED", ENDED)?;
         module.add("OVER", OVER)?;
-        module.add("WAIT", WAIT)
+        module.add("WAIT", WAIT)?;
+        module.add("RUN", RUN)?;
+        module.add("LAST", LAST)?;
+        module.add("DONE", DONE)?;
+        module.add("FAILED", FAILED)?;
+        module.add("UNKNOWN", UNKNOWN)?;
+        module.add("POISON", POISON)
     }
 }

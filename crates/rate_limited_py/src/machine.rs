@@ -1,7 +1,9 @@
 //! One run's scheduler, from which Python's workers pull.
 
 use crate::account::{self, lock};
+use crate::book::Book;
 use crate::clock::now;
+use crate::journal::Journal;
 use crate::pacing::Pacing;
 use crate::state::{State, refused, waiting_on};
 use crate::step::Step;
@@ -95,9 +97,53 @@ impl Machine {
     }
 
     /// Adds a call with its cost of each resource, in the order in which they were given; returns its
-    /// number. Raises `ValueError` where the call could never run.
-    fn schedule(&self, costs: Vec<f64>) -> PyResult<u64> {
-        self.inner.schedule(&costs)
+    /// number. Raises `ValueError` where the call could never run. `position`: where it is in the
+    /// journal; `last`: it is run when nothing else is left.
+    #[pyo3(signature = (costs, position=None, last=false))]
+    fn schedule(&self, costs: Vec<f64>, position: Option<u64>, last: bool) -> PyResult<u64> {
+        self.inner.schedule(&costs, position, last)
+    }
+
+    /// The number of a call that is over already, at this position of the journal.
+    fn number(&self, position: u64) -> u64 {
+        lock(&self.inner.state).number(Some(position))
+    }
+
+    /// The position in the journal of the call of that number.
+    fn position(&self, number: u64) -> Option<u64> {
+        let state = lock(&self.inner.state);
+        state.book.as_ref()?.position(number)
+    }
+
+    /// The answer of a call, encoded for its journal; None: it cannot be.
+    fn answered(&self, number: u64, body: Option<Vec<u8>>) {
+        if let Some(book) = &mut lock(&self.inner.state).book {
+            book.answered(number, body);
+        }
+    }
+
+    /// What went wrong with an attempt of a call, for its journal.
+    fn failed(&self, number: u64, kind: String, text: String) {
+        if let Some(book) = &mut lock(&self.inner.state).book {
+            book.failed(number, kind, text);
+        }
+    }
+
+    /// Waits until all that was taken down is safe.
+    fn flush(&self, py: Python<'_>) {
+        let last = lock(&self.inner.state)
+            .book
+            .as_ref()
+            .and_then(|book| book.last());
+        if let Some((journal, ticket)) = last {
+            // An error is there for whoever asks.
+            let _ = py.detach(|| journal.wait(ticket));
+        }
+    }
+
+    /// From now on takes down in a journal what it does, and counts what the journal says was used.
+    fn attach(&self, journal: &Journal) {
+        self.inner.attach(journal);
     }
 
     /// What to do next; waits for it without the interpreter's lock.
@@ -226,38 +272,42 @@ impl Inner {
         Ok(inner)
     }
 
-    fn schedule(&self, costs: &[f64]) -> PyResult<u64> {
+    fn attach(self: &Arc<Self>, journal: &Journal) {
+        journal.replay();
+        let shared = journal.shared();
+        shared.listen(Arc::downgrade(self));
+        let state = &mut *lock(&self.state);
+        state.scheduler().keep_entries();
+        state.book = Some(Box::new(Book::new(shared)));
+    }
+
+    fn schedule(&self, costs: &[f64], position: Option<u64>, last: bool) -> PyResult<u64> {
         let state = &mut *lock(&self.state);
         let mut inline = [Cost::default(); 8];
         let mut many = Vec::new();
         let count = costs.len() + usize::from(state.pacing.is_some());
-        let list = if count <= 8 {
+        let costs_of = if count <= 8 {
             &mut inline[..count]
         } else {
             many.resize(count, Cost::default());
             &mut many[..]
         };
-        for (slot, (resource, units)) in list.iter_mut().zip(state.resources.iter().zip(costs)) {
+        for (slot, (resource, units)) in costs_of.iter_mut().zip(state.resources.iter().zip(costs))
+        {
             let amount = Amount::cost(*units);
             let amount = amount.map_err(|error| PyValueError::new_err(error.to_string()))?;
             *slot = Cost::new(*resource, amount);
         }
-        if let (Some(pacing), Some(last)) = (&state.pacing, list.last_mut()) {
-            *last = pacing.cost();
+        if let (Some(pacing), Some(slot)) = (&state.pacing, costs_of.last_mut()) {
+            *slot = pacing.cost();
         }
-        let scheduler = state
-            .scheduler
-            .as_mut()
-            .expect("it is there until the machine is dropped");
-        let id = scheduler
-            .schedule(&mut account::limiter(), list, now())
-            .map_err(refused)?;
         let number = state.scheduled;
-        state.scheduled += 1;
-        if state.numbers.len() <= id.index() {
-            state.numbers.resize(id.index() + 1, 0);
+        if last {
+            state.last.push_back((costs_of.to_vec(), number));
+        } else {
+            state.schedule(costs_of, number).map_err(refused)?;
         }
-        state.numbers[id.index()] = number;
+        state.number(position);
         self.tell(state);
         Ok(number)
     }

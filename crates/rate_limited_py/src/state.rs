@@ -1,14 +1,15 @@
 //! What a machine knows, behind its lock.
 
 use crate::account;
+use crate::book::Book;
 use crate::clock::now;
 use crate::pacing::Pacing;
 use crate::step::{self, Step};
 use pyo3::PyErr;
 use pyo3::exceptions::PyValueError;
 use rate_limited_core::{
-    Amount, AttemptId, CallId, Class, Cost, Input, Outcome, Output, ResourceId, ScheduleError,
-    Scheduler, Wait, WaitingOn,
+    Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, ResourceId,
+    ScheduleError, Scheduler, Wait, WaitingOn,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -49,6 +50,10 @@ pub(crate) struct State {
     pub(crate) over: Option<&'static str>,
     /// What the run waits for, as it said last.
     pub(crate) wait: Option<Wait>,
+    /// What it has in a journal, if there is one.
+    pub(crate) book: Option<Box<Book>>,
+    /// Calls that are scheduled when nothing else is left, with their numbers.
+    pub(crate) last: VecDeque<(Vec<Cost>, u64)>,
 }
 
 impl State {
@@ -77,6 +82,8 @@ impl State {
             parked: false,
             over: Some(""),
             wait: None,
+            book: None,
+            last: VecDeque::new(),
         }
     }
 
@@ -89,6 +96,39 @@ impl State {
     pub(crate) fn handle(&mut self, input: Input) {
         self.scheduler()
             .handle(&mut account::limiter(), input, now());
+        self.charge();
+    }
+
+    /// Takes down what attempts took of the resources.
+    fn charge(&mut self) {
+        if self.book.is_none() {
+            return;
+        }
+        let entries = self.scheduler().take_entries();
+        if let Some(book) = &mut self.book {
+            book.charge(entries, &self.resources);
+        }
+    }
+
+    /// The number of the next call.
+    pub(crate) fn number(&mut self, position: Option<u64>) -> u64 {
+        let number = self.scheduled;
+        self.scheduled += 1;
+        if let (Some(book), Some(position)) = (&mut self.book, position) {
+            book.number(number, position);
+        }
+        number
+    }
+
+    /// Adds a call to the scheduler.
+    pub(crate) fn schedule(&mut self, costs: &[Cost], number: u64) -> Result<(), ScheduleError> {
+        let scheduler = self.scheduler();
+        let id = scheduler.schedule(&mut account::limiter(), costs, now())?;
+        if self.numbers.len() <= id.index() {
+            self.numbers.resize(id.index() + 1, 0);
+        }
+        self.numbers[id.index()] = number;
+        Ok(())
     }
 
     /// What to do next.
@@ -96,7 +136,10 @@ impl State {
         if run != self.run {
             return Step::Over { why: "asked" };
         }
-        let step = self.ready.pop_front().unwrap_or_else(|| self.poll());
+        let recorded = self.recorded();
+        let step = recorded
+            .or_else(|| self.ready.pop_front())
+            .unwrap_or_else(|| self.poll());
         match step {
             Step::Dispatch { attempt, .. } => {
                 if let Some((attempt, _)) = self.attempt(attempt) {
@@ -107,6 +150,29 @@ impl State {
             Step::Over { .. } | Step::Wait { .. } => {}
         }
         step
+    }
+
+    /// What has been written down and may happen now.
+    fn recorded(&mut self) -> Option<Step> {
+        let book = self.book.as_mut()?;
+        let step = book.ends().or_else(|| book.leaves())?;
+        let failed = book.error().is_some();
+        if let (Step::Dispatch { attempt, .. }, true) = (step, failed) {
+            // What was not surely written must not leave.
+            self.keep_back(attempt);
+            return None;
+        }
+        Some(step)
+    }
+
+    /// Nothing may leave any more: the attempt was not made, and the run ends.
+    fn keep_back(&mut self, number: u64) {
+        self.handle(Input::Stop);
+        if let Some((attempt, _)) = self.attempt(number) {
+            self.attempts[attempt.index()] = None;
+            let outcome = Outcome::new(Class::NotSent);
+            self.handle(Input::Finished { attempt, outcome });
+        }
     }
 
     /// Whether there is more to do at once.
@@ -139,34 +205,49 @@ impl State {
                 scheduler.poll(&mut account::limiter(), now())
             };
             self.wait = None;
+            self.charge();
             match output {
                 Output::Dispatch {
                     call,
                     attempt,
                     number,
-                } => return self.dispatch(call, attempt, number),
+                } => {
+                    if let Some(step) = self.dispatch(call, attempt, number) {
+                        return step;
+                    }
+                }
                 Output::Abandon { call, attempt, why } => {
                     let number = attempt.number();
                     self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
                     self.late.push((number, call));
                     let call = self.numbers[call.index()];
+                    let why = step::abandoned(why);
+                    if let Some(book) = &mut self.book {
+                        book.abandoned(number, call, why);
+                    }
                     return Step::Abandon {
                         attempt: number,
                         call,
-                        why: step::abandoned(why),
+                        why,
                     };
                 }
-                Output::Done { call } if self.tells_ends => {
-                    return Step::Ended {
-                        call: self.numbers[call.index()],
-                        why: "",
-                    };
+                Output::Done { call } => {
+                    let call = self.numbers[call.index()];
+                    let told = self.tells_ends;
+                    let step = told.then_some(Step::Ended { call, why: "" });
+                    if let Some(step) = self.ended(call, None, step) {
+                        return step;
+                    }
                 }
                 Output::Failed { call, why } => {
-                    return Step::Ended {
-                        call: self.numbers[call.index()],
+                    let call = self.numbers[call.index()];
+                    let step = Step::Ended {
+                        call,
                         why: step::failure(why),
                     };
+                    if let Some(step) = self.ended(call, Some(why), Some(step)) {
+                        return step;
+                    }
                 }
                 // What is over before anyone could fall asleep is asked again at once.
                 Output::Wait(Wait { until: Some(t), .. }) if t <= now() + MOMENT => {}
@@ -177,9 +258,10 @@ impl State {
                     };
                 }
                 // What was told has to be done first: its worker then wakes the others.
-                Output::Stopped(_) | Output::Idle if self.unhandled > 0 => {
+                Output::Stopped(_) | Output::Idle if self.unhandled > 0 || self.is_writing() => {
                     return Step::Wait { seconds: None };
                 }
+                Output::Idle if self.goes_on_with_the_last() => {}
                 Output::Stopped(why) => return self.end(step::stopped(why)),
                 Output::Idle if self.stays => return Step::Wait { seconds: None },
                 Output::Idle => return self.end(""),
@@ -193,7 +275,36 @@ impl State {
         Step::Over { why }
     }
 
-    pub(crate) fn dispatch(&mut self, call: CallId, attempt: AttemptId, number: u32) -> Step {
+    /// A call is over; it is told at once, or when that is written.
+    fn ended(&mut self, call: u64, why: Option<Failure>, step: Option<Step>) -> Option<Step> {
+        let Some(book) = &mut self.book else {
+            return step;
+        };
+        if matches!(why, Some(Failure::Fatal | Failure::NeverFits(_))) {
+            // Another key, or another limit, and it may succeed: it is asked again by the next run.
+            return step;
+        }
+        book.end(call, why.is_some(), step);
+        None
+    }
+
+    /// Whether something is being written that the run has to wait for.
+    fn is_writing(&self) -> bool {
+        self.book.as_ref().is_some_and(|book| !book.is_settled())
+    }
+
+    /// Schedules the next of the calls that are run when nothing else is left.
+    fn goes_on_with_the_last(&mut self) -> bool {
+        let Some((costs, number)) = self.last.pop_front() else {
+            return false;
+        };
+        // It was checked when it came in; a quota that was lowered since leaves it unfinished.
+        let _ = self.schedule(&costs, number);
+        true
+    }
+
+    /// An attempt that may leave now; `None`: it has to wait for that, or must not at all.
+    fn dispatch(&mut self, call: CallId, attempt: AttemptId, number: u32) -> Option<Step> {
         if self.attempts.len() <= attempt.index() {
             self.attempts.resize(attempt.index() + 1, None);
         }
@@ -201,11 +312,23 @@ impl State {
         if let Some(pacing) = &mut self.pacing {
             pacing.dispatched();
         }
-        Step::Dispatch {
+        let step = Step::Dispatch {
             attempt: attempt.number(),
             call: self.numbers[call.index()],
             number,
+        };
+        let Some(book) = &mut self.book else {
+            return Some(step);
+        };
+        let scheduler = self.scheduler.as_ref().expect("it is there");
+        let limiter = account::limiter();
+        let reserved = scheduler.reserved(&limiter, attempt);
+        let recorded = book.dispatch(step, reserved, &self.resources);
+        drop(limiter);
+        if !recorded {
+            self.keep_back(attempt.number());
         }
+        None
     }
 
     /// The attempt of a number, if it is in flight.
@@ -216,10 +339,11 @@ impl State {
     }
 
     pub(crate) fn finish(&mut self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
-        let Some((attempt, _)) = self.attempt(number) else {
+        let Some((attempt, call)) = self.attempt(number) else {
             return self.finish_late(number, class);
         };
         self.attempts[attempt.index()] = None;
+        let call = self.numbers[call.index()];
         let known = usage.unwrap_or_default().iter().zip(&self.resources);
         let known = known.filter_map(|(units, resource)| {
             let amount = Amount::usage((*units)?).ok()?;
@@ -228,6 +352,23 @@ impl State {
         let usage: Vec<Cost> = known.collect();
         let outcome = Outcome::new(class).with_usage(&usage);
         self.handle(Input::Finished { attempt, outcome });
+        if class != Class::Success {
+            self.came_back(call, class);
+        }
+    }
+
+    /// Takes down that an attempt brought nothing.
+    fn came_back(&mut self, call: u64, class: Class) {
+        let Some(book) = &mut self.book else {
+            return;
+        };
+        book.came_back(call);
+        if matches!(class, Class::Refused { .. }) {
+            let limiter = &mut *account::limiter();
+            let now = now();
+            let until = |id: &ResourceId| limiter.view(*id, now).paused_until;
+            book.pause(self.resources.iter().map(until));
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Journal {
     /// For results on their way back.
     reader: Mutex<Option<Connection>>,
     pub(crate) past: Arc<Past>,
+    held: Arc<Held>,
     /// The process that opened it: a child that was forked off has no writer.
     process: u32,
 }
@@ -114,10 +115,11 @@ impl Journal {
         store
             .durable(power)
             .map_err(|error| refused(path, &error))?;
+        let held = Arc::new(held);
         let writer = Writer {
             path: path.to_owned(),
             store,
-            held: Arc::new(held),
+            held: Arc::clone(&held),
             side,
             ballast,
             power,
@@ -134,6 +136,7 @@ impl Journal {
             writer: Some(thread),
             reader: Mutex::new(None),
             past: Arc::new(past.clone()),
+            held,
             process: std::process::id(),
         };
         Ok(Opened { journal, past })
@@ -204,6 +207,14 @@ impl Journal {
         Ok(())
     }
 
+    /// In a child that was forked off: lets go of the lock, which then ends with the parent. Everything
+    /// else about a journal belongs to the process that opened it.
+    pub fn let_go_in_child(&self) {
+        if std::process::id() != self.process {
+            self.held.let_go();
+        }
+    }
+
     fn reading<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, JournalError>,
@@ -233,7 +244,10 @@ impl Drop for Journal {
         }
         drop(reader);
         self.shared.close();
-        if let Some(writer) = self.writer.take() {
+        let writer = self.writer.take();
+        // Whoever heard of the last commit may be the last to have the journal.
+        let here = thread::current().id();
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != here) {
             // A writer that panicked has told so already.
             let _ = writer.join();
         }

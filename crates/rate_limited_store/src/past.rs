@@ -71,6 +71,17 @@ pub struct Meter {
     pub paused_until: Wall,
 }
 
+impl Meter {
+    /// What was charged, as moments of another clock and millionths, the oldest first; what a budget has
+    /// spent comes at its beginning.
+    pub fn charges_on(&self, now_nanos: u64) -> impl Iterator<Item = (u64, i64)> {
+        let spent = (self.spent != 0).then_some((0, self.spent));
+        let charges = self.charges.iter();
+        let charges = charges.map(move |charge| (charge.at.nanos_on(now_nanos), charge.micros));
+        spent.into_iter().chain(charges)
+    }
+}
+
 /// An amount that the server has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
@@ -159,12 +170,14 @@ pub(crate) fn unfinished(
     if !damages.is_empty() {
         return Ok(BTreeMap::new());
     }
+    let now = Wall::now();
     let mut unfinished = BTreeMap::new();
     store.db.execute_batch("BEGIN IMMEDIATE")?;
     for mut row in rows {
         if row.in_flight == IN_FLIGHT {
             for (resource, at, amount) in row.charges() {
-                store::put_charge(&store.db, resource, at, amount)?;
+                // Where the server counts at an unknown moment, it may do so still.
+                store::put_charge(&store.db, resource, at.min(now), amount)?;
             }
             row.in_flight = UNKNOWN;
             row.crashes += 1;

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -40,7 +41,8 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
 /// A journal's file, held by this process until it is dropped or the process dies.
 #[derive(Debug)]
 pub(crate) struct Held {
-    file: File,
+    /// Open for as long as the lock is held.
+    file: Mutex<Option<File>>,
     path: PathBuf,
 }
 
@@ -86,21 +88,37 @@ impl Held {
             Err(error) => return Err(failed(error.into())),
         }
         Ok(Held {
-            file,
+            file: Mutex::new(Some(file)),
             path: path.to_owned(),
         })
     }
 
     /// Whether the path still leads to the file that is held.
     pub(crate) fn is_there(&self) -> bool {
-        match (self.path.symlink_metadata(), self.file.metadata()) {
-            (Ok(there), Ok(held)) => (there.dev(), there.ino()) == (held.dev(), held.ino()),
+        let held = self.look(File::metadata);
+        match (self.path.symlink_metadata(), held) {
+            (Ok(there), Some(Ok(held))) => (there.dev(), there.ino()) == (held.dev(), held.ino()),
             _ => false,
         }
     }
 
+    /// What the file is.
     pub(crate) fn kind(&self) -> io::Result<Kind> {
-        kind_of(&self.file)
+        self.look(kind_of).unwrap_or(Ok(Kind::Empty))
+    }
+
+    /// Closes this process's copy of a file that another process has locked: a child that was forked off
+    /// would keep the lock alive.
+    pub(crate) fn let_go(&self) {
+        // A lock that was taken while the process was copied is never given back here.
+        if let Ok(mut file) = self.file.try_lock() {
+            *file = None;
+        }
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&File) -> T) -> Option<T> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.as_ref().map(look)
     }
 }
 

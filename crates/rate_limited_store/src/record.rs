@@ -41,7 +41,8 @@ pub struct Dispatch {
     pub attempt: u32,
     /// In how many crashes the call was in flight.
     pub crashes: u32,
-    /// What is reserved for it: if the process dies now, it counts as used.
+    /// What is reserved for it: if the process dies now, it counts as used, at its moment or, if that lies
+    /// in the future, when the journal is opened again.
     pub reserved: Vec<Charged>,
 }
 

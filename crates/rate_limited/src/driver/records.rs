@@ -149,7 +149,8 @@ where
         let number = place.attempts + number;
         let now = self.clock.now();
         let ticket = {
-            let reserved = &mut self.scheduler.reserved(attempt);
+            let limiter = &lock(&self.limiter);
+            let reserved = &mut self.scheduler.reserved(limiter, attempt);
             records.recorder.dispatch(&place, number, reserved, now)
         };
         if let Some(ticket) = ticket {

@@ -3,12 +3,12 @@
 mod past;
 
 use crate::backoff::{Backoff, Chance};
-use crate::entries::Entries;
+use crate::entries::{Entries, Entry};
 use crate::error::{QuotaError, ScheduleError};
 use crate::event::{Cost, ResourceId, SchedulerId};
 use crate::outcome::Outcome;
 use crate::quota::Quota;
-use crate::resource::{Blocked, Hold, Ledger, Resource};
+use crate::resource::{Blocked, Counted, Hold, Ledger, Resource};
 use crate::small::Short;
 use crate::time::Time;
 use crate::turns::{PATIENCE, Turns};
@@ -68,12 +68,8 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// What is held, and of what.
-    pub(crate) fn costs(&self) -> impl Iterator<Item = Cost> {
-        let cost = |hold: &Hold| {
-            let resource = ResourceId(hold.resource);
-            Cost::new(resource, Amount::from_micros(hold.amount))
-        };
-        self.holds.as_slice().iter().map(cost)
+    pub(crate) fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.as_slice().iter()
     }
 }
 
@@ -378,6 +374,20 @@ impl Limiter {
                 ledger.settle(*hold, outcome.class(), usage, now)
             });
             entries.add(ResourceId(hold.resource), at, used);
+        }
+    }
+
+    /// What a reservation comes to if nothing more is heard of its attempt.
+    pub(crate) fn entry_of(&self, hold: &Hold, dispatched: Time) -> Entry {
+        let counted = self.ledgers[hold.resource as usize].resource.when();
+        Entry {
+            resource: ResourceId(hold.resource),
+            at: if counted == Counted::AtDispatch {
+                dispatched
+            } else {
+                Time::MAX
+            },
+            amount: Amount::from_micros(hold.amount),
         }
     }
 

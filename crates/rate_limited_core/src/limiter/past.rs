@@ -42,7 +42,8 @@ impl Limiter {
     }
 
     /// Takes over what was charged to a resource before, the oldest first, and until when it is paused.
-    /// A moment in the future is taken as `now`. For a resource with nothing charged yet.
+    /// A moment in the future is taken as `now`. A resource that has charges already is charged once more
+    /// all that may still count.
     ///
     /// ```
     /// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};

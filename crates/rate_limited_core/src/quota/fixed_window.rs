@@ -224,7 +224,7 @@ impl FixedWindow {
             (Anchor::FirstCall, _) | (_, None) => now,
             (_, Some(end)) => end.latest,
         };
-        let counts = |charge: &&(Time, Amount)| charge.0.plus(reach) > since;
+        let counts = |charge: &&(Time, Amount)| charge.0.plus(reach) >= since;
         let mut used = Amount::ZERO;
         let mut last = None;
         for (at, amount) in charges.iter().filter(counts) {

@@ -219,12 +219,18 @@ impl Scheduler {
         self.entries.take()
     }
 
-    /// What is reserved for an attempt in flight; empty if it is not.
-    pub fn reserved(&self, attempt: AttemptId) -> impl Iterator<Item = Cost> {
+    /// What an attempt in flight takes if nothing more is heard of it; empty if it is not in flight. Where
+    /// the server counts at an unknown moment, that moment is [`Time::MAX`].
+    pub fn reserved<'a>(
+        &'a self,
+        limiter: &'a Limiter,
+        attempt: AttemptId,
+    ) -> impl Iterator<Item = Entry> + 'a {
         let attempt = self.attempts.get(attempt);
-        attempt
-            .into_iter()
-            .flat_map(|attempt| attempt.reservation.costs())
+        attempt.into_iter().flat_map(|attempt| {
+            let holds = attempt.reservation.holds();
+            holds.map(|hold| limiter.entry_of(hold, attempt.dispatched))
+        })
     }
 
     /// How far the run is.

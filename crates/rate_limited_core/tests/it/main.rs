@@ -8,6 +8,7 @@ mod order;
 mod play;
 mod properties;
 mod reference;
+mod replay;
 mod retry;
 mod sharing;
 mod state;

@@ -1,0 +1,398 @@
+//! A machine's side of its journal: what is taken down, and what waits until it is.
+
+use crate::account::lock;
+use crate::clock::now;
+use crate::machine::Inner;
+use crate::step::Step;
+use rate_limited_core::{Amount, Entry, ResourceId, Time};
+use rate_limited_store::{
+    Back, Begun, Charged, Decision, Digest, Dispatch, End, Failure, Journal, JournalError, Meter,
+    Objection, Opened, Past, Policy, Record, State, Ticket, Walk, Wall,
+};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+/// An open journal, for all machines of a runner.
+pub(crate) struct Shared {
+    /// None once it is closed.
+    journal: Mutex<Option<Arc<Journal>>>,
+    lookup: Mutex<Lookup>,
+    /// Who hears of each commit.
+    listeners: Arc<Mutex<Vec<Weak<Inner>>>>,
+}
+
+/// What is known of calls that come in.
+pub(crate) struct Lookup {
+    walk: Walk,
+    pub(crate) past: Past,
+    policy: Policy,
+    /// Calls that were looked up, by their positions.
+    places: HashMap<u64, Place>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    key: Digest,
+    request: Digest,
+    begun: Begun,
+    attempts: u32,
+}
+
+impl Shared {
+    pub(crate) fn new(opened: Opened, policy: Policy) -> Result<Shared, JournalError> {
+        let lookup = Lookup {
+            walk: Walk::new(&opened.journal)?,
+            past: opened.past,
+            policy,
+            places: HashMap::new(),
+        };
+        let listeners: Arc<Mutex<Vec<Weak<Inner>>>> = Arc::default();
+        let told = Arc::clone(&listeners);
+        opened.journal.on_news(move || {
+            let listeners: Vec<_> = lock(&told).iter().filter_map(Weak::upgrade).collect();
+            for listener in listeners {
+                listener.nudge();
+            }
+        });
+        Ok(Shared {
+            journal: Mutex::new(Some(Arc::new(opened.journal))),
+            lookup: Mutex::new(lookup),
+            listeners,
+        })
+    }
+
+    /// The journal, unless it is closed.
+    pub(crate) fn journal(&self) -> Option<Arc<Journal>> {
+        lock(&self.journal).clone()
+    }
+
+    /// Closes it; whoever gets the journal drops it where nothing is locked.
+    pub(crate) fn close(&self) -> Option<Arc<Journal>> {
+        lock(&self.journal).take()
+    }
+
+    /// What keeps it from being written, if anything does.
+    pub(crate) fn error(&self) -> Option<JournalError> {
+        match self.journal() {
+            Some(journal) => journal.error(),
+            None => Some(JournalError::Closed),
+        }
+    }
+
+    pub(crate) fn listen(&self, inner: Weak<Inner>) {
+        let listeners = &mut *lock(&self.listeners);
+        listeners.retain(|known| known.strong_count() > 0);
+        listeners.push(inner);
+    }
+
+    pub(crate) fn lookup(&self) -> MutexGuard<'_, Lookup> {
+        lock(&self.lookup)
+    }
+
+    pub(crate) fn let_go_in_child(&self) {
+        // What another thread had locked stays locked in a child for ever.
+        if let Ok(journal) = self.journal.try_lock()
+            && let Some(journal) = &*journal
+        {
+            journal.let_go_in_child();
+        }
+    }
+
+    fn push(&self, record: Record) -> Option<Ticket> {
+        let journal = lock(&self.journal);
+        journal.as_ref()?.push(record).ok()
+    }
+
+    fn written(&self) -> Ticket {
+        let journal = lock(&self.journal);
+        journal
+            .as_ref()
+            .map_or(Ticket::MAX, |journal| journal.written())
+    }
+}
+
+impl Lookup {
+    /// What becomes of a call with this key and this request.
+    pub(crate) fn look(&mut self, key: Digest, request: Digest) -> Result<Decision, JournalError> {
+        let decision = self.policy.decide(self.walk.look(key, request)?);
+        let begun = match decision {
+            Decision::Run(begun)
+            | Decision::Last(begun)
+            | Decision::Unknown(begun)
+            | Decision::Poison(begun) => begun,
+            Decision::Over(over) => Begun {
+                position: over.position,
+                attempts: 0,
+                crashes: 0,
+            },
+        };
+        let place = Place {
+            key,
+            request,
+            begun,
+            attempts: begun.attempts,
+        };
+        self.places.insert(begun.position, place);
+        Ok(decision)
+    }
+
+    /// Why nothing must be sent, if that is so.
+    pub(crate) fn objection(&self) -> Option<Objection> {
+        self.policy.objection(self.walk.census(), &self.past)
+    }
+
+    /// What was charged to each resource before, and until when it is paused.
+    pub(crate) fn charges(&self) -> Vec<(Vec<(Time, Amount)>, Time)> {
+        let now = now().as_nanos();
+        let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
+        let past = |meter: &Meter| {
+            let charges = meter.charges_on(now).map(charge).collect();
+            (charges, Time::from_nanos(meter.paused_until.nanos_on(now)))
+        };
+        self.past.meters.iter().map(past).collect()
+    }
+}
+
+/// What one machine has in a journal.
+pub(crate) struct Book {
+    shared: Arc<Shared>,
+    /// The positions of scheduled calls, by their numbers.
+    positions: HashMap<u64, u64>,
+    /// What attempts brought and nobody has taken down yet, by the numbers of their calls.
+    brought: HashMap<u64, Brought>,
+    /// Attempts that leave when their dispatch is written.
+    leaving: VecDeque<(Ticket, Step)>,
+    /// Ends of calls that are told when they are written.
+    ended: VecDeque<(Ticket, Step)>,
+    last_ticket: Ticket,
+    paused: Vec<Time>,
+}
+
+enum Brought {
+    Body(Option<Vec<u8>>),
+    Failure(Failure),
+}
+
+impl Book {
+    pub(crate) fn new(shared: Arc<Shared>) -> Book {
+        let meters = &shared.lookup().charges();
+        Book {
+            positions: HashMap::new(),
+            brought: HashMap::new(),
+            leaving: VecDeque::new(),
+            ended: VecDeque::new(),
+            last_ticket: 0,
+            paused: meters.iter().map(|(_, until)| *until).collect(),
+            shared: Arc::clone(&shared),
+        }
+    }
+
+    /// The call of this number has this position.
+    pub(crate) fn number(&mut self, number: u64, position: u64) {
+        self.positions.insert(number, position);
+    }
+
+    /// The position of a call.
+    pub(crate) fn position(&self, number: u64) -> Option<u64> {
+        self.positions.get(&number).copied()
+    }
+
+    /// What keeps the journal from being written, if anything does.
+    pub(crate) fn error(&self) -> Option<JournalError> {
+        self.shared.error()
+    }
+
+    /// The journal and the last of this machine's records.
+    pub(crate) fn last(&self) -> Option<(Arc<Journal>, Ticket)> {
+        Some((self.shared.journal()?, self.last_ticket))
+    }
+
+    fn written(&self) -> Ticket {
+        self.shared.written()
+    }
+
+    /// What an attempt brought: the result of its call, if it can be kept.
+    pub(crate) fn answered(&mut self, number: u64, body: Option<Vec<u8>>) {
+        self.brought.insert(number, Brought::Body(body));
+    }
+
+    /// What went wrong with an attempt.
+    pub(crate) fn failed(&mut self, number: u64, kind: String, text: String) {
+        let at = Wall::now();
+        let failure = Failure { at, kind, text };
+        self.brought.insert(number, Brought::Failure(failure));
+    }
+
+    /// Takes down that an attempt is about to leave; it does when that is written. `false`: nothing may
+    /// leave any more.
+    pub(crate) fn dispatch(
+        &mut self,
+        step: Step,
+        reserved: impl Iterator<Item = Entry>,
+        resources: &[ResourceId],
+    ) -> bool {
+        let Step::Dispatch { call, .. } = step else {
+            return false;
+        };
+        let Some(place) = self.change(call, |place| place.attempts += 1) else {
+            return false;
+        };
+        let now = now();
+        let reserved = reserved.filter_map(|entry| {
+            let at = wall(entry.at, now);
+            charged(entry.resource, at, entry.amount, resources)
+        });
+        let dispatch = Dispatch {
+            position: place.begun.position,
+            key: place.key,
+            request: place.request,
+            attempt: place.attempts,
+            crashes: place.begun.crashes,
+            reserved: reserved.collect(),
+        };
+        let ticket = self.shared.push(Record::Dispatch(dispatch));
+        if let Some(ticket) = ticket {
+            self.last_ticket = ticket;
+            self.leaving.push_back((ticket, step));
+        }
+        ticket.is_some()
+    }
+
+    /// The next attempt that may leave.
+    pub(crate) fn leaves(&mut self) -> Option<Step> {
+        let (ticket, _) = self.leaving.front()?;
+        if *ticket > self.written() {
+            return None;
+        }
+        self.leaving.pop_front().map(|(_, step)| step)
+    }
+
+    /// The next end that may be told.
+    pub(crate) fn ends(&mut self) -> Option<Step> {
+        let (ticket, _) = self.ended.front()?;
+        if *ticket > self.written() {
+            return None;
+        }
+        self.ended.pop_front().map(|(_, step)| step)
+    }
+
+    /// Takes down an attempt that was abandoned; it may have been answered if it had left.
+    pub(crate) fn abandoned(&mut self, attempt: u64, call: u64, why: &str) {
+        let before = self.leaving.len();
+        let is_it = |step: &Step| matches!(step, Step::Dispatch { attempt: leaving, .. } if *leaving == attempt);
+        self.leaving.retain(|(_, step)| !is_it(step));
+        let had_left = self.leaving.len() == before;
+        let failure = Failure {
+            at: Wall::now(),
+            kind: "TimeoutError".to_owned(),
+            text: format!("the attempt was given up: {why}"),
+        };
+        self.back(call, Some(failure), had_left && why == "halted");
+    }
+
+    /// Takes down what attempts took of the resources.
+    pub(crate) fn charge(&mut self, entries: Vec<Entry>, resources: &[ResourceId]) {
+        let now = now();
+        for entry in entries {
+            let at = wall(entry.at, now);
+            if let Some(charge) = charged(entry.resource, at, entry.amount, resources) {
+                self.push(Record::Charge(charge));
+            }
+        }
+    }
+
+    /// Takes down which resources are paused.
+    pub(crate) fn pause(&mut self, until: impl Iterator<Item = Time>) {
+        let now = now();
+        let mut news = Vec::new();
+        for (resource, (known, until)) in self.paused.iter_mut().zip(until).enumerate() {
+            if until > *known {
+                *known = until;
+                news.push((resource as u32, wall(until, now)));
+            }
+        }
+        for (resource, until) in news {
+            self.push(Record::Pause { resource, until });
+        }
+    }
+
+    /// An attempt has come back without success.
+    pub(crate) fn came_back(&mut self, call: u64) {
+        if let Some(Brought::Failure(failure)) = self.brought.remove(&call) {
+            self.back(call, Some(failure), false);
+        }
+    }
+
+    fn back(&mut self, call: u64, failure: Option<Failure>, unknown: bool) {
+        let Some(place) = self.change(call, |_| ()) else {
+            return;
+        };
+        self.push(Record::Back(Back {
+            position: place.begun.position,
+            key: place.key,
+            request: place.request,
+            attempts: place.attempts,
+            crashes: place.begun.crashes,
+            unknown,
+            failure,
+        }));
+    }
+
+    /// Takes down that a call is over; `step` is told when that is written.
+    pub(crate) fn end(&mut self, call: u64, failed: bool, step: Option<Step>) {
+        let body = match self.brought.remove(&call) {
+            Some(Brought::Body(body)) if !failed => body,
+            _ => None,
+        };
+        let Some(place) = self.change(call, |_| ()) else {
+            return;
+        };
+        self.push(Record::End(End {
+            position: place.begun.position,
+            key: place.key,
+            request: place.request,
+            state: if failed { State::Failed } else { State::Done },
+            attempts: place.attempts,
+            failure: None,
+            body,
+        }));
+        if let Some(step) = step {
+            self.ended.push_back((self.last_ticket, step));
+        }
+    }
+
+    /// Whether all that was taken down is safe, or will never be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.leaving.is_empty() && self.ended.is_empty() && self.written() >= self.last_ticket
+    }
+
+    /// Changes what is known of a call, and gives it.
+    fn change(&self, call: u64, change: impl FnOnce(&mut Place)) -> Option<Place> {
+        let position = self.positions.get(&call)?;
+        let lookup = &mut *self.shared.lookup();
+        let place = lookup.places.get_mut(position)?;
+        change(place);
+        Some(*place)
+    }
+
+    fn push(&mut self, record: Record) {
+        if let Some(ticket) = self.shared.push(record) {
+            self.last_ticket = ticket;
+        }
+    }
+}
+
+/// An amount as the journal counts it: by the place of its resource among those of the run.
+fn charged(id: ResourceId, at: Wall, amount: Amount, resources: &[ResourceId]) -> Option<Charged> {
+    let place = resources.iter().position(|known| *known == id)?;
+    Some(Charged {
+        resource: place as u32,
+        at,
+        micros: amount.as_micros(),
+    })
+}
+
+/// A moment of the machine on the wall.
+fn wall(moment: Time, now: Time) -> Wall {
+    Wall::of(moment.as_nanos(), now.as_nanos())
+}

@@ -1,0 +1,221 @@
+"""A runner's journal: what its calls are known by, and results on their way there and back."""
+
+from __future__ import annotations
+
+import functools
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rate_limited import _encode, _native
+from rate_limited._ledger import DONE, FAILED, UNFINISHED
+from rate_limited.calls import Call, parameters_of
+from rate_limited.exceptions import EarlierError, JournalError, ResultNotStored
+
+__all__ = ["Recorded", "RunnerJournal"]
+
+# The journals that this process has open, by the paths of their files.
+_open: weakref.WeakValueDictionary[str, RunnerJournal] = weakref.WeakValueDictionary()
+
+_CHANGED = (
+    "; nothing was sent: on_change=\"rerun\" calls changed and new ones and keeps the old answers in the "
+    'journal, on_change="keep" takes the old answers, another journal= begins anew'
+)
+_UNKNOWN = '; nothing was sent: on_unknown="retry" calls them again, "skip" leaves them alone'
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a journal knows of a call: whether it is to be run, and what came of it if not."""
+
+    position: int
+    runs: bool = True
+    last: bool = False
+    status: int = UNFINISHED
+    result: Any = None
+    errors: Sequence[BaseException] = ()
+
+
+class RunnerJournal:
+    """The journal of one runner.
+
+    Args:
+        path: the file.
+        function: what is called; known by its module and name, never by its code.
+        limits: the native numbers and the names of the resources.
+        max_concurrent: for how many answers room is set aside.
+        key, encode, decode, version, on_change, on_unknown, durability: as the runner has them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        function: Callable[..., Any],
+        limits: tuple[list[int], list[str]],
+        max_concurrent: int,
+        *,
+        key: Callable[[Call], object] | None,
+        encode: Callable[[Any], Any] | None,
+        decode: Callable[[Any], Any] | None,
+        version: object,
+        on_change: str,
+        on_unknown: str,
+        durability: str,
+    ) -> None:
+        if (encode is None) != (decode is None):
+            raise ValueError("give both encode= and decode=, or neither: one undoes the other")
+        if durability not in ("process", "power"):
+            raise ValueError(f'durability must be "process" or "power", got {durability!r}')
+        self.path = os.path.realpath(path)
+        self._key, self._encode, self._decode = key, encode, decode
+        self._identity = _identity(function)
+        self._version = "" if version is None else str(version)
+        self._parameters = list(parameters_of(function).positions)
+        self.trouble: str | None = None
+        _take_over(self.path)
+        numbers, names = limits
+        job = [("function", self._identity[0]), ("version", self._version)]
+        power = durability == "power"
+        self.native = _native.Journal(
+            self.path, numbers, names, max_concurrent, power, on_change, on_unknown, job
+        )
+        self.is_running: Callable[[], bool] = lambda: False
+        _open[self.path] = self
+
+    def look(self, call: Call) -> Recorded:
+        """What the journal knows of a call.
+
+        Raises:
+            ValueError: an argument has no form as data, and there is no `key=`.
+        """
+        arguments = self._arguments(call)
+        request = _native.digest([b"request", *_bytes(self._identity, self._version), *arguments])
+        if self._key is None:
+            key = _native.digest([b"call", *arguments])
+        else:
+            key = _native.digest([b"id", str(self._key(call)).encode("utf-8", "surrogatepass")])
+        decision, position, number = self.native.look(key, request)
+        if decision in (_native.RUN, _native.LAST):
+            return Recorded(position, last=decision == _native.LAST)
+        return self._over(decision, position, number)
+
+    def objection(self) -> JournalError | None:
+        """Why nothing must be sent."""
+        text = self.native.objection()
+        if text is None:
+            return None
+        return JournalError(text + (_UNKNOWN if "in flight" in text else _CHANGED))
+
+    def encoded(self, answer: Any) -> bytes | None:
+        """An answer as bytes; None if it has no such form, which is noted once."""
+        try:
+            if self._encode is not None:
+                answer = self._encode(answer)
+                if isinstance(answer, bytes):
+                    return b"b" + answer
+            data = _encode.encode(answer)
+            _encode.decode(data)
+        except Exception as error:  # noqa: BLE001 - the answer was paid for and is returned
+            if self.trouble is None:
+                self.trouble = str(error) or type(error).__name__
+            return None
+        return b"j" + data
+
+    def close(self) -> None:
+        """Closes the file; the runner cannot run any more."""
+        _open.pop(self.path, None)
+        self.native.close()
+
+    def _arguments(self, call: Call) -> list[bytes]:
+        if self._key is not None:
+            # What a call is known by was told; its arguments only say whether it has changed.
+            return [_leniently(argument) for argument in (*call.args, dict(call._kwargs))]
+        parts = []
+        for place, argument in enumerate(call.args):
+            named = place < len(self._parameters)
+            where = f"the argument {self._parameters[place] if named else place + 1}"
+            parts.append(_strictly(argument, where))
+        for name in sorted(call._kwargs):
+            parts += [name.encode(), _strictly(call._kwargs[name], f"the argument {name}")]
+        return [str(len(call.args)).encode(), *parts]
+
+    def _over(self, decision: int, position: int, number: int) -> Recorded:
+        if decision == _native.UNKNOWN:
+            text = "it was in flight when an earlier run died: whether it was answered is not known"
+            return Recorded(position, False, errors=[EarlierError("Unknown", text)])
+        if decision == _native.POISON:
+            text = "it was in flight in many crashes and may be what causes them: it is not sent any more"
+            return Recorded(position, False, status=FAILED, errors=[EarlierError("Crash", text)])
+        errors: list[BaseException] = [
+            EarlierError(kind, text) for kind, text in self.native.failures(position)
+        ]
+        if decision == _native.FAILED:
+            return Recorded(position, False, status=FAILED, errors=errors)
+        body = self.native.read(number)
+        if body is None:
+            errors.append(ResultNotStored("the call was answered, and the answer was not kept"))
+            return Recorded(position, False, status=DONE, errors=errors)
+        return Recorded(position, False, status=DONE, result=self._decoded(body), errors=errors)
+
+    def _decoded(self, body: bytes) -> Any:
+        try:
+            value: Any = body[1:] if body[:1] == b"b" else _encode.decode(body[1:])
+            return value if self._decode is None else self._decode(value)
+        except Exception as error:
+            raise JournalError(f"a result of the journal {self.path} cannot be read: {error}") from error
+
+
+def _take_over(path: str) -> None:
+    """Closes the journal of an earlier runner of this process: a cell that is run again makes a new one."""
+    former = _open.get(path)
+    if former is None:
+        return
+    if former.is_running():
+        raise JournalError(f"the journal {path} is in use by another runner, which is running")
+    former.close()
+
+
+def _identity(function: Callable[..., Any]) -> list[str]:
+    """What a function is known by: its module and name, and what a partial has bound."""
+    bound: list[str] = []
+    while isinstance(function, functools.partial):
+        bound += [_shown(value) for value in (*function.args, dict(function.keywords))]
+        function = function.func
+    name = getattr(function, "__qualname__", None)
+    owner = function if isinstance(name, str) else type(function)
+    return [f"{getattr(owner, '__module__', '')}.{owner.__qualname__}", *bound]
+
+
+def _shown(value: Any) -> str:
+    return _leniently(value).decode()
+
+
+def _bytes(identity: Sequence[str], version: str) -> list[bytes]:
+    return [part.encode("utf-8", "surrogatepass") for part in (*identity, version)]
+
+
+def _strictly(argument: Any, where: str) -> bytes:
+    try:
+        return _encode.canonical(argument, where)
+    except _encode.CannotEncodeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _leniently(argument: Any) -> bytes:
+    """An argument as bytes; of one that has no such form only its type counts."""
+    try:
+        return _encode.canonical(argument, "an argument")
+    except _encode.CannotEncodeError:
+        return type(argument).__qualname__.encode()
+
+
+def _let_go() -> None:
+    for journal in list(_open.values()):
+        journal.native.let_go_in_child()
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
