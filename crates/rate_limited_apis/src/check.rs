@@ -1,0 +1,165 @@
+//! What must hold in a description beyond its grammar.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use crate::anchor::Anchor;
+use crate::api::Api;
+use crate::condition::Condition;
+use crate::error::DescriptionError;
+use crate::moment::WAIT_MAX;
+use crate::resource::{Kind, Resource, Settlement};
+
+type Checked = Result<(), DescriptionError>;
+
+/// `must!(it holds, field => value, what to do if not)`.
+macro_rules! must {
+    ($holds:expr, $field:expr => $value:expr, $next:expr) => {
+        if !$holds {
+            return Err(fault(&$field, &$value, $next));
+        }
+    };
+}
+
+impl Api {
+    pub(crate) fn check(&self) -> Checked {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let named = !self.name.is_empty() && self.name.bytes().all(plain);
+        must!(named, "name" => self.name, "use small letters, digits and _");
+        if let Some(url) = &self.base_url {
+            let web = url.starts_with("https://") || url.starts_with("http://");
+            must!(web, "base_url" => url, "begin with https:// or http://");
+        }
+        if let Some(auth) = &self.auth {
+            let one = auth.header.is_some() != auth.query.is_some();
+            must!(one, "auth" => auth, "give either header or query");
+        }
+        for (at, resource) in self.resources.iter().enumerate() {
+            let name = &resource.name;
+            let first = self.resources[..at].iter().all(|other| other.name != *name);
+            must!(!name.is_empty(), "resources.name" => name, "give the resource a name");
+            must!(first, "resources.name" => name, "each name may come once");
+            self.check_resource(resource)?;
+        }
+        self.check_rules()?;
+        self.check_numbers()
+    }
+
+    fn check_resource(&self, resource: &Resource) -> Checked {
+        let field = |name: &str| format!("resources.{}.{name}", resource.name);
+        let timeless = matches!(resource.kind, Some(Kind::Slots | Kind::Budget));
+        let open = timeless || resource.kind.is_none();
+        match resource.window {
+            None => must!(open, field("window") => "missing", "say how long it is, as in \"1m\""),
+            Some(window) => {
+                must!(!timeless, field("window") => window, "leave it out: the kind has none");
+                check_duration(&field("window"), window)?;
+            }
+        }
+        if let Some(slice) = resource.slice {
+            let inside = resource.window.is_some_and(|window| slice <= window);
+            must!(inside, field("slice") => slice, "make it no longer than the window");
+            check_duration(&field("slice"), slice)?;
+        }
+        check_number(&field("limit"), resource.limit)?;
+        check_number(&field("burst"), resource.burst)?;
+        let rounded_to = resource.feedback.rounded_to();
+        check_number(&field("feedback.remaining.rounded_to"), rounded_to)?;
+        let costs = !resource.cost.is_empty();
+        must!(costs, field("cost") => "empty", "say what a call takes, as in { request = 1 }");
+        for weight in resource.cost.values() {
+            let sound = (0.0..=9.2e12).contains(weight);
+            must!(sound, field("cost") => weight, "use weights from 0 to 9.2e12");
+        }
+        let told = resource.settlement == Some(Settlement::Told);
+        let where_told = !told || resource.feedback.cost.is_some();
+        must!(where_told, field("settlement") => "told", "say where, in feedback.cost");
+        self.check_endpoints(&field("endpoints"), &resource.endpoints)?;
+        check_conditions(&field("feedback.over_limit"), &resource.feedback.over_limit)
+    }
+
+    fn check_rules(&self) -> Checked {
+        for (at, rule) in self.rules.iter().enumerate() {
+            let field = |name: &str| format!("rules[{at}].{name}");
+            check_conditions(&field("when"), &rule.when)?;
+            if let Some(resource) = &rule.resource {
+                self.check_name(&field("resource"), resource)?;
+            }
+            if let Some(until) = &rule.until {
+                let calendar = matches!(until, Anchor::Day(_) | Anchor::Month(_));
+                must!(calendar, field("until") => until, "use a day or month, as \"day UTC\"");
+            }
+        }
+        for (at, disguise) in self.disguised.iter().enumerate() {
+            let field = |name: &str| format!("disguised[{at}].{name}");
+            check_conditions(&field("when"), &disguise.when)?;
+            let error = (400..=599).contains(&disguise.status);
+            must!(error, field("status") => disguise.status, "use a status from 400 to 599");
+        }
+        for (at, hint) in self.waits.iter().enumerate() {
+            check_conditions(&format!("waits[{at}].when"), &hint.when)?;
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Checked {
+        for tier in &self.tiers {
+            for (name, limit) in &tier.limits {
+                let field = format!("tiers.{}.limits.{name}", tier.name);
+                self.check_name(&field, name)?;
+                check_number(&field, Some(*limit))?;
+            }
+        }
+        for price in &self.prices {
+            let sound = (0.0..=9.2e12).contains(&price.usd);
+            must!(sound, "prices.usd" => price.usd, "use at least 0, or leave the price out");
+            check_number("prices.per", Some(price.per))?;
+            self.check_endpoints("prices.endpoints", &price.endpoints)?;
+        }
+        Ok(())
+    }
+
+    fn check_endpoints(&self, field: &str, classes: &[String]) -> Checked {
+        for class in classes {
+            let known = self.endpoints.iter().any(|known| known.class == *class);
+            must!(known, field => class, "name the class of one of the endpoints");
+        }
+        Ok(())
+    }
+
+    fn check_name(&self, field: &str, resource: &str) -> Checked {
+        let known = self.resource(resource).is_some();
+        must!(known, field => resource, "name one of the resources");
+        Ok(())
+    }
+}
+
+fn check_conditions(field: &str, conditions: &[Condition]) -> Checked {
+    for condition in conditions {
+        let one = condition.tests() == 1 && !condition.at.is_empty();
+        let next = "give each condition exactly one of is, not, has, present and exceeds";
+        must!(one, field => condition, next);
+    }
+    Ok(())
+}
+
+fn check_duration(field: &str, duration: Duration) -> Checked {
+    let sound = (Duration::from_micros(1)..=WAIT_MAX).contains(&duration);
+    must!(sound, field => duration, "use at least 1us and at most 400d");
+    Ok(())
+}
+
+fn check_number(field: &str, number: Option<f64>) -> Checked {
+    let sound = number.is_none_or(|number| number > 0.0 && number <= 9.2e12);
+    let number = number.unwrap_or_default();
+    must!(sound, field => number, "use a number above 0 and up to 9.2e12, or leave it out");
+    Ok(())
+}
+
+fn fault(field: &(impl AsRef<str> + ?Sized), value: &dyn Debug, next: &str) -> DescriptionError {
+    DescriptionError::Value {
+        field: field.as_ref().to_owned(),
+        value: format!("{value:?}"),
+        next: next.to_owned(),
+    }
+}
