@@ -1,7 +1,7 @@
 # `make test` is everything that CI runs. Each part says how long it took.
 
 PART := tools/part
-.PHONY: test tools format lint features unit doc example python bench
+.PHONY: test tools format lint features unit doc example python bench soak
 
 test: format lint features unit doc example python
 	@echo "== all parts passed"
@@ -42,3 +42,10 @@ bench:
 	cargo bench --locked -p rate_limited --bench driver
 	cargo bench --locked -p rate_limited_sim --bench makespan
 	benches/python
+
+# The long versions of what `make test` proves in short: about an hour.
+soak:
+	RATE_LIMITED_SOAK=1 cargo test --locked -p rate_limited_store -- --nocapture
+	RATE_LIMITED_SOAK=1 cargo test --locked -p rate_limited_cli -- --nocapture
+	RATE_LIMITED_KILLS=3000 tools/check-python
+	tools/fuzz 60

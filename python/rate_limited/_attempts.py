@@ -12,6 +12,8 @@ from typing import Any
 
 from rate_limited import _loop, validators
 from rate_limited._classify import FATAL, PERMANENT, class_of
+from rate_limited._hooks import HookWatch
+from rate_limited._journal import Recorder
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
@@ -24,6 +26,9 @@ SUCCESS, INVALID = "success", "invalid"
 Verdict = tuple[str, "list[float | None] | None", "float | None"]
 
 _now = time.perf_counter
+
+SLOW_CALL_SECONDS = 600.0
+"""From how long on the progress names a call that is in flight."""
 
 # If every one of the first so many validations raises, the validator is at fault, not the answers.
 _FIRST_VALIDATIONS = 20
@@ -38,53 +43,71 @@ class Attempts:
         resources: Sequence[Resource],
         checks: tuple[Callable[[Any], Any], ...],
         on_failure: Callable[[BaseException], None],
+        watch: HookWatch | None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.function = function
         self._resources = list(resources)
         self._settles = any(resource.results_usage_extractor for resource in resources)
         self._checks = checks
         self._on_failure = on_failure
+        self._watch = watch
+        self._recorder = recorder
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
+        # When each attempt in flight began, by the number of its call.
+        self._running: dict[int, float] = {}
+
+    def complain(self, complaint: str) -> None:
+        """Says why the run stops, if nobody has yet."""
+        self.complaint = self.complaint or complaint
+
+    def slow_calls(self) -> dict[int, float]:
+        """The calls in flight that take unusually long, by their numbers, and how long so far."""
+        begun, now = list(self._running.items()), _now()
+        return {number: now - at for number, at in begun if now - at > SLOW_CALL_SECONDS}
 
     def blocking(self, ledger: Ledger, number: int) -> Verdict:
         """Makes an attempt on this thread."""
         index = number - ledger.base
         call = ledger.calls[index]
-        started = _now()
+        started = self._running[number] = _now()
         try:
             answer = self.function(*call.args, **call._kwargs)
             if hasattr(type(answer), "__await__"):
                 answer = _loop.wait_for(answer)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
-            ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
-        ledger.seconds[index] = _now() - started
+        finally:
+            ledger.seconds[index] = _now() - self._running.pop(number, started)
         return self._answered(ledger, index, call, answer)
 
     async def awaited(self, ledger: Ledger, number: int) -> Verdict:
         """Makes an attempt on the running loop. A cancellation is passed on."""
         index = number - ledger.base
         call = ledger.calls[index]
-        started = _now()
+        started = self._running[number] = _now()
         try:
             answer = await self.function(*call.args, **call._kwargs)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
-            ledger.seconds[index] = _now() - started
             return self._failed(ledger, index, error)
-        ledger.seconds[index] = _now() - started
+        finally:
+            ledger.seconds[index] = _now() - self._running.pop(number, started)
         return self._answered(ledger, index, call, answer)
 
     def cancelled(self, ledger: Ledger, number: int) -> Verdict:
         """The function raised a cancellation of its own: a failure like any other."""
         return self._failed(ledger, number - ledger.base, asyncio.CancelledError())
 
+    def not_made(self) -> Verdict:
+        """Nobody wants the call any more: it is not made, and takes nothing."""
+        return PERMANENT, [0.0] * len(self._resources), None
+
     def _failed(self, ledger: Ledger, index: int, error: BaseException) -> Verdict:
-        ledger.note(index, without_frames(error))
-        self._on_failure(error)
+        self._note(ledger, index, error)
         class_, wait = class_of(error)
         return class_, None, wait
 
@@ -96,22 +119,32 @@ class Attempts:
                 return class_, usage, None
         # An answer that comes after its call has ended must not replace the one that was given out.
         if ledger.status[index] != DONE:
+            if self._recorder is not None:
+                trouble = self._recorder.answered(ledger.base + index, answer)
+                if trouble is not None:
+                    ledger.note(index, trouble)
             ledger.results[index] = answer
             ledger.status[index] = DONE
         return SUCCESS, usage, None
 
+    def _note(self, ledger: Ledger, index: int, error: BaseException) -> None:
+        """Keeps what went wrong with an attempt, and takes it down."""
+        ledger.note(index, without_frames(error))
+        if self._recorder is not None:
+            self._recorder.failed(ledger.base + index, error)
+        self._on_failure(error)
+
     def _validate(self, ledger: Ledger, index: int, call: Call, answer: Any) -> str:
-        accepted, cause, fatal = validators.check(self._checks, answer)
+        accepted, cause, fatal = validators.check(self._checks, answer, self._watch)
         self._validations += 1
         self._raised += cause is not None
         if accepted:
             return SUCCESS
         error = ValidationError("the validation rejected the answer", call, answer)
         error.__cause__ = cause
-        ledger.note(index, without_frames(error))
-        self._on_failure(error)
+        self._note(ledger, index, error)
         if self._raised == self._validations == _FIRST_VALIDATIONS:
-            self.complaint = (
+            self.complain(
                 f"each of the first {_FIRST_VALIDATIONS} validations raised an exception, the last one "
                 f"{type(cause).__name__}: mend the validation; the answers are in the exceptions' .value"
             )
@@ -126,7 +159,7 @@ class Attempts:
                 usage.append(None)
                 continue
             try:
-                used = results_usage(resource, call, answer)
+                used = self._used(resource, call, answer)
                 if costs is not None and resource.arguments_usage_extractor is not None:
                     cost = costs[place]
                     used += cost.before if isinstance(cost, TwoParts) else cost
@@ -137,3 +170,10 @@ class Attempts:
             else:
                 usage.append(used)
         return usage
+
+    def _used(self, resource: Resource, call: Call, answer: Any) -> float:
+        if self._watch is None:
+            return results_usage(resource, call, answer)
+        hook, what = resource.results_usage_extractor, "results_usage_extractor"
+        used: float = self._watch.call(what, hook, results_usage, resource, call, answer)
+        return used

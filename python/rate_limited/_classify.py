@@ -27,6 +27,9 @@ _FATAL_CODES = frozenset(
         "project_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
         "billing_hard_limit_reached",
+        "enforced_spend_limit_reached",
+        "contract_spend_limit_reached",
+        "linked_organization_spend_limit_reached",
     }
 )
 _PERMANENT_STATUSES = frozenset({400, 404, 405, 410, 413, 415, 422})
@@ -91,8 +94,9 @@ def _is_about_the_connection(exception: BaseException) -> bool:
 
 
 def _code(exception: BaseException) -> Any:
-    code = getattr(exception, "code", None)
-    return code if isinstance(code, str) else None
+    # OpenAI's name for it, and Anthropic's.
+    codes = (getattr(exception, name, None) for name in ("code", "error_code"))
+    return next((code for code in codes if isinstance(code, str)), None)
 
 
 def _retry_after(exception: BaseException) -> float | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import logging
 import os
+import re
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +14,13 @@ from typing import Any
 
 from rate_limited import _encode, _native
 from rate_limited._ledger import DONE, FAILED, UNFINISHED
+from rate_limited._native import Machine
 from rate_limited.calls import Call, parameters_of
 from rate_limited.exceptions import EarlierError, JournalError, ResultNotStored
 
-__all__ = ["Recorded", "RunnerJournal"]
+__all__ = ["Recorded", "Recorder", "RunnerJournal"]
+
+logger = logging.getLogger("rate_limited")
 
 # The journals that this process has open, by the paths of their files.
 _open: weakref.WeakValueDictionary[str, RunnerJournal] = weakref.WeakValueDictionary()
@@ -46,6 +52,7 @@ class RunnerJournal:
         function: what is called; known by its module and name, never by its code.
         limits: the native numbers and the names of the resources.
         max_concurrent: for how many answers room is set aside.
+        is_running: whether the runner is running.
         key, encode, decode, version, on_change, on_unknown, durability: as the runner has them.
     """
 
@@ -55,6 +62,7 @@ class RunnerJournal:
         function: Callable[..., Any],
         limits: tuple[list[int], list[str]],
         max_concurrent: int,
+        is_running: Callable[[], bool],
         *,
         key: Callable[[Call], object] | None,
         encode: Callable[[Any], Any] | None,
@@ -81,7 +89,9 @@ class RunnerJournal:
         self.native = _native.Journal(
             self.path, numbers, names, max_concurrent, power, on_change, on_unknown, job
         )
-        self.is_running: Callable[[], bool] = lambda: False
+        self.is_running = is_running
+        self._complained: str | None = None
+        self._tell_past()
         _open[self.path] = self
 
     def look(self, call: Call) -> Recorded:
@@ -101,9 +111,9 @@ class RunnerJournal:
             return Recorded(position, last=decision == _native.LAST)
         return self._over(decision, position, number)
 
-    def objection(self) -> JournalError | None:
-        """Why nothing must be sent."""
-        text = self.native.objection()
+    def objection(self, so_far: bool = False) -> JournalError | None:
+        """Why nothing must be sent; `so_far`: more calls may come."""
+        text = self.native.objection(so_far)
         if text is None:
             return None
         return JournalError(text + (_UNKNOWN if "in flight" in text else _CHANGED))
@@ -123,10 +133,26 @@ class RunnerJournal:
             return None
         return b"j" + data
 
+    def complain(self) -> None:
+        """Says once what ended the recording."""
+        told = self.trouble or self.native.error()
+        if told is not None and told != self._complained:
+            self._complained = told
+            logger.error("the run stopped: %s", told)
+
     def close(self) -> None:
         """Closes the file; the runner cannot run any more."""
         _open.pop(self.path, None)
         self.native.close()
+
+    def _tell_past(self) -> None:
+        past = self.native.past()
+        if past["lost"]:
+            logger.warning(
+                "the journal %s has lost its last %d results, which are called again", self.path, past["lost"]
+            )
+        if past["rescued"]:
+            logger.info("%d results that were kept elsewhere are in the journal now", past["rescued"])
 
     def _arguments(self, call: Call) -> list[bytes]:
         if self._key is not None:
@@ -165,6 +191,58 @@ class RunnerJournal:
             return value if self._decode is None else self._decode(value)
         except Exception as error:
             raise JournalError(f"a result of the journal {self.path} cannot be read: {error}") from error
+
+
+class Recorder:
+    """Takes down what the attempts of one machine bring.
+
+    Args:
+        journal: where it goes.
+        machine: whose calls they are.
+    """
+
+    def __init__(self, journal: RunnerJournal, machine: Machine) -> None:
+        self._journal = journal
+        self._machine = machine
+
+    def answered(self, number: int, answer: Any) -> BaseException | None:
+        """Takes down an answer; what keeps it from being there next time, if anything does."""
+        body = self._journal.encoded(answer)
+        self._machine.answered(number, body)
+        if body is not None:
+            return None
+        # It is paid for and returned; nothing more is sent before somebody says how to keep such answers.
+        self._machine.stop()
+        return ResultNotStored(self._journal.trouble)
+
+    def failed(self, number: int, error: BaseException) -> None:
+        """Takes down what went wrong: the type and the text, and nothing of what it holds in hand."""
+        self._machine.failed(number, type(error).__name__, masked(error))
+
+
+def masked(error: BaseException) -> str:
+    """The text of an error, cut, without anything that looks like a key or is one in the environment."""
+    try:
+        text = str(error)[:_TEXT_MAX]
+    except Exception:  # noqa: BLE001 - an exception may have a bug, too
+        return ""
+    for name, value in os.environ.items():
+        if len(value) >= _SECRET_MIN and _SECRET_NAME.search(name):
+            text = text.replace(value, "***")
+    return _SECRET.sub(r"\1***", text).encode("utf-8", "replace").decode()
+
+
+# As much of an error's text as is kept.
+_TEXT_MAX = 2_048
+
+# Shorter values of the environment are no secrets, and might be words.
+_SECRET_MIN = 8
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(Bearer\s+|\b(?:api[-_]?key|key|token|secret|password|access_token)[\"']?\s*[=:]\s*[\"']?|(?=\bsk-)|://)"
+    r"(?:sk-[\w.-]{4,}|(?<=://)[^\s/@]+:[^\s/@]+(?=@)|(?<!://)[\w.~+/-]{8,}=*)",
+    re.IGNORECASE,
+)
 
 
 def _take_over(path: str) -> None:
@@ -219,3 +297,12 @@ def _let_go() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
+
+
+def _close_all() -> None:
+    """What was told is safe; this takes away what only a run needs."""
+    for journal in list(_open.values()):
+        journal.close()
+
+
+atexit.register(_close_all)

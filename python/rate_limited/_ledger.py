@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from rate_limited.calls import Call
@@ -55,7 +56,7 @@ class Ledger:
     first one here. A worker that is still busy with an older call keeps the older ledger.
     """
 
-    __slots__ = ("base", "calls", "costs", "exceptions", "results", "seconds", "status")
+    __slots__ = ("base", "calls", "costs", "exceptions", "results", "rows", "seconds", "status")
 
     def __init__(self, base: int) -> None:
         self.base = base
@@ -68,6 +69,8 @@ class Ledger:
         self.exceptions: dict[int, list[BaseException]] = {}
         # What each call was taken to cost, kept only where a part of it is not known before its end.
         self.costs: dict[int, list[Any]] = {}
+        # The numbers of the rows of a `map`; None: the calls of a run, which are counted from 0.
+        self.rows: list[int] | None = None
 
     def drop_last(self) -> None:
         """Takes the last call back: it was refused."""
@@ -75,6 +78,12 @@ class Ledger:
         self.results.pop()
         self.status.pop()
         self.seconds.pop()
+
+    def restore_last(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
+        """The last call was over before, or is to be left alone."""
+        self.status[-1], self.results[-1] = status, result
+        if errors:
+            self.exceptions[len(self.calls) - 1] = list(errors)
 
     def note(self, index: int, exception: BaseException) -> None:
         """Keeps what went wrong with an attempt."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rate_limited._ledger import Ledger
 from rate_limited._native import ABANDON, DISPATCH, ENDED, OVER, WAIT, Machine
+from rate_limited._pump import Pump, drain
 
 if TYPE_CHECKING:
     from rate_limited._attempts import Attempts, Verdict
@@ -81,12 +82,17 @@ class LoopWorkers:
         self._abandoned: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
+        self._pump: Pump | None = None
         self._closed = False
 
     def start(self) -> None:
         """Begins to work; called on the loop."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._machine.fileno(), self._on_news)
+        fileno = self._machine.fileno()
+        try:
+            self._loop.add_reader(fileno, self._on_news)
+        except NotImplementedError:
+            self._pump = Pump(self._loop, fileno, self._add)
         self._add()
 
     def close(self) -> None:
@@ -94,7 +100,10 @@ class LoopWorkers:
         if self._closed:
             return
         self._closed = True
-        self._loop.remove_reader(self._machine.fileno())
+        if self._pump is not None:
+            self._pump.close()
+        else:
+            self._loop.remove_reader(self._machine.fileno())
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -113,10 +122,7 @@ class LoopWorkers:
             task.add_done_callback(self._tasks.discard)
 
     def _on_news(self) -> None:
-        try:
-            os.read(self._machine.fileno(), 4096)
-        except BlockingIOError:
-            pass
+        drain(self._machine.fileno())
         self._add()
 
     async def _work(self) -> None:

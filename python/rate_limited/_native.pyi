@@ -6,11 +6,19 @@ from typing import Any, TypeAlias, final
 __all__ = [
     "ABANDON",
     "DISPATCH",
+    "DONE",
     "ENDED",
+    "FAILED",
+    "LAST",
     "OVER",
+    "POISON",
+    "RUN",
+    "UNKNOWN",
     "WAIT",
+    "Journal",
     "Machine",
     "add_resource",
+    "digest",
     "resource_view",
     "set_quota",
 ]
@@ -20,6 +28,13 @@ ABANDON: int
 ENDED: int
 OVER: int
 WAIT: int
+
+RUN: int
+LAST: int
+DONE: int
+FAILED: int
+UNKNOWN: int
+POISON: int
 
 _Step: TypeAlias = tuple[int, Any, Any, Any, bool]
 
@@ -32,8 +47,17 @@ class Machine:
         max_retries: int,
         timeout: float | None,
         seed: int,
+        pacing: float | None = None,
     ) -> Machine: ...
-    def schedule(self, costs: Sequence[float]) -> int: ...
+    def schedule(
+        self, costs: Sequence[float], position: int | None = None, last: bool = False
+    ) -> int: ...
+    def number(self, position: int) -> int: ...
+    def position(self, number: int) -> int | None: ...
+    def attach(self, journal: Journal) -> None: ...
+    def answered(self, number: int, body: bytes | None) -> None: ...
+    def failed(self, number: int, kind: str, text: str) -> None: ...
+    def flush(self) -> None: ...
     def take(self, run: int) -> _Step: ...
     def turn(
         self,
@@ -67,6 +91,29 @@ class Machine:
     def fileno(self) -> int: ...
     def progress(self) -> dict[str, Any]: ...
 
+@final
+class Journal:
+    def __new__(
+        cls,
+        path: str,
+        resources: Sequence[int],
+        names: Sequence[str],
+        max_concurrent: int,
+        power: bool,
+        on_change: str,
+        on_unknown: str,
+        job: Sequence[tuple[str, str]],
+    ) -> Journal: ...
+    def look(self, key: bytes, request: bytes) -> tuple[int, int, int]: ...
+    def objection(self, so_far: bool) -> str | None: ...
+    def read(self, number: int) -> bytes | None: ...
+    def failures(self, position: int) -> list[tuple[str, str]]: ...
+    def past(self) -> dict[str, int]: ...
+    def error(self) -> str | None: ...
+    def close(self) -> None: ...
+    def let_go_in_child(self) -> None: ...
+
+def digest(parts: Sequence[bytes]) -> bytes: ...
 def add_resource(
     name: str, quota: float, window: float, at_completion: bool, learn: bool
 ) -> int: ...

@@ -17,7 +17,8 @@ __all__ = ["Progress", "ProgressSetting", "failure_text"]
 
 Snapshot: TypeAlias = Mapping[str, Any]
 """The state of a run: scheduled, done, failed, in_flight, waiting, waiting_on, wait_seconds,
-refusals, retries. `done` are the calls with a result, `failed` those that ended without one."""
+refusals, retries, slow_calls. `done` are the calls with a result, `failed` those that ended without
+one; `slow_calls` has the seconds so far of those in flight that take unusually long, by number."""
 
 ProgressSetting: TypeAlias = bool | Callable[[dict[str, Any]], object]
 """True for a bar or lines, False for silence, or a callable that is given each snapshot."""
@@ -140,7 +141,7 @@ class Progress:
         names = [f"{kind} {count:,}" for kind, count in failures[:TYPES_MAX]]
         if len(failures) > TYPES_MAX:
             names.append(f"and {len(failures) - TYPES_MAX} more types")
-        text = f"{failed:,} of {snapshot.get('scheduled') or 0:,} calls failed"
+        text = f"{failed:,} of {snapshot.get('scheduled') or _ended(snapshot):,} calls failed"
         return text + ("; exceptions by type: " + ", ".join(names) if names else "")
 
 
@@ -350,7 +351,12 @@ def _counts_text(snapshot: Snapshot) -> str:
 
 def _troubles(snapshot: Snapshot) -> list[str]:
     names = {"failed": "failed", "refusals": "refused", "retries": "tried again"}
-    return [f"{snapshot[key]:,} {name}" for key, name in names.items() if snapshot.get(key)]
+    texts = [f"{snapshot[key]:,} {name}" for key, name in names.items() if snapshot.get(key)]
+    slow = sorted((snapshot.get("slow_calls") or {}).items(), key=lambda each: -each[1])
+    if slow:
+        others = f" (and {len(slow) - 1:,} more)" if len(slow) > 1 else ""
+        texts.append(f"call {slow[0][0]:,} has been running for {slow[0][1]:,.0f} s{others}")
+    return texts
 
 
 def _message(exception: BaseException) -> str:

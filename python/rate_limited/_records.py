@@ -22,9 +22,10 @@ def _record(ledger: Ledger, resources: Sequence[Resource], index: int) -> dict[s
     done = ledger.status[index] == DONE
     errors = ledger.exceptions.get(index, [])
     last = errors[-1] if errors and not done else None
+    number = index if ledger.rows is None else ledger.rows[index]
     return {
-        "index": index,
-        "id": ledger.base + index,
+        "index": number,
+        "id": ledger.base + number,
         "status": _STATUS.get(ledger.status[index], "unfinished"),
         "result": ledger.results[index],
         "error_type": type(last).__name__ if last is not None else None,

@@ -1,9 +1,19 @@
-"""Rows of `Runner.map`: where they come from, and what stands for one that failed."""
+"""Rows of `Runner.map`: where they come from, what stands for one that failed, and what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from queue import SimpleQueue
 from typing import Any
+
+from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._progress import Progress, ProgressSetting, failure_text
+from rate_limited._service import CallFuture, Service
+from rate_limited._signals import on_interrupt
+from rate_limited._ticker import Ticker
+from rate_limited.exceptions import RateLimitedError
 
 
 class Failure:
@@ -53,3 +63,213 @@ class Source:
         """Raises what the items raised, if they did."""
         if self._error is not None:
             raise self._error
+
+
+class Rows:
+    """The rows of one `map`: begun a few in advance, given out once, kept until then.
+
+    Args:
+        service: runs the calls.
+        future_of: from an item to a future that is not scheduled yet.
+        submit: schedules a future; what it raises fails that row.
+        room: the most rows begun and not given out.
+        grace_seconds: how long calls in flight may go on after Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        future_of: Callable[[Any], CallFuture],
+        submit: Callable[[Service, CallFuture], None],
+        room: int,
+        grace_seconds: float,
+    ) -> None:
+        self._service = service
+        self._future_of = future_of
+        self._submit = submit
+        self._room = room
+        self._grace_seconds = grace_seconds
+        # In the order of the items.
+        self._waiting: dict[CallFuture, int] = {}
+        self._before = service.snapshot()
+        self._given, self._failures = 0, 0
+        # Since when the next row in order keeps all others waiting, if it does.
+        self._stalled_since: float | None = None
+        self.interrupted = False
+        self._ticker: Ticker | None = None
+        self.first_failure: Callable[[BaseException], None] = lambda _: None
+
+    def show(self, *, setting: ProgressSetting, interval: float, **options: Any) -> None:
+        """Shows the progress from now on, until the rows have ended."""
+        if setting is not False:
+            progress = Progress(None, setting=setting, interval=interval, **options)
+            self.first_failure = progress.first_failure
+            self._ticker = Ticker(progress, interval, self.snapshot)
+            self._ticker.start()
+
+    def results(
+        self, items: Iterable[Any], *, ordered: bool, raises: bool
+    ) -> Iterator[tuple[int, Any]]:
+        """Each row's number and result.
+
+        Ctrl-C while it waits starts nothing new, waits for what is in flight, and is raised. Between two
+        rows it is the consumer's own; then the row that it was given last counts as not given out.
+        """
+        source = Source(items)
+        try:
+            for index, future in self._in_order(source) if ordered else self._as_they_come(source):
+                error = future.exception()
+                if error is None:
+                    yield index, future.result()
+                elif raises:
+                    raise error
+                else:
+                    yield index, Failure(index, future.errors or [error])
+                # Only whoever comes back for the next row has surely kept this one.
+                del self._waiting[future]
+                self._given += 1
+                self._failures += error is not None
+            source.raise_error()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self._drain()
+            raise
+        finally:
+            # Whoever does not want the rows any more does not want to pay for them.
+            for future in list(self._waiting):
+                future.cancel()
+            if self._ticker is not None:
+                self._ticker.close()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all rows that were begun were given out."""
+        return not self._waiting
+
+    def left(self) -> Ledger:
+        """The rows that were begun and not given out."""
+        ledger = Ledger(0)
+        ledger.rows = []
+        for future, row in list(self._waiting.items()):
+            index = len(ledger.calls)
+            status, result = self._state(future)
+            ledger.calls.append(future.call)
+            ledger.results.append(result)
+            ledger.status.append(status)
+            ledger.seconds.append(future.seconds)
+            ledger.rows.append(row)
+            errors = future.errors
+            if status == FAILED and not errors and (error := future.exception()):
+                errors = [error]
+            if errors:
+                ledger.exceptions[index] = errors
+        return ledger
+
+    def snapshot(self) -> dict[str, Any]:
+        """The numbers of the rows, for the progress."""
+        numbers, before = self._service.snapshot(), self._before
+        for name in ("attempts", "failures", "invalid", "refusals", "timeouts", "retries"):
+            numbers[name] -= before[name]
+        waiting = list(self._waiting.items())
+        ended = [future for future, _ in waiting if future.done()]
+        failed = sum(not future.cancelled() and future.exception() is not None for future in ended)
+        numbers["scheduled"] = None
+        numbers["failed"] = self._failures + failed
+        numbers["done"] = self._given + len(ended) - numbers["failed"]
+        slow = self._service.slow_calls()
+        numbers["slow_calls"] = {
+            row: slow[future.number] for future, row in waiting if future.number in slow
+        }
+        since = self._stalled_since
+        if since is not None and waiting:
+            numbers["waiting_on"] = f"call {waiting[0][1]:,}, {len(ended):,} results behind it"
+            numbers["wait_seconds"] = time.monotonic() - since
+        return numbers
+
+    def _state(self, future: CallFuture) -> tuple[int, Any]:
+        if future.given_up:
+            done, result = self._service.late_result(future)
+            return (DONE, result) if done else (UNFINISHED, None)
+        if not future.done() or future.cancelled():
+            return UNFINISHED, None
+        return (DONE, future.result()) if future.exception() is None else (FAILED, None)
+
+    def _in_order(self, source: Source) -> Iterator[tuple[int, CallFuture]]:
+        waiting = self._waiting
+        for index, item in source:
+            self._begin(index, item)
+            while waiting and (len(waiting) >= self._room or next(iter(waiting)).done()):
+                self._stalled_since = time.monotonic() if len(waiting) >= self._room else None
+                row = self._take(next(iter(waiting)))
+                self._stalled_since = None
+                yield row
+        while waiting:
+            yield self._take(next(iter(waiting)))
+
+    def _as_they_come(self, source: Source) -> Iterator[tuple[int, CallFuture]]:
+        waiting, done = self._waiting, SimpleQueue[CallFuture]()
+        for index, item in source:
+            self._begin(index, item).add_done_callback(done.put)  # type: ignore[arg-type]
+            while len(waiting) >= self._room or not done.empty():
+                yield self._take(self._first_of(done))
+        while waiting:
+            yield self._take(self._first_of(done))
+
+    def _begin(self, index: int, item: Any) -> CallFuture:
+        future = self._future_of(item)
+        # First kept, then scheduled: an interruption between the two must lose no answer.
+        self._waiting[future] = index
+        try:
+            self._submit(self._service, future)
+        except Exception as error:  # noqa: BLE001 - it fails this row, not the others
+            if future.given_up:
+                raise self._ended() from None
+            future.set_exception(error)
+        return future
+
+    def _take(self, future: CallFuture) -> tuple[int, CallFuture]:
+        if not future.done():
+            with on_interrupt(_raise_interrupt):
+                try:
+                    future.exception()
+                except CancelledError:
+                    pass
+        if future.given_up:
+            raise self._ended()
+        return self._waiting[future], future
+
+    def _first_of(self, done: SimpleQueue[CallFuture]) -> CallFuture:
+        if not done.empty():
+            return done.get()
+        with on_interrupt(_raise_interrupt):
+            return done.get()
+
+    def _ended(self) -> BaseException:
+        """What to raise where the service ended before the rows did."""
+        why = self._service.why
+        self.interrupted = True
+        complaint, last = self._service.complaint, self._service.last_error
+        if not (why or self._service.is_interrupted):
+            return RuntimeError("the runner was closed before all rows were begun: map them again")
+        if why in ("", "asked") and complaint is None:
+            return KeyboardInterrupt()
+        text = complaint or (failure_text(last) if last is not None else why)
+        return RateLimitedError(
+            f"the calls stopped early ({why}): {text}; what was not given out is in runner.records()"
+        )
+
+    def _drain(self) -> None:
+        """Waits for what is in flight, as long as the grace allows and no second Ctrl-C comes."""
+        self._service.stop()
+        over = False
+        try:
+            with on_interrupt(_raise_interrupt):
+                over = self._service.close(self._grace_seconds)
+        except KeyboardInterrupt:
+            pass
+        if not over:
+            self._service.halt()
+
+
+def _raise_interrupt() -> None:
+    raise KeyboardInterrupt

@@ -31,17 +31,13 @@ class Run:
         self.over.acquire()
         self._released = False
         self._interrupts = 0
+        self._halted = False
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._workers: LoopWorkers | ThreadWorkers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_release: Callable[[], None] = lambda: None
-        progress = Progress(
-            len(runner),
-            setting=runner._progress_setting,
-            interval=runner.progress_interval,
-            long_wait_warning_seconds=runner.long_wait_warning_seconds,
-        )
+        progress = Progress(len(runner), **runner._progress_options())
         self.first_failure = progress.first_failure
         self._ticker = Ticker(progress, runner.progress_interval, self.snapshot)
 
@@ -69,6 +65,7 @@ class Run:
         workers.start()
         try:
             await over
+            self._join()
         except asyncio.CancelledError:
             self._machine.halt()
             self._release()
@@ -78,7 +75,9 @@ class Run:
                 workers.close()
 
     def interrupt(self) -> None:
-        """The first time drains, the second time ends at once."""
+        """The first time drains, the second time ends at once; a run that is over takes no notice."""
+        if self._released:
+            return
         self._interrupts += 1
         if self._interrupts > 1:
             self._halt()
@@ -87,6 +86,11 @@ class Run:
         self._timer = threading.Timer(self._runner.grace_seconds, self._halt)
         self._timer.daemon = True
         self._timer.start()
+
+    def wait_blocking(self) -> None:
+        """Waits until the run is over."""
+        self.over.acquire()
+        self._join()
 
     def close(self) -> None:
         """Ends what belongs to the run."""
@@ -103,12 +107,17 @@ class Run:
         numbers["retries"] = numbers["failures"] + numbers["invalid"]
         numbers["scheduled"] = len(status)
         numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
+        slow, base = self._runner._attempts.slow_calls(), self._ledger.base
+        numbers["slow_calls"] = {number - base: seconds for number, seconds in slow.items()}
         return numbers
 
     def _begin(self, kind: type[Any]) -> Any:
         runner = self._runner
         most = runner.max_concurrent or 4_096
         run = self._machine.begin(False, False)
+        if self._interrupts:
+            # It came before there was anything to stop.
+            self._machine.stop()
         self._workers = kind(
             self._machine, run, runner._attempts, self._ledger, most, self._on_over, self._on_ended
         )
@@ -116,7 +125,13 @@ class Run:
             self._ticker.start()
         return self._workers
 
+    def _join(self) -> None:
+        # Whoever forgets the runner now has nothing of it left, such as an open journal.
+        if isinstance(self._workers, ThreadWorkers) and not self._halted:
+            self._workers.join()
+
     def _halt(self) -> None:
+        self._halted = True
         self._machine.halt()
         workers, loop = self._workers, self._loop
         if isinstance(workers, LoopWorkers) and loop is not None:

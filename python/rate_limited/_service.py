@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from rate_limited import _loop
 from rate_limited._attempts import Attempts, Verdict
-from rate_limited._classify import PERMANENT
+from rate_limited._ledger import DONE
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine
 from rate_limited._threads import ThreadWorkers
 from rate_limited.calls import Call
 
-_CANCELLED: Verdict = (PERMANENT, None, None)
+
+class CallFuture(Future[Any]):
+    """The future of a call, with what is known of the call besides its result."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+        self.number = -1
+        self.errors: list[BaseException] = []
+        self.seconds = 0.0
+        self.given_up = False
+        # Whether a call that was given up was answered after all, and the answer.
+        self.late: tuple[bool, Any] = (False, None)
+
+    def restore(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
+        """The call was over before: the journal has what came of it."""
+        self.errors = list(errors)
+        if not self.set_running_or_notify_cancel():
+            return
+        if status == DONE:
+            self.set_result(result)
+        else:
+            self.set_exception(self.errors[-1] if self.errors else TimeoutError("it failed before"))
 
 
 class OpenLedger:
@@ -35,11 +58,12 @@ class OpenLedger:
         """Keeps what went wrong with an attempt."""
         self.exceptions.setdefault(index, []).append(exception)
 
-    def forget(self, number: int) -> tuple[Any, list[BaseException]]:
-        """Drops a call; gives its result and its exceptions."""
-        for book in (self.calls, self.costs, self.status, self.seconds):
+    def forget(self, number: int) -> tuple[Any, list[BaseException], float]:
+        """Drops a call; gives its result, its exceptions, and how long its last attempt took."""
+        for book in (self.calls, self.costs, self.status):
             book.pop(number, None)
-        return self.results.pop(number, None), self.exceptions.pop(number, [])
+        seconds = self.seconds.pop(number, 0.0)
+        return self.results.pop(number, None), self.exceptions.pop(number, []), seconds
 
 
 class Service:
@@ -49,55 +73,116 @@ class Service:
         self._machine = machine
         self._attempts = attempts
         self._ledger = OpenLedger()
-        self._futures: dict[int, Future[Any]] = {}
+        self._futures: dict[int, CallFuture] = {}
         self._begun: set[int] = set()
+        self._given_up: dict[int, CallFuture] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._interrupts = 0
+        self._timer: threading.Timer | None = None
+        self.why = ""
+        self.last_error: BaseException | None = None
         kind = LoopWorkers if is_async else ThreadWorkers
         ledger: Any = self._ledger
         make: Any = self
         run = machine.begin(True, True)
-        workers = kind(machine, run, make, ledger, most, self._on_over, self._on_ended)
-        if is_async:
-            _loop.own_loop().call_soon_threadsafe(workers.start)
+        self._workers = kind(machine, run, make, ledger, most, self._on_over, self._on_ended)
+        if isinstance(self._workers, LoopWorkers):
+            _loop.own_loop().call_soon_threadsafe(self._workers.start)
         else:
-            workers.start()
+            self._workers.start()
 
-    def submit(self, call: Call, costs: list[Any]) -> Future[Any]:
-        """Schedules a call; its future has the result, or the last exception."""
-        future: Future[Any] = Future()
+    @property
+    def is_over(self) -> bool:
+        """Whether no call will be run any more."""
+        return self._over.is_set()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether it was told to start nothing new."""
+        return self._interrupts > 0
+
+    @property
+    def complaint(self) -> str | None:
+        """Why the service stopped, where that lies with the user's functions."""
+        return self._attempts.complaint
+
+    def complain(self, complaint: str) -> None:
+        """Says why the service stops, if nobody has yet."""
+        self._attempts.complain(complaint)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The numbers of the calls so far, for the progress."""
+        numbers = self._machine.progress()
+        numbers["retries"] = numbers["failures"] + numbers["invalid"]
+        return numbers
+
+    def slow_calls(self) -> dict[int, float]:
+        """The calls in flight that take unusually long, by the numbers of their futures."""
+        return self._attempts.slow_calls()
+
+    def submit(
+        self, future: CallFuture, costs: list[Any], place: tuple[int | None, bool] = (None, False)
+    ) -> None:
+        """Schedules the future's call; it gets the result, or the last exception.
+
+        `place` is its position in the journal, and whether it is run when nothing else is left.
+        """
         with self._lock:
-            if self._over.is_set():
+            if self._interrupts or self._over.is_set():
+                future.given_up = True
                 raise RuntimeError("the runner was interrupted or closed: make a new one")
-            number = self._machine.schedule(costs)
-            self._ledger.calls[number] = call
+            number = future.number = self._machine.schedule(costs, *place)
+            self._ledger.calls[number] = future.call
             self._ledger.costs[number] = costs
             self._futures[number] = future
-        return future
 
     def stop(self) -> None:
         """Starts nothing new; calls that have not begun are cancelled."""
+        self._interrupts += 1
         self._machine.stop()
 
+    def interrupt(self, grace_seconds: float) -> None:
+        """The first time stops and gives calls in flight so long; the second time ends at once."""
+        self.stop()
+        if self._interrupts > 1:
+            self.halt()
+            return
+        self._timer = threading.Timer(grace_seconds, self.halt)
+        self._timer.daemon = True
+        self._timer.start()
+
     def halt(self) -> None:
-        """As `stop`, and gives up what is in flight."""
+        """As `stop`, and gives up what is in flight; hung calls keep nothing waiting."""
+        self._interrupts += 1
         self._machine.halt()
+        if isinstance(self._workers, LoopWorkers):
+            _loop.own_loop().call_soon_threadsafe(self._workers.close)
+        self._on_over("asked")
 
     def close(self, timeout: float | None = None) -> bool:
         """Waits until all is done; tells whether it is."""
         self._machine.drain()
         return self._over.wait(timeout)
 
+    def late_result(self, future: CallFuture) -> tuple[bool, Any]:
+        """Whether a call that was given up was answered after all, and the answer."""
+        with self._lock:
+            books, number = self._ledger, future.number
+            if number in books.results:
+                future.late = books.status.get(number) == DONE, books.results[number]
+            return future.late
+
     def blocking(self, ledger: Any, number: int) -> Verdict:
         """Makes an attempt on this thread, unless its future was cancelled."""
         if not self._begins(number):
-            return _CANCELLED
+            return self._attempts.not_made()
         return self._attempts.blocking(ledger, number)
 
     async def awaited(self, ledger: Any, number: int) -> Verdict:
         """Makes an attempt on the running loop, unless its future was cancelled."""
         if not self._begins(number):
-            return _CANCELLED
+            return self._attempts.not_made()
         return await self._attempts.awaited(ledger, number)
 
     def cancelled(self, ledger: Any, number: int) -> Verdict:
@@ -121,23 +206,35 @@ class Service:
             future = self._futures.pop(number, None)
             begun = number in self._begun
             self._begun.discard(number)
-            result, exceptions = self._ledger.forget(number)
+            late = self._given_up.pop(number, None)
+            result, exceptions, seconds = self._ledger.forget(number)
+            if late is not None:
+                late.late = not why, result
         if future is None or not (begun or future.set_running_or_notify_cancel()):
             return
+        future.errors, future.seconds = exceptions, seconds
         if not why:
             future.set_result(result)
         else:
             error = exceptions[-1] if exceptions else TimeoutError(f"the call failed: {why}")
             error.attempts = exceptions  # type: ignore[attr-defined]
+            self.last_error = error
             future.set_exception(error)
 
     def _on_over(self, why: str) -> None:
         with self._lock:
+            if self._over.is_set():
+                return
             left = list(self._futures.items())
             self._futures.clear()
+            self._given_up = {number: future for number, future in left if number in self._begun}
+            self.why = why
             self._over.set()
+        if self._timer is not None:
+            self._timer.cancel()
         for number, future in left:
-            if number in self._begun:
+            future.given_up = True
+            if number in self._given_up:
                 future.set_exception(CancelledError(why))
             elif future.cancel():
                 # Whoever waits for several futures hears of it only by this.

@@ -82,11 +82,12 @@ def count(name: str, value: Any, least: int, most: int, auto: bool = False) -> i
     return value
 
 
-def seconds(name: str, value: Any) -> float | None:
+def seconds(name: str, value: Any, most: float = 1e9) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
-        raise ValueError(f"{name} must be a number of seconds above 0, or None, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        limits = f"above 0 and up to {most:,.0f}"
+        raise ValueError(f"{name} must be a number of seconds {limits}, or None, got {value!r}")
     return float(value)
 
 

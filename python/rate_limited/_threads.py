@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 
 from rate_limited._attempts import Attempts
 from rate_limited._ledger import Ledger
 from rate_limited._native import ABANDON, DISPATCH, ENDED, OVER, Machine
+
+# No thread needs so long to go home.
+_JOIN_SECONDS = 1.0
 
 _numbers = iter(range(1, 1 << 62))
 
@@ -40,6 +44,7 @@ class ThreadWorkers:
         self._alive = 0
         self._stuck: set[int] = set()
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
         self._context = contextvars.copy_context()
 
     def start(self) -> None:
@@ -49,7 +54,17 @@ class ThreadWorkers:
                 return
             self._alive += 1
         name = f"rate_limited-{next(_numbers)}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def join(self) -> None:
+        """Waits for the threads, which go home when the run is over; not if one of them hangs."""
+        due = time.monotonic() + _JOIN_SECONDS
+        for thread in self._threads:
+            if self._stuck:
+                return
+            thread.join(max(0.0, due - time.monotonic()))
 
     def _work(self) -> None:
         machine, make, ledger = self._machine, self._attempts.blocking, self._ledger
@@ -80,11 +95,15 @@ class ThreadWorkers:
             step = machine.take(run)
 
     def _abandon(self, attempt: int, number: int, why: str) -> None:
-        if why != "timeout":
-            return
         # Its thread cannot be ended; another one takes its place, within reason.
         self._stuck.add(attempt)
+        if why != "timeout":
+            return
         too_many = len(self._stuck) > self._most
         self._ledger.note(number - self._ledger.base, TimeoutError("the attempt took too long"))
         if too_many:
+            self._attempts.complain(
+                f"{len(self._stuck)} calls hang, call {number - self._ledger.base} among them, though each "
+                "was given up in time, and no thread can be ended: see what the function waits for"
+            )
             self._machine.stop()

@@ -29,13 +29,13 @@ class Ticker:
         self._thread.start()
 
     def close(self) -> None:
-        """Shows the end."""
+        """Shows the end. A user's callback that blocks keeps nobody waiting for longer than a second."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join(timeout=1.0)
-        self._progress.close(self._snapshot())
 
     def _tick(self) -> None:
         # A run of less than an interval shows nothing on its way.
         while not self._ended.wait(self._interval):
             self._progress.update(self._snapshot())
+        self._progress.close(self._snapshot())

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
+import os
 import random
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
+from rate_limited._hooks import HookWatch
+from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._native import Machine
 from rate_limited._records import records
-from rate_limited._rows import Failure, Source
+from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
-from rate_limited._service import Service
+from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
     checked_resources,
     cost_function,
@@ -34,6 +35,11 @@ from rate_limited._setup import (
 from rate_limited._signals import on_interrupt
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rate_limited._options import NamedOptions
 
 __all__ = ["Failure", "Runner"]
 
@@ -60,9 +66,27 @@ class Runner(Generic[P, R]):
         timeout: seconds that one attempt may take. Default None: as long as it takes.
         grace_seconds: how long calls in flight may go on after the first Ctrl-C. Default 5.
         progress: True shows it, False does not, a callable gets it as a dict.
+        pacing: seconds over which the first requests of a run are spread, as many as may be in flight
+            (64 of them for `max_concurrent="auto"`), at most a day. The run takes at most so much
+            longer, once; a limit per second, as one more resource, spreads all of its requests.
+            Default None: what the limits allow goes at once.
+        journal: the file of a durable record: what is done is not done again by a later run with the same
+            path, also after a crash, and the limits count what was used before. Default None: none.
+        key: what a call is known by in the journal, such as the id of a row: gets the call. Default None:
+            its arguments, which must be JSON-like then, or of another kind that has a form as data.
+        encode, decode: how an answer becomes data (JSON-like, or bytes), and an answer again. Default
+            None: JSON-like values, bytes, tuples, dataclasses, pydantic models, numpy and others.
+        version: of the function: a new one makes all its calls changed ones.
+        on_change: calls whose requests are others than before: `"refuse"` (default) sends nothing and
+            tells how many, `"rerun"` sends them again, `"keep"` keeps the old answers.
+        on_unknown: calls in flight when the process died: `"retry"` (default) sends them again, `"skip"`
+            leaves them alone, `"report"` sends nothing and tells how many.
+        durability: what the journal survives: `"process"` (default) any death of the process, `"power"` a
+            loss of power too.
 
     Raises:
         TypeError, ValueError: an argument that is none of these, named with its value.
+        JournalError: the journal is in use, damaged, or no journal.
 
     >>> from rate_limited import Resource, Runner
     >>> limits = [Resource.per_minute("requests", 3_500)]
@@ -72,9 +96,33 @@ class Runner(Generic[P, R]):
     (['HONEY BADGERS'], [[]])
     """
 
+    @overload
+    def __init__(
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        resources: Collection[Resource],
+        max_concurrent: int | str = ...,
+        max_retries: int = ...,
+        validation: Any = ...,
+        progress_interval: float = ...,
+        long_wait_warning_seconds: float | None = ...,
+        **options: Unpack[NamedOptions],
+    ) -> None: ...
+    @overload
     def __init__(
         self,
         function: Callable[P, R],
+        resources: Collection[Resource],
+        max_concurrent: int | str = ...,
+        max_retries: int = ...,
+        validation: Any = ...,
+        progress_interval: float = ...,
+        long_wait_warning_seconds: float | None = ...,
+        **options: Unpack[NamedOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        function: Callable[P, Any],
         resources: Collection[Resource],
         max_concurrent: int | str = 64,
         max_retries: int = 5,
@@ -86,6 +134,15 @@ class Runner(Generic[P, R]):
         timeout: float | None = None,
         grace_seconds: float = 5.0,
         progress: Any = True,
+        pacing: float | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        key: Callable[[Call], object] | None = None,
+        encode: Callable[[Any], Any] | None = None,
+        decode: Callable[[Any], Any] | None = None,
+        version: object = None,
+        on_change: str = "refuse",
+        on_unknown: str = "retry",
+        durability: str = "process",
     ) -> None:
         if not callable(function):
             raise TypeError(f"function must be callable, got {type(function).__name__}")
@@ -100,8 +157,9 @@ class Runner(Generic[P, R]):
         self.long_wait_warning_seconds = seconds(
             "long_wait_warning_seconds", long_wait_warning_seconds
         )
+        self.pacing = seconds("pacing", pacing, most=86_400)
         self.interrupted = False
-        self.last: tuple[list[Any], list[list[BaseException]]] = ([], [])
+        self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
         if not isinstance(progress, bool) and not callable(progress):
             raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
         self._progress_setting = progress
@@ -111,17 +169,36 @@ class Runner(Generic[P, R]):
             validation if validation_function is None else validation_function
         )
         self._is_async = is_async(function)
+        self._watch = HookWatch() if self._is_async else None
         self._costs_of = [cost_function(resource) for resource in self._resources]
         self._in_two_parts = any(
             resource.arguments_usage_extractor and resource.results_usage_extractor
             for resource in self._resources
         )
+        self._running = threading.Lock()
+        self._journal: RunnerJournal | None = None
+        if journal is not None:
+            limits = [native_id(r) for r in self._resources], [r.name for r in self._resources]
+            self._journal = RunnerJournal(
+                journal,
+                function,
+                limits,
+                self.max_concurrent or 64,
+                self._running.locked,
+                key=key,
+                encode=encode,
+                decode=decode,
+                version=version,
+                on_change=on_change,
+                on_unknown=on_unknown,
+                durability=durability,
+            )
         self._machine = self._make_machine()
-        self._attempts = self._make_attempts()
+        self._attempts = self._make_attempts(self._machine)
         self._ledger = self._last_ledger = Ledger(0)
         self._lock = threading.Lock()
-        self._running = threading.Lock()
         self._run: Run | None = None
+        self._rows: Rows | None = None
         self._service: Service | None = None
         self.schedule = self._make_schedule()  # type: ignore[method-assign]
 
@@ -150,10 +227,11 @@ class Runner(Generic[P, R]):
         with self._exclusively():
             while True:
                 run = self._run = Run(self)
-                run.start()
                 with on_interrupt(run.interrupt):
-                    run.over.acquire()
-                results = self._end(run)
+                    # From the first call to the last result, Ctrl-C must not get between.
+                    run.start()
+                    run.wait_blocking()
+                    results = self._end(run)
                 if results is not None:
                     return results
 
@@ -180,7 +258,7 @@ class Runner(Generic[P, R]):
         if run is not None:
             run.interrupt()
         if self._service is not None:
-            self._service.stop()
+            self._service.interrupt(self.grace_seconds)
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Runs a call as soon as the limits allow; returns its future at once.
@@ -190,9 +268,9 @@ class Runner(Generic[P, R]):
         Raises:
             ValueError: the call exceeds a quota on its own and could never run.
         """
-        call = Call(self.function, args, kwargs)
-        costs = [cost(call) for cost in self._costs_of]
-        return self._serve().submit(call, costs)
+        future = CallFuture(Call(self.function, args, kwargs))
+        self._submit_to(self._serve(), future)
+        return future
 
     def map(
         self,
@@ -204,12 +282,20 @@ class Runner(Generic[P, R]):
     ) -> Iterator[Any]:
         """Calls the function with each item, lazily and in bounded memory; yields the results.
 
+        Ctrl-C starts nothing new, waits `grace_seconds` for what is in flight, and is raised; twice, it
+        is raised at once. `last` and `records()` then have what was not given out. So they have if the
+        iteration is left in another way; what has not begun by then is never called.
+
         Args:
             iterable: the items, each the only argument of a call; taken a few in advance.
             on_error: `"return"` yields a falsy `Failure` in the place of a row that failed, so that a
                 column keeps its length; `"raise"` raises its last exception.
             ordered: in the order of the items, or as they come.
             buffer: the most calls begun and not yielded. Default: 4 × max_concurrent, at least 1,024.
+
+        Raises:
+            RateLimitedError: no later row can be any better, as with a wrong key.
+            KeyboardInterrupt: Ctrl-C, or `interrupt` from another thread.
 
         >>> from rate_limited import Resource, Runner
         >>> runner = Runner(len, [Resource.per_minute("requests", 3_500)], progress=False)
@@ -220,20 +306,25 @@ class Runner(Generic[P, R]):
             raise ValueError(f'on_error must be "return" or "raise", got {on_error!r}')
         self._check_process()
         room = self._room(buffer)
-        rows = self._in_order(iterable, room) if ordered else self._as_they_come(iterable, room)
-        return (row for _, row in self._rows(rows, raises=on_error == "raise"))
+        raises = on_error == "raise"
+        rows = self._results_of(iterable, room, ordered=ordered, raises=raises)
+        return (row for _, row in rows)
 
     def as_completed(
         self, iterable: Iterable[Any], *, buffer: int | None = None
     ) -> Iterator[tuple[int, Any]]:
         """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
         self._check_process()
-        return self._rows(self._as_they_come(iterable, self._room(buffer)), raises=False)
+        room = self._room(buffer)
+        return self._results_of(iterable, room, ordered=False, raises=False)
 
     def records(self) -> list[dict[str, Any]]:
         """One plain dict for each call of the last run, in the order of scheduling.
 
-        Keys: `index`, `id` (a number that no other call of the runner has), `status` (`"done"`,
+        After a `map` that was interrupted: one for each row that was begun and not given out, with the
+        row's number as `index` and `id`.
+
+        Keys: `index`, `id` (a number that no other call of the runner's runs has), `status` (`"done"`,
         `"failed"`, `"unfinished"`), `result`, `error_type` and `error` of a call without a result,
         `attempts`, `seconds` that the last attempt took, and `usage` by resource.
 
@@ -245,7 +336,7 @@ class Runner(Generic[P, R]):
         >>> record["status"], record["result"], record["attempts"], record["usage"]
         ('done', 4, 1, {'requests': 1.0})
         """
-        return records(self._last_ledger, self._resources)
+        return records(self._left() or self._last_ledger, self._resources)
 
     def retry_failed(self) -> int:
         """Schedules again what failed in the last run; returns how many calls that are.
@@ -257,11 +348,12 @@ class Runner(Generic[P, R]):
         >>> runner.retry_failed()
         1
         """
-        last = self._last_ledger
+        last = self._left() or self._last_ledger
         failed = [index for index, status in enumerate(last.status) if status == FAILED]
         for index in failed:
             call = last.calls[index]
-            self.schedule(*call.args, **call.kwargs)
+            again = Call(call.function, call.args, call.kwargs)
+            self._enter(again, self._place_of(last, index))
         return len(failed)
 
     def clear(self) -> None:
@@ -274,15 +366,29 @@ class Runner(Generic[P, R]):
             raise RuntimeError("the runner is running: interrupt it before clear()")
         try:
             self._machine = self._make_machine()
+            self._attempts = self._make_attempts(self._machine)
             self._ledger = Ledger(0)
         finally:
             self._running.release()
 
     def close(self) -> None:
-        """Waits for the calls that were submitted, and frees what they needed."""
+        """Waits for the calls that were submitted, frees what they needed, and closes the journal."""
         service, self._service = self._service, None
         if service is not None:
             service.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    @property
+    def last(self) -> tuple[list[Any], list[list[BaseException]]]:
+        """Results and exceptions of the last run that had any: running a cell again with nothing
+        scheduled loses none.
+
+        While a `map` is under way, and after it has been interrupted: those of the rows that were
+        begun and not given out.
+        """
+        left = self._left()
+        return self._last if left is None else (left.results, left.exception_lists())
 
     @property
     def scheduled_calls(self) -> list[Call]:
@@ -321,42 +427,69 @@ class Runner(Generic[P, R]):
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
         most = None if self.max_concurrent == 0 else self.max_concurrent
-        return Machine(ids, most, self.max_retries, self.timeout, random.getrandbits(64))
+        seed = random.getrandbits(64)
+        machine = Machine(ids, most, self.max_retries, self.timeout, seed, self.pacing)
+        if self._journal is not None:
+            machine.attach(self._journal.native)
+        return machine
 
-    def _make_attempts(self) -> Attempts:
-        return Attempts(self.function, self._resources, self._checks, self._first_failure)
+    def _make_attempts(self, machine: Machine) -> Attempts:
+        recorder = Recorder(self._journal, machine) if self._journal is not None else None
+        return Attempts(
+            self.function, self._resources, self._checks, self._first_failure, self._watch, recorder
+        )
 
     def _first_failure(self, error: BaseException) -> None:
-        run = self._run
-        if run is not None:
-            run.first_failure(error)
+        shown = self._run or self._rows
+        if shown is not None:
+            shown.first_failure(error)
 
     def _make_schedule(self) -> Callable[P, None]:
-        function, costs_of, lock = self.function, self._costs_of, self._lock
-        generation = self._generation
+        function, generation, enter = self.function, self._generation, self._enter
 
         def schedule(*args: P.args, **kwargs: P.kwargs) -> None:
             if generation != _fork.generation:
                 raise _fork.forked()
-            call = Call(function, args, kwargs)
-            costs = [cost(call) for cost in costs_of]
-            with lock:
-                # First the call, then its number: a worker may take it at once.
-                ledger = self._ledger
-                ledger.calls.append(call)
-                ledger.results.append(None)
-                ledger.status.append(UNFINISHED)
-                ledger.seconds.append(0.0)
-                if self._in_two_parts:
-                    ledger.costs[len(ledger.calls) - 1] = costs
-                try:
-                    self._machine.schedule(costs)
-                except BaseException as error:
-                    ledger.drop_last()
-                    raise named_error(error, self._resources, costs) from None
+            enter(Call(function, args, kwargs))
 
         shown: Callable[P, None] = shown_as(schedule, function)
         return shown
+
+    def _enter(self, call: Call, recorded: Recorded | None = None) -> None:
+        """Adds a call; `recorded` is what the journal knows of it, if that was looked up already."""
+        costs = [cost(call) for cost in self._costs_of]
+        with self._lock:
+            if recorded is None and self._journal is not None:
+                recorded = self._journal.look(call)
+            # First the call, then its number: a worker may take it at once.
+            ledger = self._ledger
+            ledger.calls.append(call)
+            ledger.results.append(None)
+            ledger.status.append(UNFINISHED)
+            ledger.seconds.append(0.0)
+            if self._in_two_parts:
+                ledger.costs[len(ledger.calls) - 1] = costs
+            try:
+                self._schedule_in(self._machine, costs, recorded)
+            except BaseException as error:
+                ledger.drop_last()
+                raise named_error(error, self._resources, costs) from None
+            if recorded is not None and not recorded.runs:
+                ledger.restore_last(recorded.status, recorded.result, recorded.errors)
+
+    def _schedule_in(self, machine: Machine, costs: list[Any], recorded: Recorded | None) -> int:
+        if recorded is None:
+            return machine.schedule(costs)
+        if recorded.runs:
+            return machine.schedule(costs, recorded.position, recorded.last)
+        return machine.number(recorded.position)
+
+    def _place_of(self, ledger: Ledger, index: int) -> Recorded | None:
+        """The place in the journal of a call that is run again."""
+        if self._journal is None or ledger.rows is not None:
+            return None
+        position = self._machine.position(ledger.base + index)
+        return None if position is None else Recorded(position)
 
     def _check_process(self) -> None:
         if self._generation != _fork.generation:
@@ -369,9 +502,11 @@ class Runner(Generic[P, R]):
             raise RuntimeError(
                 "the runner is running already: wait for that run, or make another runner"
             )
-        self.interrupted = False
+        self.interrupted, self._rows = False, None
         self._attempts.complaint = None
         try:
+            if self._journal is not None and (objection := self._journal.objection()):
+                raise objection
             yield
         finally:
             self._run = None
@@ -381,6 +516,9 @@ class Runner(Generic[P, R]):
         """The results; None where calls were scheduled as the run ended, which have to run yet."""
         run.close()
         self.interrupted = run.why != ""
+        if self._journal is not None:
+            self._machine.flush()
+            self._journal.complain()
         if self._attempts.complaint is not None:
             logger.warning(self._attempts.complaint)
         elif run.why not in ("", "asked"):
@@ -398,70 +536,65 @@ class Runner(Generic[P, R]):
                 results = (ledger.results, ledger.exception_lists())
                 self._ledger = Ledger(ledger.base + len(ledger.calls))
         if results[0]:
-            self.last = results
+            self._last = results
         return results
 
     def _serve(self) -> Service:
         self._check_process()
         with self._lock:
-            if self._service is None:
+            if self._service is None or self._service.is_over:
                 most = self.max_concurrent or 4_096
-                machine, attempts = self._make_machine(), self._make_attempts()
+                machine = self._make_machine()
+                attempts = self._make_attempts(machine)
                 self._service = Service(machine, attempts, most, self._is_async)
             return self._service
 
-    def _submitted(self, item: Any) -> Future[Any]:
-        try:
-            return self.submit(item)  # type: ignore[call-arg]
-        except Exception as error:  # noqa: BLE001 - it fails this row, not the others
-            future: Future[Any] = Future()
-            future.set_exception(error)
-            return future
+    def _submit_to(self, service: Service, future: CallFuture) -> None:
+        if self._journal is None:
+            service.submit(future, [cost(future.call) for cost in self._costs_of])
+            return
+        recorded = self._journal.look(future.call)
+        objection = self._journal.objection(so_far=True)
+        if objection is not None:
+            raise objection
+        if recorded.runs:
+            costs = [cost(future.call) for cost in self._costs_of]
+            service.submit(future, costs, (recorded.position, recorded.last))
+        else:
+            future.restore(recorded.status, recorded.result, recorded.errors)
 
     def _room(self, buffer: int | None) -> int:
         if buffer is None:
             return max(1_024, 4 * (self.max_concurrent or 1_024))
         return count("buffer", buffer, 1, 1_000_000_000)
 
-    def _rows(
-        self, rows: Iterator[tuple[int, Future[Any]]], *, raises: bool
+    def _results_of(
+        self, items: Iterable[Any], room: int, *, ordered: bool, raises: bool
     ) -> Iterator[tuple[int, Any]]:
-        """The results of the rows. Ctrl-C starts nothing new, waits for what is in flight, and is raised."""
+        rows = Rows(
+            self._serve(),
+            lambda item: CallFuture(Call(self.function, (item,), {})),
+            self._submit_to,
+            room,
+            self.grace_seconds,
+        )
+        self.interrupted, self._rows = False, rows
+        rows.show(**self._progress_options())
         try:
-            for index, future in rows:
-                error = future.exception()
-                if error is None:
-                    yield index, future.result()
-                elif raises:
-                    raise error
-                else:
-                    yield index, Failure(index, getattr(error, "attempts", [error]))
-        except KeyboardInterrupt:
-            service, self._service = self._service, None
-            if service is not None:
-                service.stop()
-                service.close(self.grace_seconds)
-            raise
+            yield from rows.results(items, ordered=ordered, raises=raises)
+        finally:
+            self.interrupted = rows.interrupted
+            if self._rows is rows and rows.is_empty:
+                self._rows = None
 
-    def _in_order(self, items: Iterable[Any], room: int) -> Iterator[tuple[int, Future[Any]]]:
-        waiting: deque[tuple[int, Future[Any]]] = deque()
-        source = Source(items)
-        for index, item in source:
-            waiting.append((index, self._submitted(item)))
-            while waiting and (len(waiting) >= room or waiting[0][1].done()):
-                yield waiting.popleft()
-        yield from waiting
-        source.raise_error()
+    def _progress_options(self) -> dict[str, Any]:
+        return {
+            "setting": self._progress_setting,
+            "interval": self.progress_interval,
+            "long_wait_warning_seconds": self.long_wait_warning_seconds,
+        }
 
-    def _as_they_come(self, items: Iterable[Any], room: int) -> Iterator[tuple[int, Future[Any]]]:
-        waiting: dict[Future[Any], int] = {}
-        source = Source(items)
-        while True:
-            for index, item in itertools.islice(source, room - len(waiting)):
-                waiting[self._submitted(item)] = index
-            if not waiting:
-                source.raise_error()
-                return
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield waiting.pop(future), future
+    def _left(self) -> Ledger | None:
+        """What is known of the rows of a `map` that were not given out, if there are any."""
+        left = self._rows.left() if self._rows is not None else None
+        return left if left is not None and left.calls else None

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
+from rate_limited._hooks import HookWatch
 from rate_limited.calls import function_name
 
 __all__ = ["Validation", "Validator", "Verdict", "check", "normalise"]
@@ -60,12 +61,15 @@ def normalise(validation: Validation) -> tuple[Validator, ...]:
     return tuple(_accepted(f"validation[{i}]", each) for i, each in enumerate(validation))
 
 
-def check(validators: tuple[Validator, ...], result: Any) -> Verdict:
+def check(
+    validators: tuple[Validator, ...], result: Any, watch: HookWatch | None = None
+) -> Verdict:
     """Asks the validators in order and stops at the first that does not accept `result`.
 
     The truth of what one returns decides. One that raises does not accept, and neither does one
     whose value has no truth, such as a NumPy array; the exception is the verdict's cause. A name
     or a module that does not exist is fatal. `KeyboardInterrupt` and `SystemExit` pass through.
+    On an event loop, `watch` warns of one that is slow.
 
     >>> check((bool, lambda answer: answer["text"]), {"text": "yes"}).accepted
     True
@@ -77,7 +81,10 @@ def check(validators: tuple[Validator, ...], result: Any) -> Verdict:
     """
     try:
         for validator in validators:
-            verdict = validator(result)
+            if watch is None:
+                verdict = validator(result)
+            else:
+                verdict = watch.call("validator", validator, validator, result)
             if verdict is True:
                 continue
             if inspect.iscoroutine(verdict):

@@ -148,9 +148,11 @@ started = time.monotonic()
 def limits():
     return [Resource.per_second("requests", 1_000_000)]
 
-def at(*moments):
-    # Sends SIGINT to this process so many seconds from now, from a thread.
+def at(*moments, after=None):
+    # Sends SIGINT to this process so many seconds from now or after an event, from a thread.
     def send():
+        if after is not None:
+            after.wait()
         begun = time.monotonic()
         for moment in moments:
             time.sleep(max(0.0, begun + moment - time.monotonic()))
@@ -160,6 +162,11 @@ def at(*moments):
 def say(**facts):
     print(json.dumps(facts), flush=True)
 """
+
+
+def dedented(*parts: str) -> str:
+    """Parts of a script, each written with an indentation of its own."""
+    return "\n".join(textwrap.dedent(part) for part in parts)
 
 
 class Script:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import Script, watchdog  # noqa: F401
+from support import Script, dedented, watchdog  # noqa: F401
 
 BODIES = {
     "sync": """
@@ -54,12 +54,6 @@ CHECK = """
     """
 
 
-def dedented(*parts: str) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.dedent(part) for part in parts)
-
-
 def interrupted_script(kind: str, way: str, moment: float) -> str:
     before = f"""
         lock, begun, paid = threading.Lock(), [], []
@@ -97,6 +91,7 @@ HANGING = {
         def work(n):
             if n < 2:
                 return n
+            hangs.set()
             time.sleep(seconds)
             return n
         """,
@@ -104,6 +99,7 @@ HANGING = {
         async def work(n):
             if n < 2:
                 return n
+            hangs.set()
             await asyncio.sleep(seconds)
             return n
         """,
@@ -114,12 +110,12 @@ def hanging(
     kind: str, seconds: float, grace: float, *moments: float, way: str = "script"
 ) -> Script:
     before = f"""
-        seconds = {seconds}
+        seconds, hangs = {seconds}, threading.Event()
         runner = Runner(work, limits(), max_concurrent=2, grace_seconds={grace}, progress=False)
         for n in range(6):
             runner.schedule(n)
         begin = time.monotonic()
-        at({", ".join(map(str, moments))},)
+        at({", ".join(map(str, moments))}, after=hangs)
         """
     after = """
         took = time.monotonic() - begin
@@ -290,6 +286,53 @@ def test_many_moments_lose_nothing() -> None:
     assert facts["lost"] == []
     assert facts["twice"] == 0
     assert facts["runs"] > 3
+
+
+def test_no_moment_of_a_short_run_is_a_hole() -> None:
+    # From before its start until after its end: either the run takes the signal, or Python does, and
+    # then nothing was begun or everything is done.
+    script = Script(
+        """
+        import random
+        lost, twice, went_on, taken, raised = [], 0, 0, 0, 0
+        for turn in range(150):
+            begun, paid = [], []
+            def work(n):
+                begun.append(n)
+                time.sleep(0.002)
+                paid.append(n)
+                return n
+            runner = Runner(work, limits(), max_concurrent=4, progress=False)
+            for n in range(12):
+                runner.schedule(n)
+            moment = random.random() * 0.008
+            def send():
+                time.sleep(moment)
+                os.kill(os.getpid(), signal.SIGINT)
+            sender = threading.Thread(target=send, daemon=True)
+            try:
+                sender.start()
+                results, _ = runner.run()
+                taken += runner.interrupted
+                sender.join()
+            except KeyboardInterrupt:
+                raised += 1
+                early = len(begun)
+                time.sleep(0.01)
+                went_on += len(begun) != early
+                results = runner.last[0]
+            lost += set(paid) - set(results)
+            whole = runner.run()[0] or results
+            twice += len(begun) - 12
+            lost += set(range(12)) - set(whole)
+        say(lost=lost, twice=twice, went_on=went_on, taken=taken, raised=raised)
+        """
+    )
+    facts = script.succeeded()
+    assert facts["lost"] == []
+    assert facts["twice"] == 0
+    assert facts["went_on"] == 0
+    assert facts["taken"] > 20
 
 
 ENDINGS = {

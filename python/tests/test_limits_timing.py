@@ -233,3 +233,68 @@ def test_threads_that_hang_are_bounded() -> None:
     assert runner.interrupted
     assert alive <= 2 * 3 + 2
     assert len(stuck.begun) <= 2 * 3 + 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_moment_comes_although_all_who_waited_waited_for_something_else(kind: str) -> None:
+    # While call 1 holds nearly all, one worker waits for its end. Then call 2 keeps a worker busy,
+    # and call 3 can go as soon as the window of call 1 has passed: somebody has to look then.
+    held, used = {0: 1, 1: 90, 2: 30, 3: 50}, {0: 0, 1: 40, 2: 30, 3: 50}
+    took = {0: 0.05, 1: 0.2, 2: 1.5, 3: 0.0}
+    resource = Resource(
+        "tokens",
+        100,
+        0.4,
+        results_usage_extractor=lambda call, _answer: used[call.args[0]],
+        max_results_usage_estimator=lambda call: held[call.args[0]],
+    )
+    begun: dict[int, float] = {}
+
+    def work(n: int) -> None:
+        begun[n] = time.monotonic()
+        time.sleep(took[n])
+
+    async def later(n: int) -> None:
+        begun[n] = time.monotonic()
+        await asyncio.sleep(took[n])
+
+    runner = scheduled(quiet(work if kind == "sync" else later, [resource]), 0, 1)
+    threading.Timer(0.1, lambda: scheduled(runner, 2, 3)).start()
+    runner.run()
+    assert 0.35 < begun[3] - begun[2] < 1.0
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_what_another_runner_gives_back_is_used_although_all_workers_are_busy(kind: str) -> None:
+    resource = one_at_a_time()
+    gate = threading.Event()
+    holder = scheduled(quiet(lambda _: gate.wait(5), [resource]), 0)
+    thread = threading.Thread(target=holder.run)
+    thread.start()
+    time.sleep(0.05)
+    begun: dict[Any, float] = {}
+    # Neither call needs what the other one holds; the second one waits for the other runner.
+    free = Resource.per_minute("requests", 100)
+
+    def work(n: int) -> None:
+        begun[n] = time.monotonic()
+        time.sleep(0.8 if n == 0 else 0.0)
+
+    async def later(n: int) -> None:
+        begun[n] = time.monotonic()
+        await asyncio.sleep(0.8 if n == 0 else 0.0)
+
+    tokens = Resource(
+        "tokens",
+        100,
+        60,
+        results_usage_extractor=lambda _call, _answer: 0,
+        max_results_usage_estimator=lambda call: 60 * call.args[0],
+    )
+    tokens._identity = resource._identity
+    runner = scheduled(quiet(work if kind == "sync" else later, [free, tokens]), 0, 1)
+    threading.Timer(0.2, gate.set).start()
+    start = time.monotonic()
+    runner.run()
+    thread.join(5)
+    assert begun[1] - start < 0.5

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from notebooks import executed, facts_of, nbformat
 from support import watchdog  # noqa: F401 - a fixture
-
-nbclient = pytest.importorskip("nbclient")
-nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("ipykernel")
 
 SETUP = """
 import asyncio, json, os, pathlib, threading, time
@@ -77,47 +71,14 @@ runner.close()
 """
 
 
-def executed(notebook: Any, interrupt_at: Path | None = None) -> Any:
-    """Executes a notebook; once the file is there, interrupts the cell that is executing."""
-    client = nbclient.NotebookClient(notebook, timeout=6, kernel_name="python3")
-
-    async def interrupt() -> None:
-        assert interrupt_at is not None
-        while not interrupt_at.exists():
-            await asyncio.sleep(0.005)
-        await client.km.interrupt_kernel()
-
-    async def main() -> None:
-        waiting = asyncio.create_task(interrupt()) if interrupt_at else None
-        try:
-            await client.async_execute()
-        finally:
-            if waiting is not None:
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiting
-
-    asyncio.run(main())
-    return notebook
-
-
-def facts_of(notebook: Any) -> dict[str, Any]:
-    """What the cells said, merged."""
-    facts: dict[str, Any] = {}
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream" and output.name == "stdout":
-                for line in output.text.splitlines():
-                    facts.update(json.loads(line))
-    return facts
-
-
 @pytest.mark.parametrize("kind", BODIES)
 def test_interrupted_in_the_middle_and_run_again(tmp_path: Path, kind: str) -> None:
     marker = tmp_path / "begun"
     setup = SETUP.format(marker=str(marker)) + BODIES[kind] + MAKE
     cells = [nbformat.v4.new_code_cell(text) for text in (setup, INTERRUPTED, AGAIN, AFTERWARDS)]
-    facts = facts_of(executed(nbformat.v4.new_notebook(cells=cells), marker))
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    asyncio.run(executed(notebook, marker))
+    facts = facts_of(notebook)
 
     everything = list(range(60))
     assert facts["interrupted"]
@@ -150,5 +111,6 @@ def example() -> Path:
 
 
 def test_the_example() -> None:
-    notebook = executed(nbformat.read(example(), as_version=4))
+    notebook = nbformat.read(example(), as_version=4)
+    asyncio.run(executed(notebook))
     assert "line 1 about raven" in notebook.cells[-1].outputs[-1].data["text/plain"]

@@ -1,10 +1,12 @@
 """Limits of chat completions: what is held back before an answer, and what it has used."""
 
 import functools
+import time
 from types import SimpleNamespace
 
 import pytest
 
+from rate_limited import Runner
 from rate_limited.apis.openai import chat
 from rate_limited.calls import Call
 
@@ -93,14 +95,28 @@ def test_without_a_limit_an_answer_may_fill_the_context(nothing):
     assert used(4096, max_tokens=nothing, n=2) == 108 + 2 * (4096 - 108)
 
 
-def test_a_guess_is_capped_at_the_quota_and_an_order_is_not():
-    tokens = chat.get_tokens_per_minute(10_000, 128_000)
+def test_a_guess_is_capped_at_a_share_of_the_quota_and_an_order_is_not():
+    tokens = chat.get_tokens_per_minute(16_000, 128_000)
     estimate = tokens.max_results_usage_estimator
-    assert estimate(call([user("hi")])) == 10_000
-    assert estimate(call([user("hi")], n=8)) == 10_000
-    assert estimate(call([user("hi")], max_tokens=20_000)) > 10_000
-    # The prompt itself is no guess: it is there, and does not fit.
-    assert estimate(call([user("a" * 80_000)])) > 10_000
+    assert estimate(call([user("hi")])) == 1_000
+    assert estimate(call([user("hi")], n=8)) == 1_000
+    assert estimate(call([user("hi")], max_tokens=10_000)) == 10_009
+    assert estimate(call([user("hi")], max_tokens=20_000)) > 16_000
+    # The prompt itself is no guess: it is there, and may be more than a share, or not fit at all.
+    assert estimate(call([user("a" * 8_000)])) == 2_008
+    assert estimate(call([user("a" * 80_000)])) > 16_000
+
+
+def test_answers_of_unknown_length_do_not_go_one_a_minute():
+    def create(*, messages):
+        return {"usage": {"total_tokens": 250}}
+
+    runner = Runner(create, chat.openai_chat_resources(500, 90_000, 128_000), progress=False)
+    for _ in range(100):
+        runner.schedule(messages="hello")
+    started = time.monotonic()
+    assert len(runner.run()[0]) == 100
+    assert time.monotonic() - started < 5
 
 
 def test_defaults_of_a_function_of_the_users_own():

@@ -152,6 +152,7 @@ def test_a_client_its_method_and_a_partial(server: Server, kind: Any, given: str
     bound = inspect.unwrap(method, stop=lambda found: hasattr(found, "__self__"))
     assert bound.__self__._client.max_retries == 0
     assert client.max_retries == 2
+    assert runner.timeout == 600
     assert "messages" in inspect.signature(runner.schedule).parameters
 
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import rate_limited
-from rate_limited import _progress
+from rate_limited import Runner, _attempts, _progress
 from rate_limited._progress import Progress, failure_text
 
 
@@ -335,3 +336,75 @@ def test_narrow_terminals_without_colour(columns):
     assert done.stdout == b"end\n"
     assert b"1 of 100 calls failed" in text
     assert b"\x1b[3" not in text  # no colour
+
+
+def test_a_callback_that_blocks_keeps_no_run_waiting():
+    gate = threading.Event()
+    runner = Runner(str, [], progress=lambda _: gate.wait(20), progress_interval=0.01)
+    runner.schedule(1)
+    begun = time.monotonic()
+    assert runner.run() == (["1"], [[]])
+    assert time.monotonic() - begun < 2
+    gate.set()
+
+
+def test_a_call_that_takes_unusually_long_is_named(monkeypatch):
+    monkeypatch.setattr(_attempts, "SLOW_CALL_SECONDS", 0.1)
+    gate, seen = threading.Event(), []
+    runner = Runner(lambda n: n and gate.wait(5), [], progress=seen.append, progress_interval=0.05)
+    for n in (0, 1, 0, 1):
+        runner.schedule(n)
+    threading.Timer(0.4, gate.set).start()
+    runner.run()
+    slow = [each["slow_calls"] for each in seen if each["slow_calls"]]
+    assert sorted(slow[-1]) == [1, 3]
+    assert 0.1 < slow[-1][1] < 1
+    assert seen[-1]["slow_calls"] == {}
+
+
+def test_slow_calls_are_shown_with_the_longest_first():
+    text = io.StringIO()
+    progress = Progress(9, stream=text, clock=iter([0.0, 3.0]).__next__)
+    progress._sink = _progress._Lines(progress._text)
+    progress.update({"scheduled": 9, "slow_calls": {4: 612.2, 7: 1_000.4}})
+    assert "call 7 has been running for 1,000 s (and 1 more)" in text.getvalue()
+
+
+class Stream:
+    """What a `map` says while its first row keeps all others waiting."""
+
+    def __init__(self, **options):
+        self.gate, self.seen = threading.Event(), []
+        self.runner = Runner(self.work, [], progress_interval=0.05, **options)
+
+    def work(self, n):
+        if n == 0:
+            self.gate.wait(5)
+        if n == 3:
+            raise KeyError(n)
+        return n
+
+
+def test_rows_that_wait_for_one_say_for_which():
+    stream = Stream(progress=lambda state: stream.seen.append(state), max_retries=0)
+    threading.Timer(0.4, stream.gate.set).start()
+    assert len(list(stream.runner.map(range(30), buffer=10))) == 30
+    stalled = [each for each in stream.seen if "call 0," in str(each["waiting_on"])]
+    assert stalled[-1]["waiting_on"] == "call 0, 9 results behind it"
+    assert stalled[-1]["wait_seconds"] > 0.1
+    assert (stalled[-1]["done"], stalled[-1]["failed"]) == (8, 1)
+    last = stream.seen[-1]
+    assert (last["done"], last["failed"], last["failures"]) == (29, 1, {"KeyError": 1})
+    stream.runner.close()
+
+
+def test_rows_are_shown_as_calls_of_a_run_are(no_tqdm, capsys):
+    stream = Stream(long_wait_warning_seconds=0.2, max_retries=0)
+    threading.Timer(0.8, stream.gate.set).start()
+    assert len(list(stream.runner.map(range(30), buffer=10))) == 30
+    said = capsys.readouterr().err
+    assert "first KeyError: 3" in said
+    assert "9 calls done; 1 in flight" in said
+    assert "s for call 0, 9 results behind it" in said
+    assert "1 of 30 calls failed; exceptions by type: KeyError 1" in said
+    stream.runner.close()

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import eventually, quiet, scheduled, watchdog  # noqa: F401
+from support import eventually, plenty, quiet, scheduled, watchdog  # noqa: F401
 
-from rate_limited import Resource, ValidationError
+from rate_limited import Resource, ValidationError, limited
 from rate_limited.runner import Failure
 
 
@@ -198,6 +198,32 @@ def test_a_row_that_can_never_run_fails_alone() -> None:
     assert "exceeds resource quota" in str(rows[1].errors[0])
 
 
+def test_a_row_that_can_never_run_has_its_reason_in_the_records() -> None:
+    resource = Resource("tokens", 10, 60, arguments_usage_extractor=lambda call: call.args[0])
+
+    def slow_first(n: int) -> int:
+        time.sleep(0.1 if n == 1 else 0)
+        return 2 * n
+
+    with quiet(slow_first, [resource]) as runner:
+        rows = runner.map([1, 99, 2])
+        assert next(rows) == 2
+        rows.close()  # type: ignore[attr-defined]
+        assert eventually(lambda: runner.last[0] == [2, None, 4])
+        record = runner.records()[1]
+    assert (record["index"], record["status"], record["error_type"]) == (1, "failed", "ValueError")
+    assert "exceeds resource quota" in record["error"]
+
+
+def test_rows_of_a_closed_runner_say_so() -> None:
+    runner = quiet(double)
+    rows = runner.map(iter(range(100)), buffer=4)
+    assert next(rows) == 0
+    runner.close()
+    with pytest.raises(RuntimeError, match="the runner was closed before all rows were begun"):
+        list(rows)
+
+
 def test_on_error_raise_raises_at_the_row() -> None:
     with quiet(odd_fails, max_retries=0) as runner:
         rows = runner.map(range(4), on_error="raise")
@@ -362,3 +388,53 @@ def test_interrupt_cancels_what_has_not_begun(function: Any) -> None:
     _, left = concurrent.futures.wait(futures, timeout=5)
     assert not left
     assert [future.cancelled() for future in futures] == [False, True, True, True, True]
+
+
+class Slow:
+    """The first call takes its time; when each one began is noted."""
+
+    def __init__(self) -> None:
+        self.begun: dict[int, float] = {}
+
+    def sync(self, n: int) -> int:
+        self.begun[n] = time.monotonic()
+        time.sleep(0.6 if n == 0 else 0.0)
+        return n
+
+    async def later(self, n: int) -> int:
+        self.begun[n] = time.monotonic()
+        await asyncio.sleep(0.6 if n == 0 else 0.0)
+        return n
+
+
+@pytest.mark.parametrize("kind", ["sync", "later"])
+@pytest.mark.parametrize("way", ["submit", "schedule", "limited"])
+def test_calls_that_come_while_others_are_in_flight_begin_at_once(way: str, kind: str) -> None:
+    slow = Slow()
+    runner = quiet(getattr(slow, kind))
+    sent: dict[int, float] = {}
+
+    def send(n: int) -> None:
+        sent[n] = time.monotonic()
+        if way == "submit":
+            runner.submit(n)
+        elif way == "schedule":
+            runner.schedule(n)
+        elif kind == "sync":
+            threading.Thread(target=limited_function, args=(n,)).start()
+        else:
+            threading.Thread(target=lambda: asyncio.run(limited_function(n))).start()
+
+    limited_function: Any = limited(*plenty())(getattr(slow, kind))
+    send(0)
+    if way == "schedule":
+        running = threading.Thread(target=runner.run)
+        running.start()
+    for n in (1, 2):
+        time.sleep(0.1)
+        send(n)
+    assert eventually(lambda: len(slow.begun) == 3)
+    assert [slow.begun[n] - sent[n] < 0.1 for n in (1, 2)] == [True, True]
+    if way == "schedule":
+        running.join(5)
+    runner.close()

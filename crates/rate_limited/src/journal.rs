@@ -48,6 +48,10 @@ pub use rate_limited_store::{
     Policy, Walk,
 };
 
+/// How long after its dispatch a request may arrive: it leaves when that is written, over a connection that
+/// may have to be made. Should the process die meanwhile, the server counts it then, at the latest.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
+
 type Look<Req, Resp> = Box<dyn FnMut(&Req) -> Result<Seen<Resp>, SharedError> + Send>;
 type Encode<Req, Resp> =
     Box<dyn FnMut(&Finished<Req, Resp>) -> Result<Option<Vec<u8>>, String> + Send>;
@@ -63,8 +67,8 @@ pub struct Recording<Req, Resp> {
 enum Source<Req, Resp> {
     /// A file that is opened when the run begins.
     File(Box<File<Req, Resp>>),
-    /// A journal that the caller opened, and what it knows of requests.
-    Open(Box<Opened>, Look<Req, Resp>),
+    /// A journal that the caller opened, what was taken of its resources, and what is known of requests.
+    Open(Arc<Journal>, Vec<Meter>, Look<Req, Resp>),
 }
 
 struct File<Req, Resp> {
@@ -89,6 +93,8 @@ pub struct Keyed {
 pub enum Seen<Resp> {
     /// It is to be run.
     Run(Keyed, Begun),
+    /// It is to be run when nothing else is left: it may be what kills the process.
+    Last(Keyed, Begun),
     /// It is over.
     Over(CallResult<Resp>),
 }
@@ -146,15 +152,18 @@ impl<Req: Serialize + 'static, Resp: Serialize + DeserializeOwned + 'static> Rec
 }
 
 impl<Req, Resp> Recording<Req, Resp> {
-    /// A journal that is open already. `look` says what is known of each request; `encode` what is
-    /// kept of a call that is over.
+    /// A journal that is open already, with `past` as opening found it. `look` says what is known of each
+    /// request; `encode` what is kept of a call that is over.
+    ///
+    /// The resources of the runner must be those of the journal's [`Options`], in their order.
     pub fn of(
-        opened: Opened,
+        journal: Arc<Journal>,
+        past: &Past,
         look: impl FnMut(&Req) -> Result<Seen<Resp>, SharedError> + Send + 'static,
         encode: impl FnMut(&Finished<Req, Resp>) -> Result<Option<Vec<u8>>, String> + Send + 'static,
     ) -> Recording<Req, Resp> {
         Recording {
-            source: Source::Open(Box::new(opened), Box::new(look)),
+            source: Source::Open(journal, past.meters.clone(), Box::new(look)),
             encode: Box::new(encode),
         }
     }
@@ -228,8 +237,8 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         let Some(source) = self.source.take() else {
             return Ok(Vec::new());
         };
-        let (opened, reading) = match source {
-            Source::Open(opened, look) => (*opened, Reading::Caller(look)),
+        let (journal, meters, reading) = match source {
+            Source::Open(journal, meters, look) => (journal, meters, Reading::Caller(look)),
             Source::File(file) => {
                 let options = Options {
                     durability: file.durability,
@@ -239,21 +248,20 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
                 };
                 let opened = Journal::open(&file.path, &options).map_err(shared)?;
                 let walk = Walk::new(&opened.journal).map_err(shared)?;
+                let Opened { journal, past } = opened;
+                let meters = past.meters.clone();
                 let reading = Reading::Walk {
                     walk: Box::new(walk),
-                    past: Box::new(opened.past.clone()),
+                    past: Box::new(past),
                     policy: file.policy,
                     hash: file.hash,
                     decode: file.decode,
                 };
-                (opened, reading)
+                (Arc::new(journal), meters, reading)
             }
         };
-        let past = past_of(&opened.past.meters, now);
-        self.open = Some(Open {
-            journal: Arc::new(opened.journal),
-            reading,
-        });
+        let past = past_of(&meters, now);
+        self.open = Some(Open { journal, reading });
         Ok(past)
     }
 
@@ -290,8 +298,8 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         if self.trouble.is_some() {
             return None;
         }
-        let reserved =
-            reserved.map(|entry| charged(entry.resource, wall(entry.at, now), entry.amount));
+        let at = |entry: &Entry| wall(entry.at + ARRIVES_WITHIN, now);
+        let reserved = reserved.map(|entry| charged(entry.resource, at(&entry), entry.amount));
         let dispatch = Dispatch {
             position: place.position,
             key: Digest(place.key),
@@ -378,7 +386,11 @@ impl<Req, Resp> Book<Req, Resp> {
         else {
             return Ok(());
         };
-        let objection = policy.objection(walk.census(), past);
+        let objection = if self.checked {
+            policy.objection_so_far(walk.census())
+        } else {
+            policy.objection(walk.census(), past)
+        };
         objection.map_or(Ok(()), |objection| Err(shared(objection)))
     }
 
@@ -393,6 +405,7 @@ impl<Req, Resp> Open<Req, Resp> {
         match &mut self.reading {
             Reading::Caller(look) => Ok(match look(request)? {
                 Seen::Run(keyed, begun) => Known::Run(place(keyed, begun)),
+                Seen::Last(keyed, begun) => Known::Last(place(keyed, begun)),
                 Seen::Over(result) => Known::Over(result),
             }),
             Reading::Walk {

@@ -40,6 +40,16 @@ impl Address {
         Ok(Address::Real { base_url, key })
     }
 
+    /// What tells the API from others, without secrets. All simulated ones are one.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            // One that holds a name or a password was refused.
+            Address::Real { base_url, .. } => base_url.shown().to_owned(),
+            #[cfg(feature = "simulate")]
+            Address::Simulated => "the simulated API".to_owned(),
+        }
+    }
+
     /// The limits of the run: those that were told; a simulated API knows its own.
     pub(crate) fn limits(&self, told: Vec<Limit>) -> Vec<Limit> {
         match self {

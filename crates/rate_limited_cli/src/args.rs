@@ -35,6 +35,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Status(StatusArgs),
+    Clean(CleanArgs),
     #[cfg(feature = "simulate")]
     Simulate(SimulateArgs),
 }
@@ -44,6 +46,10 @@ pub(crate) enum Command {
 /// The input has one request a line: in the batch file format (custom_id, method, url, body) or a bare
 /// request body. The output has one line for each of them, in the batch output format and in the order
 /// of the input. Results go to the output, everything else to standard error.
+///
+/// A journal beside the output (OUTPUT.journal) records each call before it leaves and each result before
+/// it is told. The same command again goes on where the last run stopped, however that ended: what is done
+/// is not sent again, and the limits count what was used before.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::HELP)]
 pub(crate) struct RunArgs {
@@ -54,7 +60,7 @@ pub(crate) struct RunArgs {
     /// Where the results go; - is standard output
     ///
     /// May be left out where the input is standard input (then: standard output) and with --simulate
-    /// (then: NAME.simulated.jsonl in the current folder, which later simulations replace).
+    /// (then: NAME.simulated.jsonl in the current folder, which later simulations replace, and no journal).
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Option<OsString>,
     /// Start a simulated API inside and send the requests there: no key, no network, no costs
@@ -72,6 +78,8 @@ pub(crate) struct RunArgs {
     pub(crate) pace: PaceArgs,
     #[command(flatten)]
     pub(crate) lines: LineArgs,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
 }
 
 impl RunArgs {
@@ -181,7 +189,7 @@ pub(crate) struct PaceArgs {
     pub(crate) timeout: Duration,
     /// How long the whole run may take, such as 6h; calls in flight may then go on for --grace
     ///
-    /// What is left at the end is written as not run.
+    /// What is left at the end is written as not run; the same command again runs it.
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(crate) deadline: Option<Duration>,
     /// How long calls in flight may go on after the first Ctrl-C or the deadline
@@ -198,7 +206,7 @@ pub(crate) struct PaceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lines")]
 pub(crate) struct LineArgs {
-    /// Run only the first N requests, for a trial
+    /// Run only the first N requests, for a trial: the run without it goes on from there
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = first)]
     pub(crate) first: Option<u64>,
     /// In which order results are written
@@ -207,9 +215,115 @@ pub(crate) struct LineArgs {
     /// What to do with lines that are no requests [default: fail; for standard input: record]
     #[arg(long, value_name = "POLICY", value_enum, hide_possible_values = false)]
     pub(crate) on_bad_line: Option<BadLinePolicy>,
-    /// Replace an existing output
+}
+
+/// What is kept of a run, and how the next one goes on with it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Journal")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct JournalArgs {
+    /// Where the journal lies [default: OUTPUT.journal; none where the output is no file]
+    ///
+    /// It must be on a disk of this machine, not on a network file system.
+    #[arg(long = "journal", value_name = "PATH", conflicts_with = "no_journal")]
+    pub(crate) path: Option<PathBuf>,
+    /// Keep no journal: a run that is killed starts over
     #[arg(long)]
-    pub(crate) overwrite: bool,
+    pub(crate) no_journal: bool,
+    /// Start over: the journal is removed and the output replaced
+    #[arg(long, alias = "overwrite")]
+    pub(crate) fresh: bool,
+    /// Send calls that failed for good again
+    #[arg(long, conflicts_with = "no_journal")]
+    pub(crate) retry_failed: bool,
+    /// What to do if requests are other ones than those that were answered [default: nothing is sent]
+    ///
+    /// A request is known by its custom_id, else by its content; what may have changed is the content, the
+    /// path, or the API. Lines that are only moved, added or taken away are no change.
+    #[arg(long, value_name = "WHAT", value_enum, conflicts_with = "no_journal")]
+    pub(crate) on_change: Option<OnChange>,
+    /// What to do with calls that were in flight when an earlier run died: they may have been answered
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value_t,
+        conflicts_with = "no_journal"
+    )]
+    pub(crate) on_unknown: OnUnknown,
+    /// What a result survives once it is told
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value_t,
+        conflicts_with = "no_journal"
+    )]
+    pub(crate) durability: Durability,
+    /// Check all of the journal first, and keep what is good of a damaged one
+    ///
+    /// Calls whose results are damaged are run again. The damaged file stays, as JOURNAL.damaged-1.
+    #[arg(long, conflicts_with_all = ["no_journal", "fresh"])]
+    pub(crate) repair: bool,
+}
+
+/// What to do if requests are other ones than those that were answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnChange {
+    /// Send what is changed and what is new.
+    Rerun,
+    /// Keep the old answers, and send what is new.
+    Keep,
+}
+
+/// What to do with calls that were in flight when an earlier run died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnUnknown {
+    /// Send them again.
+    #[default]
+    Retry,
+    /// Leave them alone, with an error in their lines.
+    Skip,
+    /// Send nothing, and name them.
+    Report,
+}
+
+/// What a result survives once it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// The death of the process.
+    #[default]
+    Process,
+    /// A loss of power, too; slower.
+    Power,
+}
+
+/// Show how far a run came: its calls, what is unknown, who has its journal.
+///
+/// It changes nothing, and may be asked while the run goes on.
+#[derive(Debug, Args)]
+#[command(after_long_help = exit::HELP)]
+pub(crate) struct StatusArgs {
+    /// The output of the run, or its journal
+    #[arg(value_name = "OUTPUT|JOURNAL")]
+    pub(crate) path: PathBuf,
+    /// Read all of the journal and check it: exit code 4 if it is damaged
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+/// Remove the journal of a run and all that belongs to it; the output stays.
+///
+/// What is only in the journal is lost: results that the output does not have, and how far the run came.
+#[derive(Debug, Args)]
+#[command(after_long_help = exit::HELP)]
+pub(crate) struct CleanArgs {
+    /// The output of the run, or its journal
+    #[arg(value_name = "OUTPUT|JOURNAL")]
+    pub(crate) path: PathBuf,
 }
 
 /// Which of the waiting calls goes first.

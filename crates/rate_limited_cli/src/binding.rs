@@ -57,7 +57,7 @@ pub(crate) fn told(
     if let Some(bound) = sightings.slots_bound() {
         return Some(slots_told(bound, counts, meters, latency));
     }
-    let work = Work::new(counts.over() - counts.bad_lines, counts.tokens_used);
+    let work = Work::new(counts.calls_over(), counts.tokens_used);
     let (meter, _) = meters.binding(work)?;
     Some(format!("{} bound the run ({})", meter.name, meter.limit))
 }

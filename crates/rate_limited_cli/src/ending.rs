@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use rate_limited::Stop;
+use rate_limited_store::JournalError;
 
 use crate::again;
+use crate::args::OnUnknown;
 use crate::binding;
 use crate::duration::Human;
 use crate::execute::Done;
 use crate::exit::Exit;
+use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
+use crate::record::code;
 use crate::say::{complain, say};
 use crate::signals::Asked;
 use crate::state::State;
@@ -23,6 +27,8 @@ pub(crate) enum Reason {
     Signal(Asked),
     Output(OutputError),
     Input(String),
+    /// The journal cannot be written, or read.
+    Journal(JournalError),
     /// An answer said that no call can succeed; in its words.
     Fatal(String),
     Deadline,
@@ -31,9 +37,16 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// The reason, from what the run was asked and what it says of itself.
-    pub(crate) fn of(cause: Option<Cause>, stop: Option<Stop>, counts: &Counts) -> Option<Reason> {
+    pub(crate) fn of(
+        cause: Option<Cause>,
+        error: Option<JournalError>,
+        stop: Option<Stop>,
+        counts: &Counts,
+    ) -> Option<Reason> {
         match (cause, stop) {
             (Some(Cause::Output(error)), _) => Some(Reason::Output(error)),
+            (Some(Cause::Journal(error)), _) => Some(Reason::Journal(error)),
+            _ if error.is_some() => error.map(Reason::Journal),
             (Some(Cause::Input(error)), _) => Some(Reason::Input(error)),
             // All was done before the signal was heard.
             (_, None) => None,
@@ -50,6 +63,7 @@ impl Reason {
             Reason::Signal(_) => "the run was interrupted",
             Reason::Output(_) => "the output could not be written: the run ended",
             Reason::Input(_) => "the input could not be read on: the run ended",
+            Reason::Journal(_) => "the journal could not be used: the run ended",
             Reason::Fatal(_) => "an answer said that no call can succeed: the run ended",
             Reason::Deadline => "the deadline of the run came",
             Reason::Stalled => "no call succeeded for too long: the run ended",
@@ -61,6 +75,10 @@ impl Reason {
             Reason::Signal(asked) => format!("interrupted by {}", asked.name),
             Reason::Output(error) => error.to_string(),
             Reason::Input(error) => error.clone(),
+            Reason::Journal(error @ JournalError::Damaged(_)) => {
+                format!("{error}; --repair keeps what is good of it")
+            }
+            Reason::Journal(error) => error.to_string(),
             Reason::Fatal(answer) => {
                 format!("stopped, as no call can succeed: {answer}; mend that, and run again")
             }
@@ -78,7 +96,8 @@ impl Reason {
         match self {
             Reason::Signal(asked) => Exit::Signal(asked.number),
             Reason::Output(OutputError::Closed(_)) => Exit::ReaderGone,
-            Reason::Output(_) => Exit::Output,
+            Reason::Output(OutputError::Elsewhere { .. }) => Exit::Refused,
+            Reason::Output(_) | Reason::Journal(_) => Exit::Disk,
             Reason::Input(_) if nothing_sent => Exit::Refused,
             _ => Exit::Stopped,
         }
@@ -93,6 +112,9 @@ pub(crate) struct Ending<'a> {
     pub(crate) input: Option<PathBuf>,
     /// Where the results are.
     pub(crate) output: OutputTarget,
+    /// Where the journal is, if there is one.
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) on_unknown: OnUnknown,
 }
 
 impl Ending<'_> {
@@ -108,7 +130,7 @@ impl Ending<'_> {
             .filter(|why| in_time || why.is_a_fault());
         let exit = match reason {
             Some(reason) => reason.exit(&counts),
-            None if counts.failed > 0 => Exit::SomeFailed,
+            None if counts.failed_in_all() + counts.left_alone > 0 => Exit::SomeFailed,
             None => Exit::Success,
         };
         if exit == Exit::ReaderGone {
@@ -137,14 +159,58 @@ impl Ending<'_> {
         if counts.failed > 0 {
             lines.push(format!("failed: {}", codes(counts)));
         }
+        if self.input.is_none() {
+            // Of a file they were told before.
+            let unknown = self.state.unknown_calls();
+            lines.extend(told_of_unknown(&unknown, self.on_unknown));
+        }
         lines.extend(self.last_error(counts));
-        if exit == Exit::Output {
+        if exit == Exit::Disk && matches!(self.done.reason, Some(Reason::Output(_))) {
             lines.push(self.lost(counts));
             return lines;
         }
-        lines.push(format!("results: {}", shown(&self.output)));
-        lines.extend(self.next_step(counts));
+        if !matches!(
+            self.done.reason,
+            Some(Reason::Output(OutputError::Elsewhere { .. }))
+        ) {
+            lines.push(format!("results: {}", shown(&self.output)));
+            lines.extend(match &self.journal {
+                Some(_) => self.next_run(counts),
+                None => self.next_step(counts),
+            });
+        }
         lines
+    }
+
+    /// What the same command does again.
+    fn next_run(&self, counts: &Counts) -> Option<String> {
+        if self.done.unread || counts.unfinished() > 0 {
+            let input = if self.input.is_none() {
+                " with the same input"
+            } else {
+                ""
+            };
+            return Some(format!(
+                "next: the same command again{input} goes on where it stopped"
+            ));
+        }
+        let fails = |count: u64| (count > 0).then_some(());
+        let codes = |code: &str| counts.codes.get(code).copied().unwrap_or_default();
+        let anew = codes(code::NEVER_FITS) + counts.bad_lines;
+        let next = fails(counts.failed_in_all() - anew.min(counts.failed_in_all()));
+        let retry = next.map(|()| {
+            "next: the same command with --retry-failed sends the failed calls again".to_owned()
+        });
+        let left_alone = fails(counts.left_alone).map(|()| {
+            "next: the same command with --on-unknown retry sends those that were left alone"
+                .to_owned()
+        });
+        retry.or(left_alone).or_else(|| {
+            fails(anew).map(|()| {
+                "next: mend the lines that have an \"error\", and run the same command again"
+                    .to_owned()
+            })
+        })
     }
 
     /// The last error, where it may be why calls have no result. A fatal one was told already.
@@ -161,6 +227,22 @@ impl Ending<'_> {
     /// How much of the output there is, after it could not be written on.
     fn lost(&self, counts: &Counts) -> String {
         let written = self.state.outlet.lines_written();
+        if let Some(Reason::Output(OutputError::Recorded(_))) = &self.done.reason {
+            return format!(
+                "{} in {}; next: the same command with --repair",
+                counted(written, "line is", "lines are"),
+                shown(&self.output)
+            );
+        }
+        if let Some(journal) = &self.journal {
+            return format!(
+                "{} in {}; no result is lost: what is missing there is in the journal {}; next: mend that, \
+                 and run the same command again",
+                counted(written, "line is", "lines are"),
+                shown(&self.output),
+                journal.display()
+            );
+        }
         let lost = counts.over().saturating_sub(written);
         format!(
             "{} to {}, {} lost; next: make room or choose another output, and run again",
@@ -177,6 +259,7 @@ impl Ending<'_> {
         ];
         let more = [
             (counts.interrupted, ["cut off in flight"; 2]),
+            (counts.left_alone, ["left alone"; 2]),
             (counts.not_run, ["not run"; 2]),
             (counts.skipped, ["bad line left out", "bad lines left out"]),
         ];
@@ -185,7 +268,17 @@ impl Ending<'_> {
                 .filter(|(count, _)| *count > 0)
                 .map(|(count, [one, many])| counted(*count, one, many)),
         );
-        format!("{} in {}", parts.join(", "), Human(self.done.elapsed))
+        let done = format!("{} in {}", parts.join(", "), Human(self.done.elapsed));
+        let before = counts.before;
+        match (before.total(), before.failed) {
+            (0, _) => done,
+            (total, 0) => format!("{done}; {} done before", grouped(total)),
+            (total, failed) => format!(
+                "{done}; {} done before, {} of them failed",
+                grouped(total),
+                grouped(failed)
+            ),
+        }
     }
 
     fn attempts(&self, counts: &Counts) -> String {

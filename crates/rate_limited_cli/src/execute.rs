@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rate_limited::{Inputs, Progress as Numbers, Runner};
+use rate_limited_store::Journal;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::Reply;
@@ -38,6 +39,7 @@ pub(crate) async fn execute(
     feed: Feed,
     state: &State,
     reads_file: bool,
+    journal: Option<&Journal>,
 ) -> Result<Done, Refusal> {
     let started = Instant::now();
     let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
@@ -49,8 +51,13 @@ pub(crate) async fn execute(
     state.open.close();
     let feed = returned(reader, reads_file).await?;
     let counts = state.tally.counts();
-    let mut reason = Reason::of(state.stopper.take_cause(), summary.stop, &counts);
+    let cause = state.stopper.take_cause();
+    let error = journal.and_then(Journal::error);
+    let mut reason = Reason::of(cause, error, summary.stop, &counts);
     let unread = write_rest(feed, state, reason.as_ref(), reads_file);
+    if let Err(error) = state.settle() {
+        reason = Some(Reason::Output(error));
+    }
     // Lines that nobody gave came with a stop of the output; others have theirs by now.
     if let Err(error) = state.outlet.finish(state.numbered()) {
         reason = Some(Reason::Output(error));

@@ -8,9 +8,12 @@ Exit codes:
     2  bad usage or bad input: nothing was sent
     3  stopped early: a fatal answer (such as a bad key), the deadline, 30 minutes with nothing but
        failures and refusals, an input that broke
-    4  the output could not be written, for example on a full disk
+    4  the journal is in use, damaged or not usable (nothing was sent); or the journal or the output
+       could not be written, for example on a full disk
    70  a fault of this program
   129, 130, 143  interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM; all results so far are kept
+After 3, after an interruption, and after 4 once its cause is mended, the same command again goes on
+where the run stopped.
   141  whoever read the output has gone (a closed pipe)";
 
 /// How the command ended.
@@ -24,8 +27,8 @@ pub(crate) enum Exit {
     Refused,
     /// Stopped before the end.
     Stopped,
-    /// The output could not be written.
-    Output,
+    /// The journal is not usable; or the journal or the output could not be written.
+    Disk,
     /// Whoever read the output has gone.
     ReaderGone,
     /// A fault of this program.
@@ -42,7 +45,7 @@ impl Exit {
             Exit::SomeFailed => 1,
             Exit::Refused => 2,
             Exit::Stopped => 3,
-            Exit::Output => 4,
+            Exit::Disk => 4,
             Exit::Internal => 70,
             // As shells report a program that a signal has ended; 13 is SIGPIPE.
             Exit::ReaderGone => 128 + 13,

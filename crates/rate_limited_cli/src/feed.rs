@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 
+use rate_limited_store::Over;
 use tokio::sync::mpsc::Sender;
 
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::input::{InputError, Item};
 use crate::job::Job;
-use crate::record::Record;
+use crate::recall::{Recall, RecallError, Recalled};
+use crate::record::{Record, code};
+use crate::recorded::Place;
+use crate::request::Request;
 use crate::state::State;
 use crate::stop::Cause;
+use crate::tally::Before;
+use crate::text::quoted;
+use crate::verdict;
 
-type Items = Box<dyn Iterator<Item = Result<Item, InputError>> + Send>;
+/// The lines of an input.
+pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, InputError>> + Send>;
 
 /// What a feed needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +35,7 @@ pub(crate) struct FeedOptions {
 pub(crate) struct Feed {
     items: Items,
     options: FeedOptions,
+    recall: Recall,
     /// Requests that may still be taken.
     left: u64,
     ended: bool,
@@ -34,12 +43,20 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(items: Items, options: FeedOptions, state: Arc<State>) -> Feed {
+    /// A feed of lines, of which `taken` requests were taken before.
+    pub(crate) fn new(
+        items: Items,
+        options: FeedOptions,
+        taken: u64,
+        recall: Recall,
+        state: Arc<State>,
+    ) -> Feed {
         let left = options.first.unwrap_or(u64::MAX);
         Feed {
             items,
             options,
-            left,
+            recall,
+            left: left.saturating_sub(taken),
             ended: false,
             state,
         }
@@ -61,52 +78,117 @@ impl Feed {
                         break;
                     }
                 }
-                Err(error) => {
-                    self.state.stopper.stop(Cause::Input(error));
+                Err(cause) => {
+                    self.state.stopper.stop(cause);
                     break;
                 }
             }
         }
+        self.state.outlet.nudge();
         self
     }
 
-    /// The next request; bad lines before it are dealt with on the way. An error in words ends it.
-    pub(crate) fn next(&mut self) -> Option<Result<Job, String>> {
+    /// The next request that is to be sent; what else comes before it is dealt with on the way. What keeps
+    /// it from going on ends it.
+    pub(crate) fn next(&mut self) -> Option<Result<Job, Cause>> {
         while self.left > 0 {
-            match self.items.next() {
-                Some(Ok(Item::Request(request))) => {
-                    self.left -= 1;
-                    let index = self.state.number();
-                    return Some(Ok(Job::new(index, request, self.options.answer_default)));
-                }
-                Some(Ok(Item::Bad(bad))) => {
-                    if let Err(error) = self.bad(&bad) {
-                        return Some(Err(error));
-                    }
-                }
-                Some(Err(error)) => return Some(Err(error.to_string())),
+            let taken = match self.items.next() {
+                Some(Ok(item)) => self.take(item),
+                Some(Err(error)) => Err(Cause::Input(error.to_string())),
                 None => break,
+            };
+            match taken {
+                Ok(Some(job)) => {
+                    self.state.outlet.nudge();
+                    return Some(Ok(job));
+                }
+                Ok(None) => {}
+                Err(cause) => return Some(Err(cause)),
             }
         }
         self.ended = true;
-        None
+        self.state
+            .settle()
+            .err()
+            .map(|error| Err(Cause::Output(error)))
     }
 
-    fn bad(&mut self, bad: &BadLine) -> Result<(), String> {
+    fn take(&mut self, item: Item) -> Result<Option<Job>, Cause> {
+        match item {
+            Item::Request(request) => {
+                self.left -= 1;
+                let index = self.state.number();
+                self.request(index, request)
+            }
+            Item::Over { line, position } => {
+                self.left -= 1;
+                let index = self.state.number();
+                let place = Place { line, position };
+                self.state.outlet.put_recorded(index, place);
+                Ok(None)
+            }
+            Item::Bad(bad) => self.bad(&bad).map(|()| None),
+        }
+    }
+
+    fn request(&mut self, index: u64, request: Request) -> Result<Option<Job>, Cause> {
+        let unknown = || self.state.unknown(&request);
+        let recalled = self.recall.look(&request, unknown);
+        let recalled = recalled.map_err(|error| match error {
+            RecallError::Journal(error) => Cause::Journal(error),
+            RecallError::Changed => Cause::Input(changed(&request)),
+        })?;
+        let (code, begun) = match recalled {
+            Recalled::Run(entry) => {
+                self.state.settle().map_err(Cause::Output)?;
+                let mut job = Job::new(index, request, self.options.answer_default);
+                job.entry = entry;
+                return Ok(Some(job));
+            }
+            Recalled::Over(over) => return self.over(index, &request, &over).map(|()| None),
+            Recalled::Unknown(begun) => (code::UNKNOWN, begun),
+            Recalled::Suspect(begun) => (code::SUSPECT, begun),
+        };
+        self.state.settle().map_err(Cause::Output)?;
+        let line = verdict::line_of_kept_back(&request, code, &begun);
+        self.state.tally.kept_back(code);
+        self.state.outlet.put(index, line, None);
+        Ok(None)
+    }
+
+    /// A call of a stream that was over before.
+    fn over(&mut self, index: u64, request: &Request, over: &Over) -> Result<(), Cause> {
+        let mut before = Before::default();
+        before.add(over.state);
+        self.state.tally.restored(before);
+        self.state
+            .restored(index, request, over)
+            .map_err(Cause::Output)
+    }
+
+    fn bad(&mut self, bad: &BadLine) -> Result<(), Cause> {
         match self.options.policy {
             BadLinePolicy::Fail => {
                 let advice = "mend it, or pass --on-bad-line skip or --on-bad-line record";
-                return Err(format!("{bad}; {advice}"));
+                return Err(Cause::Input(format!("{bad}; {advice}")));
             }
-            BadLinePolicy::Skip => self.state.tally.skipped(),
+            BadLinePolicy::Skip => self.state.tally.skipped(1),
             BadLinePolicy::Record => {
                 let index = self.state.number();
-                self.state.tally.bad_line();
-                self.state
-                    .outlet
-                    .put(index, Record::of_bad_line(bad).to_line());
+                self.state.tally.bad_lines(1);
+                let line = Record::of_bad_line(bad).to_line();
+                self.state.made(index, line).map_err(Cause::Output)?;
             }
         }
         Ok(())
     }
+}
+
+fn changed(request: &Request) -> String {
+    format!(
+        "line {}: the request {} is another one than the one that was answered: pass --on-change rerun to \
+         send it, --on-change keep to keep the old answer, or --fresh to start over",
+        request.line,
+        quoted(&request.record_id())
+    )
 }

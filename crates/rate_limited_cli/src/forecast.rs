@@ -31,8 +31,7 @@ pub(crate) fn time_left(
 
 /// What has not been sent. Answers so far tell by how much the estimates are too high.
 fn waiting(view: &View, counts: &Counts, totals: Totals) -> Work {
-    let calls_over = counts.over() - counts.bad_lines;
-    let left = totals.requests.saturating_sub(calls_over);
+    let left = totals.requests.saturating_sub(counts.calls_over());
     let tokens_left = totals.tokens.saturating_sub(counts.tokens_over);
     let left = Work::new(left, tokens_left);
     let in_flight = Work::new(view.progress.in_flight, 0).requests;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::bad_line::BadLine;
 use crate::judge::{Good, Judged, Lines};
+use crate::plan::{Fate, Follower};
+use crate::prefix::Mark;
 use crate::request::Request;
 use crate::scan::Scan;
 use crate::stamp::Stamp;
@@ -23,6 +25,13 @@ pub enum Item {
     Request(Request),
     /// A line that is none.
     Bad(BadLine),
+    /// A request whose call was over before the run; it was not read.
+    Over {
+        /// The line, counted from 1.
+        line: u64,
+        /// Where its result is in the journal.
+        position: u64,
+    },
 }
 
 /// Why an input cannot be used.
@@ -130,6 +139,8 @@ pub struct Reader<R> {
     lines: Lines<R>,
     ids: Ids,
     origin: Option<Origin>,
+    /// What becomes of the lines, where that was decided before.
+    plan: Option<Follower>,
     ended: bool,
 }
 
@@ -181,8 +192,16 @@ impl Reader<BufReader<File>> {
             lines,
             ids,
             origin,
+            plan: None,
             ended: false,
         })
+    }
+
+    /// Begins behind `mark`, and passes over lines of which `plan` says that they are over.
+    pub(crate) fn resume(mut self, plan: Follower, mark: Mark) -> io::Result<Self> {
+        self.lines = self.lines.seek(mark)?;
+        self.plan = Some(plan);
+        Ok(self)
     }
 }
 
@@ -201,11 +220,17 @@ impl<R: BufRead> Reader<R> {
                 keys,
             },
             origin: None,
+            plan: None,
             ended: false,
         }
     }
 
     fn next_item(&mut self) -> Result<Option<Item>, InputError> {
+        if let Some((line, position)) = self.over() {
+            let passed = self.lines.pass();
+            passed.map_err(|source| self.lines.failed(&self.name, source))?;
+            return Ok(Some(Item::Over { line, position }));
+        }
         match self
             .lines
             .next()
@@ -213,7 +238,17 @@ impl<R: BufRead> Reader<R> {
         {
             Some(Judged::Good(good)) => Ok(Some(self.ids.judge(good))),
             Some(Judged::Bad(bad)) => Ok(Some(Item::Bad(bad))),
+            Some(Judged::Known(..)) => unreachable!("nothing is known at a glance here"),
             None => self.end().map(|()| None),
+        }
+    }
+
+    /// The next line and its result, if its call is over.
+    fn over(&mut self) -> Option<(u64, u64)> {
+        let line = self.lines.next_number();
+        match self.plan.as_mut()?.fate(line)? {
+            (Fate::Over, position) if !self.ids.is_duplicate(line) => Some((line, position)),
+            _ => None,
         }
     }
 
@@ -246,6 +281,11 @@ impl<R: BufRead> Iterator for Reader<R> {
 }
 
 impl Ids {
+    /// Whether a scan has found that an earlier line has the name of this one.
+    fn is_duplicate(&self, line: u64) -> bool {
+        matches!(self, Ids::Scanned(duplicates) if duplicates.contains_key(&line))
+    }
+
     fn judge(&mut self, good: Good) -> Item {
         let (id, line) = (
             good.parsed.request.custom_id.as_deref(),

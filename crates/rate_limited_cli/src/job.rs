@@ -6,10 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rate_limited::http::HttpError;
+use rate_limited::journal::{Begun, Keyed};
 
 use crate::estimate;
 use crate::record::{self, Kept};
+use crate::recorded::Place;
 use crate::request::Request;
+use crate::verdict::Verdict;
 
 /// A request with its place in the output.
 #[derive(Debug)]
@@ -19,9 +22,22 @@ pub(crate) struct Job {
     pub(crate) request: Request,
     /// The most tokens that it is expected to take.
     pub(crate) tokens: u64,
+    /// What the journal knows of its call, where there is one.
+    pub(crate) entry: Option<Entry>,
+    /// The verdict that was put into the journal and is not told yet.
+    verdict: Mutex<Option<Verdict>>,
     sent: AtomicU32,
     in_flight: AtomicBool,
     last: Mutex<Option<Box<Setback>>>,
+}
+
+/// A call that is to be run, as the journal knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) keyed: Keyed,
+    pub(crate) begun: Begun,
+    /// Whether it is to be run when nothing else is left.
+    pub(crate) is_last: bool,
 }
 
 /// What the last attempt that did not succeed left behind, cut to a few kilobytes.
@@ -47,10 +63,27 @@ impl Job {
             index,
             tokens: estimate::tokens_max(&request, answer_default),
             request,
+            entry: None,
+            verdict: Mutex::new(None),
             sent: AtomicU32::new(0),
             in_flight: AtomicBool::new(false),
             last: Mutex::new(None),
         }
+    }
+
+    /// Keeps a verdict that is in the journal until it is told.
+    pub(crate) fn keep(&self, verdict: Verdict) {
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+    }
+
+    /// The verdict that was put into the journal, and where it is there.
+    pub(crate) fn recorded(&self) -> Option<(Verdict, Place)> {
+        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = Place {
+            line: self.request.line,
+            position: self.entry?.begun.position,
+        };
+        verdict.take().map(|verdict| (verdict, place))
     }
 
     /// Notes that its request leaves. Whether it is the first time.
@@ -88,6 +121,18 @@ impl Job {
         *last = Some(Box::new(setback));
     }
 
+    fn is_last(&self) -> bool {
+        self.entry.is_some_and(|entry| entry.is_last)
+    }
+
+    fn bytes_waited_for(&self) -> usize {
+        if self.is_last() {
+            0
+        } else {
+            self.request.body.len()
+        }
+    }
+
     /// How often it was really sent.
     pub(crate) fn sent(&self) -> u32 {
         self.sent.load(Ordering::Relaxed)
@@ -117,16 +162,17 @@ struct State {
 }
 
 impl OpenJobs {
-    /// Takes in a job, and waits while those that are open fill the memory for them.
+    /// Takes in a job, and waits while those that are open fill the memory for them. One that is to be run
+    /// last must not be waited for: it is run when all are read.
     pub(crate) fn add(&self, job: &Arc<Job>) {
         let mut state = self.lock();
-        while state.body_bytes > BODY_BYTES_MAX && !state.closed {
+        while state.body_bytes > BODY_BYTES_MAX && !state.closed && !job.is_last() {
             state = self
                 .room
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        state.body_bytes += job.request.body.len();
+        state.body_bytes += job.bytes_waited_for();
         state.jobs.insert(job.index, Arc::clone(job));
     }
 
@@ -134,7 +180,7 @@ impl OpenJobs {
     pub(crate) fn remove(&self, job: &Job) {
         let mut state = self.lock();
         if state.jobs.remove(&job.index).is_some() {
-            state.body_bytes -= job.request.body.len();
+            state.body_bytes -= job.bytes_waited_for();
             self.room.notify_one();
         }
     }

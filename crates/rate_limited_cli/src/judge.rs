@@ -1,10 +1,11 @@
 //! The lines of an input, each judged by itself.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Seek};
 
 use crate::bad_line::{BadLine, BadReason, Fault};
 use crate::input::InputError;
-use crate::line::{self, Parsed};
+use crate::line::{self, Glance, Parsed, Seen};
+use crate::prefix::Mark;
 use crate::raw_lines::RawLines;
 use crate::request::{Request, record_id};
 
@@ -38,6 +39,8 @@ impl Good {
 #[derive(Debug)]
 pub(crate) enum Judged {
     Good(Good),
+    /// It was known at a glance: its number, and its own name.
+    Known(u64, Option<String>),
     Bad(BadLine),
 }
 
@@ -59,6 +62,15 @@ impl<R: BufRead> Lines<R> {
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<Judged>> {
+        self.next_unless(&mut |_, _| false)
+    }
+
+    /// The next line; one that `known` knows at a glance is not judged. It is told where the source stands
+    /// behind the line, in bytes.
+    pub(crate) fn next_unless(
+        &mut self,
+        known: &mut dyn FnMut(&Glance<'_>, u64) -> bool,
+    ) -> io::Result<Option<Judged>> {
         while let Some(line) = self.raw.next()? {
             let Some(bytes) = line.bytes else {
                 let fault = Fault::new(0, BadReason::TooLong(self.bytes_max as u64));
@@ -73,9 +85,20 @@ impl<R: BufRead> Lines<R> {
                 self.blank += 1;
                 continue;
             }
-            return Ok(Some(judged(line.number, line.offset, bytes)));
+            let mut known = |glance: &Glance<'_>| known(glance, line.end);
+            return Ok(Some(judged(line.number, line.offset, bytes, &mut known)));
         }
         Ok(None)
+    }
+
+    /// The number of the next line.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.raw.number() + 1
+    }
+
+    /// Passes over the next line without a look at it.
+    pub(crate) fn pass(&mut self) -> io::Result<()> {
+        self.raw.next().map(|_| ())
     }
 
     /// All lines so far, blank ones included.
@@ -103,13 +126,27 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-fn judged(number: u64, offset: u64, bytes: &[u8]) -> Judged {
-    match line::parse(number, bytes) {
-        Ok(parsed) => {
+impl<R: BufRead + Seek> Lines<R> {
+    /// The same lines from `mark` on.
+    pub(crate) fn seek(mut self, mark: Mark) -> io::Result<Lines<R>> {
+        self.raw = self.raw.seek(mark)?;
+        Ok(self)
+    }
+}
+
+fn judged(
+    number: u64,
+    offset: u64,
+    bytes: &[u8],
+    known: &mut dyn FnMut(&Glance<'_>) -> bool,
+) -> Judged {
+    match line::parse(number, bytes, known) {
+        Ok(Seen::Known(custom_id)) => Judged::Known(number, custom_id),
+        Ok(Seen::Parsed(parsed)) => {
             let id_column = column(bytes, parsed.id_at);
             let id_offset = offset + parsed.id_at as u64;
             Judged::Good(Good {
-                parsed,
+                parsed: *parsed,
                 id_column,
                 id_offset,
             })

@@ -11,9 +11,13 @@
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
 //! | `run`, `execute`, `state` | a run: prepared, carried out, shared by its parts |
 //! | `source`, `feed`, `job`, `too_large` | the input on its way to the runner |
+//! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
+//! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
+//! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `key`, `call`, `gate`, `meters` | one attempt, and what it is limited by |
 //! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `say` | what people are told |
+//! | `report`, `clean` | the commands `status` and `clean` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod again;
@@ -22,6 +26,8 @@ mod args;
 pub mod bad_line;
 mod binding;
 mod call;
+mod census;
+mod clean;
 mod decimal;
 pub mod duration;
 mod ending;
@@ -31,8 +37,10 @@ mod exit;
 mod feed;
 mod forecast;
 mod gate;
+mod identity;
 pub mod input;
 mod job;
+mod journal;
 mod judge;
 mod key;
 pub mod limit;
@@ -42,12 +50,18 @@ mod offsets;
 mod opening;
 mod outlet;
 pub mod output;
+mod plan;
+mod prefix;
+mod prepare;
 mod progress;
 pub mod prompt;
 mod raw_lines;
+mod recall;
 pub mod record;
+mod recorded;
 mod refusal;
 pub mod reorder;
+mod report;
 pub mod request;
 mod run;
 mod say;
@@ -60,6 +74,7 @@ mod signals;
 mod simulation;
 pub mod sink;
 mod size;
+mod so_far;
 mod source;
 mod spill;
 mod stamp;
@@ -113,6 +128,8 @@ where
 fn command(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Status(args) => report::status(args),
+        Command::Clean(args) => clean::clean(args),
         #[cfg(feature = "simulate")]
         Command::Simulate(args) => serve::serve(args),
     }

@@ -5,6 +5,8 @@
 //! `method` and a `url`, none of which a request body has. `method` may be left out and is POST then;
 //! so may `url`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -23,20 +25,49 @@ pub(crate) struct Parsed {
     pub(crate) id_at: usize,
 }
 
-/// Reads one line that is not blank; `number` is passed through.
-pub(crate) fn parse(number: u64, bytes: &[u8]) -> Result<Parsed, Fault> {
+/// What tells a request from others, without a look at what it asks for.
+#[derive(Debug)]
+pub(crate) struct Glance<'a> {
+    pub(crate) line: u64,
+    pub(crate) custom_id: Option<Cow<'a, str>>,
+    pub(crate) url_path: Option<Cow<'a, str>>,
+    pub(crate) body: &'a str,
+}
+
+/// What reading a line came to.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Parsed(Box<Parsed>),
+    /// It was known at a glance, and has this name of its own.
+    Known(Option<String>),
+}
+
+/// Reads one line that is not blank; `number` is passed through. A line that `known` knows at a glance is
+/// not read any closer.
+pub(crate) fn parse(
+    number: u64,
+    bytes: &[u8],
+    known: &mut dyn FnMut(&Glance<'_>) -> bool,
+) -> Result<Seen, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         Fault::new(at, BadReason::NotUtf8(bytes[at]))
     })?;
     let fields = Fields::of(text)?;
+    if let Some(glance) = fields.glance(number, text).filter(|glance| known(glance)) {
+        return Ok(Seen::Known(glance.custom_id.map(Cow::into_owned)));
+    }
+    closely(number, text, &fields).map(|parsed| Seen::Parsed(Box::new(parsed)))
+}
+
+fn closely(number: u64, text: &str, fields: &Fields<'_>) -> Result<Parsed, Fault> {
     shape::check(text)?;
     if !fields.is_batch_line() {
-        return bare(number, text, &fields);
+        return bare(number, text, fields);
     }
     let custom_id = fields.custom_id(text)?;
     let id_at = fields.custom_id.map_or(0, |raw| place(text, raw));
-    match batched(number, text, &fields) {
+    match batched(number, text, fields) {
         Ok(request) => Ok(Parsed {
             request: Request {
                 custom_id,
@@ -76,7 +107,7 @@ fn batched(number: u64, text: &str, fields: &Fields<'_>) -> Result<Request, Faul
     }
     let url_path = match fields.url {
         Some(raw) => match string(raw).filter(|url| is_path(url)) {
-            Some(path) => Some(path),
+            Some(path) => Some(path.into_owned()),
             None => return Err(refuse(raw, BadReason::Url(shown(raw)))),
         },
         None => None,
@@ -140,6 +171,38 @@ impl<'a> Fields<'a> {
         serde_json::from_str(text).map_err(|error| fault_of(text, &error))
     }
 
+    /// `None` where only a closer look can tell.
+    fn glance(&self, line: u64, text: &'a str) -> Option<Glance<'a>> {
+        if !self.is_batch_line() {
+            return Some(Glance {
+                line,
+                custom_id: None,
+                url_path: None,
+                body: text.trim_ascii(),
+            });
+        }
+        let is_post = self
+            .method
+            .is_none_or(|raw| string(raw).as_deref() == Some("POST"));
+        let custom_id = match self.custom_id {
+            Some(raw) => Some(string(raw).filter(|id| !id.is_empty())?),
+            None => None,
+        };
+        let url_path = match self.url {
+            Some(raw) => Some(string(raw).filter(|url| is_path(url))?),
+            None => None,
+        };
+        let body = self
+            .body
+            .filter(|body| is_post && body.get().starts_with('{'))?;
+        Some(Glance {
+            line,
+            custom_id,
+            url_path,
+            body: body.get(),
+        })
+    }
+
     fn is_batch_line(&self) -> bool {
         let addressed = self.method.is_some() && self.url.is_some();
         self.custom_id.is_some() || self.body.is_some() || addressed
@@ -150,7 +213,7 @@ impl<'a> Fields<'a> {
             return Ok(None);
         };
         match string(raw).filter(|id| !id.is_empty()) {
-            Some(id) => Ok(Some(id)),
+            Some(id) => Ok(Some(id.into_owned())),
             None => Err(Fault::new(
                 place(text, raw),
                 BadReason::CustomId(shown(raw)),
@@ -177,7 +240,7 @@ impl<'a> Fields<'a> {
             line,
             custom_id: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
-            model: self.model.and_then(string),
+            model: self.model.and_then(string).map(Cow::into_owned),
             max_tokens,
             n: [self.n, self.best_of]
                 .into_iter()
@@ -238,8 +301,13 @@ fn kind(json: &str) -> &'static str {
 }
 
 /// The text of a JSON string; `None` for any other value.
-fn string(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text = raw.get();
+    let plain = text.strip_prefix('"')?.strip_suffix('"')?;
+    if !plain.contains('\\') {
+        return Some(Cow::Borrowed(plain));
+    }
+    serde_json::from_str(text).ok().map(Cow::Owned)
 }
 
 /// A whole number, rounded up if it has a fraction; `None` for any other value.
@@ -262,7 +330,7 @@ fn count(raw: Option<&RawValue>) -> Option<u64> {
 
 /// A value as a message shows it: a string without its quotes, anything else as its JSON.
 fn shown(raw: &RawValue) -> String {
-    string(raw).unwrap_or_else(|| raw.get().to_owned())
+    string(raw).map_or_else(|| raw.get().to_owned(), Cow::into_owned)
 }
 
 /// The byte of `text` at which a part of it starts.

@@ -62,13 +62,16 @@ impl Meter {
         self.quota() / self.limit.window.as_secs_f64()
     }
 
-    fn resource(&self) -> Resource<Arc<Job>, Reply> {
-        let quota = Quota::per(
+    fn as_quota(&self) -> Quota {
+        Quota::per(
             Amount::from_micros(self.limit.quota_micros),
             self.limit.window,
-        );
+        )
+    }
+
+    fn resource(&self) -> Resource<Arc<Job>, Reply> {
         let window = self.limit.window;
-        let resource = Resource::new(self.name.clone(), quota)
+        let resource = Resource::new(self.name.clone(), self.as_quota())
             .guard((window / 250).max(LATENESS.min(window / 100)));
         match self.unit {
             Unit::Tokens => resource
@@ -146,6 +149,12 @@ impl Meters {
     pub(crate) fn written(&self) -> String {
         let limits: Vec<_> = self.iter().map(|meter| meter.limit.to_string()).collect();
         limits.join(", ")
+    }
+
+    /// The resources by name, with their quotas.
+    pub(crate) fn quotas(&self) -> Vec<(String, Quota)> {
+        let quota = |meter: &Meter| (meter.name.clone(), meter.as_quota());
+        self.iter().map(quota).collect()
     }
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<Arc<Job>, Reply>> {

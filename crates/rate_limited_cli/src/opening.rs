@@ -1,7 +1,9 @@
 //! What a run will do, said before it begins.
 
-use crate::args::Concurrency;
+use crate::args::{Concurrency, OnUnknown};
+use crate::census::Surveyed;
 use crate::duration::Human;
+use crate::journal::UnknownCalls;
 use crate::meters::{Meters, Work};
 use crate::say::say;
 use crate::source::Totals;
@@ -13,6 +15,9 @@ pub(crate) struct Opening<'a> {
     /// Where the requests go, without secrets.
     pub(crate) api: &'a str,
     pub(crate) totals: Option<Totals>,
+    /// What the journal knows of the requests.
+    pub(crate) surveyed: Option<&'a Surveyed>,
+    pub(crate) on_unknown: OnUnknown,
     pub(crate) meters: &'a Meters,
     pub(crate) max_concurrent: Concurrency,
 }
@@ -22,13 +27,32 @@ impl Opening<'_> {
     pub(crate) fn say(&self) {
         say(self.work());
         say(self.limits());
+        self.unknown().iter().for_each(say);
+    }
+
+    /// The calls that were in flight when an earlier run died.
+    fn unknown(&self) -> Option<String> {
+        let surveyed = self.surveyed?;
+        told_of_unknown(&surveyed.unknown, self.on_unknown)
     }
 
     fn work(&self) -> String {
         let Opening {
             input, api, totals, ..
         } = self;
+        let before = self.surveyed.map_or(0, |it| it.before.total());
         match totals {
+            Some(Totals { requests: 0, .. }) if before > 0 => format!(
+                "{} from {input} to {api}: nothing is left to be sent",
+                counted(before, "request", "requests")
+            ),
+            Some(Totals { requests, tokens }) if before > 0 => format!(
+                "{} from {input} to {api}: {} done before, {} to be sent, at most {}",
+                counted(before + requests, "request", "requests"),
+                grouped(before),
+                grouped(*requests),
+                counted(*tokens, "token", "tokens")
+            ),
             Some(Totals { requests, tokens }) => format!(
                 "{} from {input} to {api}, at most {}",
                 counted(*requests, "request", "requests"),
@@ -68,4 +92,25 @@ impl Opening<'_> {
             None => "all of it fits at once".to_owned(),
         })
     }
+}
+
+/// What is said of calls that were in flight when an earlier run died; `None` if there are none.
+pub(crate) fn told_of_unknown(unknown: &UnknownCalls, on_unknown: OnUnknown) -> Option<String> {
+    if unknown.total == 0 {
+        return None;
+    }
+    let what = match on_unknown {
+        OnUnknown::Skip => "left alone",
+        _ => "sent again",
+    };
+    let (calls, are) = if unknown.total == 1 {
+        ("call was", "is")
+    } else {
+        ("calls were", "are")
+    };
+    Some(format!(
+        "{} {calls} in flight when an earlier run died, may have been answered, and {are} {what}: {}",
+        grouped(unknown.total),
+        unknown.names()
+    ))
 }

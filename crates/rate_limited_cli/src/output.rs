@@ -6,6 +6,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rate_limited_store::JournalError;
+
 use crate::sink::{Kind, Sink};
 use crate::stamp::FileId;
 
@@ -27,12 +29,25 @@ pub enum OutputError {
     /// The path is a folder.
     #[error("the output {} is a folder: name a file in it", .0.display())]
     IsAFolder(PathBuf),
-    /// There is such a file already.
+    /// There is such a file already, and no journal to go on with.
     #[error(
-        "the output {} exists: choose another path, or pass --overwrite to replace it",
+        "the output {} exists, and there is no journal to go on with: choose another path, or pass --fresh \
+         to replace it",
         .0.display()
     )]
     Exists(PathBuf),
+    /// There is such a file already, and its results are not those of the journal.
+    #[error(
+        "the output {} has results that are not in the journal {}: choose another path, or move the file \
+         away; --fresh would replace both",
+        output.display(), journal.display()
+    )]
+    Elsewhere {
+        /// The output.
+        output: PathBuf,
+        /// The journal.
+        journal: PathBuf,
+    },
     /// The file's folder is missing.
     #[error(
         "the folder {} of the output {} does not exist: create it, or choose another path",
@@ -71,9 +86,23 @@ pub enum OutputError {
         /// What the system says.
         source: io::Error,
     },
+    /// A result that is to be written cannot be read from the journal.
+    #[error("failed to read a result from the journal: {0}")]
+    Recorded(JournalError),
     /// A second line for one index: a fault of this program.
     #[error("line {0} of the output was given twice")]
     Repeated(u64),
+}
+
+/// What happens to a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It is in the way.
+    Refused,
+    /// It is replaced.
+    Replaced,
+    /// The run goes on with it: it is opened as it is.
+    Continued,
 }
 
 /// Where the output is meant to go.
@@ -108,18 +137,17 @@ impl fmt::Display for OutputTarget {
 impl OutputTarget {
     /// Checks all that can be checked without making or changing a file.
     ///
-    /// `input` is what is read, `-` for standard input, which may be a file, too; `overwrite` allows an
-    /// existing output.
+    /// `input` is what is read, `-` for standard input, which may be a file, too.
     ///
     /// # Errors
     /// The output is the input, a folder, there already, or in no folder.
-    pub fn check(&self, input: Option<&Path>, overwrite: bool) -> Result<(), OutputError> {
+    pub fn check(&self, input: Option<&Path>, existing: Existing) -> Result<(), OutputError> {
         match self {
             OutputTarget::Stdout => self.check_apart(metadata_behind(io::stdout()).as_ref(), input),
             OutputTarget::File(path) => match path.metadata() {
                 Ok(there) => {
                     self.check_apart(Some(&there), input)?;
-                    check_replaceable(path, &there, overwrite)
+                    check_replaceable(path, &there, existing)
                 }
                 Err(_) => check_folder(path),
             },
@@ -141,12 +169,30 @@ impl OutputTarget {
         false
     }
 
-    /// The path, if what is written there can be read again later: it is a file, no device or pipe.
-    pub fn kept_file(&self) -> Option<&Path> {
+    /// The path, if it has one.
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            OutputTarget::File(path) if path.is_file() => Some(path),
-            _ => None,
+            OutputTarget::Stdout => None,
+            OutputTarget::File(path) => Some(path),
         }
+    }
+
+    /// Whether what is written there can be read again later: it is a file, or nothing yet, no device or
+    /// pipe.
+    pub fn is_kept(&self) -> bool {
+        let is_file = |path: &Path| path.metadata().map_or(true, |there| there.is_file());
+        self.path().is_some_and(is_file)
+    }
+
+    /// Whether it is a file with nothing in it.
+    pub fn is_empty_file(&self) -> bool {
+        self.metadata()
+            .is_some_and(|there| there.is_file() && there.len() == 0)
+    }
+
+    /// The path of a file that is there.
+    pub fn kept_file(&self) -> Option<&Path> {
+        self.path().filter(|path| path.is_file())
     }
 
     fn metadata(&self) -> Option<Metadata> {
@@ -156,12 +202,13 @@ impl OutputTarget {
         }
     }
 
-    /// Opens the output, empty. An existing file is cut only once it is sure that it is not the input.
+    /// Opens the output: empty, or as it is. A file that is there is cut only once it is sure that it is
+    /// not the input.
     ///
     /// # Errors
     /// As [`OutputTarget::check`], and whatever the system refuses.
-    pub fn open(&self, input: Option<&Path>, overwrite: bool) -> Result<Sink, OutputError> {
-        self.check(input, overwrite)?;
+    pub fn open(&self, input: Option<&Path>, existing: Existing) -> Result<Sink, OutputError> {
+        self.check(input, existing)?;
         let OutputTarget::File(path) = self else {
             return Ok(Sink::new(
                 self.to_string(),
@@ -173,13 +220,14 @@ impl OutputTarget {
             path: path.clone(),
             source,
         };
-        let replace = overwrite || path.metadata().is_ok_and(|there| !there.is_file());
+        let may_be_there =
+            existing != Existing::Refused || path.metadata().is_ok_and(|there| !there.is_file());
         let mut options = OpenOptions::new();
-        // Without --overwrite the file must be new, even if another process makes it at this moment.
+        // Else the file must be new, even if another process makes it at this moment.
         options
             .write(true)
-            .create(replace)
-            .create_new(!replace)
+            .create(may_be_there)
+            .create_new(!may_be_there)
             .truncate(false);
         let file = options.open(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => OutputError::Exists(path.clone()),
@@ -194,7 +242,9 @@ impl OutputTarget {
                 None,
             ));
         }
-        file.set_len(0).map_err(failed)?;
+        if existing != Existing::Continued {
+            file.set_len(0).map_err(failed)?;
+        }
         Ok(Sink::new(self.to_string(), Kind::File(file), Some(path)))
     }
 
@@ -241,11 +291,11 @@ fn input_name(input: &Path) -> String {
     }
 }
 
-fn check_replaceable(path: &Path, there: &Metadata, overwrite: bool) -> Result<(), OutputError> {
+fn check_replaceable(path: &Path, there: &Metadata, existing: Existing) -> Result<(), OutputError> {
     if there.is_dir() {
         return Err(OutputError::IsAFolder(path.to_owned()));
     }
-    if there.is_file() && !overwrite {
+    if there.is_file() && existing == Existing::Refused {
         return Err(OutputError::Exists(path.to_owned()));
     }
     Ok(())

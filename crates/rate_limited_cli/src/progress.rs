@@ -84,7 +84,7 @@ async fn draw(state: &State, bar: &ProgressBar) {
         if let Some(news) = outage.news(&view) {
             bar.println(news);
         }
-        bar.set_position(counts.over() - counts.bad_lines);
+        bar.set_position(counts.before.total() + counts.calls_over());
         bar.set_message(words(state, &view, &counts).join(" · "));
         bar.tick();
     }
@@ -100,7 +100,7 @@ async fn write_lines(state: &State) {
         outage.news(&view).iter().for_each(say);
         if written.elapsed() >= LINE_EVERY {
             written = Instant::now();
-            let done = grouped(counts.over() - counts.bad_lines);
+            let done = grouped(counts.before.total() + counts.calls_over());
             let total = state
                 .total()
                 .map_or_else(String::new, |n| format!("/{}", grouped(n)));

@@ -1,6 +1,8 @@
 //! Lines of bytes with their number and place, each of bounded size.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+
+use crate::prefix::Mark;
 
 /// The memory that stays reserved between lines; more is given back after a long line.
 const KEPT_BYTES: usize = 1 << 20;
@@ -14,6 +16,8 @@ pub(crate) struct RawLine<'a> {
     pub(crate) number: u64,
     /// Where the line starts in the source, in bytes; after a byte order mark.
     pub(crate) offset: u64,
+    /// Where the source stands behind the line.
+    pub(crate) end: u64,
     /// The line without its end; `None` if it is longer than the cap.
     pub(crate) bytes: Option<&'a [u8]>,
 }
@@ -81,8 +85,18 @@ impl<R: BufRead> RawLines<R> {
         Ok(Some(RawLine {
             number: self.number,
             offset: start + mark as u64,
+            end: self.offset,
             bytes,
         }))
+    }
+}
+
+impl<R: BufRead + Seek> RawLines<R> {
+    /// The same lines from `mark` on.
+    pub(crate) fn seek(mut self, mark: Mark) -> io::Result<RawLines<R>> {
+        self.source.seek(SeekFrom::Start(mark.bytes))?;
+        (self.number, self.offset) = (mark.lines, mark.bytes);
+        Ok(self)
     }
 }
 

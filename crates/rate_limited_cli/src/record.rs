@@ -38,6 +38,10 @@ pub mod code {
     pub const INTERRUPTED: &str = "interrupted";
     /// The server refused with a status and told no code of its own.
     pub const HTTP_STATUS: &str = "http_status";
+    /// It was in flight when an earlier run died, and is left alone: whether it was answered is not known.
+    pub const UNKNOWN: &str = "unknown";
+    /// It was in flight in so many crashes that it is not sent any more.
+    pub const SUSPECT: &str = "suspect";
     /// A fault of this program.
     pub const INTERNAL: &str = "internal";
 }
@@ -171,6 +175,40 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The part of a record's line that does not depend on where the line of the input stands: all behind the
+/// number, and behind the name where that is made from it. This is what a journal keeps of a call.
+pub(crate) fn kept_part(line: &[u8], number: u64, is_named: bool) -> &[u8] {
+    let whole = line.strip_suffix(b"\n").unwrap_or(line);
+    let part = whole.strip_prefix(head(number).as_bytes());
+    let part = part.unwrap_or(whole);
+    if is_named {
+        return part;
+    }
+    let name = made_name(number);
+    part.strip_prefix(name.as_bytes()).unwrap_or(part)
+}
+
+/// The line of a record whose part was kept, its end included.
+pub(crate) fn whole_line(number: u64, part: &[u8]) -> Vec<u8> {
+    let mut line = head(number).into_bytes();
+    if !part.starts_with(b"\"custom_id\":") {
+        line.extend_from_slice(made_name(number).as_bytes());
+    }
+    line.extend_from_slice(part);
+    line.push(b'\n');
+    line
+}
+
+/// How the line of a record begins.
+fn head(number: u64) -> String {
+    format!("{{\"id\":\"request-{number}\",")
+}
+
+/// The name of a record whose request has none.
+fn made_name(number: u64) -> String {
+    format!("\"custom_id\":\"line-{number}\",")
+}
+
 #[derive(Serialize)]
 struct Written<'a> {
     id: String,
@@ -258,7 +296,23 @@ fn shortened<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, TEXT_BYTES_MAX, beginning};
+    use super::{Kept, Record, TEXT_BYTES_MAX, beginning, kept_part, whole_line};
+
+    #[test]
+    fn what_a_journal_keeps_makes_the_line_of_any_number() {
+        for custom_id in [None, Some("a\"b"), Some("line-7")] {
+            let record = |line| Record {
+                line,
+                custom_id,
+                response: None,
+                error: None,
+            };
+            let line = record(7).to_line();
+            let part = kept_part(&line, 7, custom_id.is_some());
+            assert_eq!(whole_line(7, part), line);
+            assert_eq!(whole_line(123, part), record(123).to_line());
+        }
+    }
 
     #[test]
     fn what_is_kept_for_later_is_cut_once() {

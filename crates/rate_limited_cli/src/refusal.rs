@@ -5,10 +5,14 @@ use std::path::PathBuf;
 
 use rate_limited::RunError;
 use rate_limited::http::BuildError;
+use rate_limited::journal::{JournalError, Objection, OpenError};
 
+use crate::exit::Exit;
 use crate::input::InputError;
+use crate::journal::UnknownCalls;
 use crate::limit::{Limit, LimitError};
 use crate::output::OutputError;
+use crate::prefix::OriginError;
 use crate::text::quoted;
 use crate::too_large::TooLarge;
 
@@ -76,11 +80,82 @@ pub(crate) enum Refusal {
     System(io::Error),
     #[error(transparent)]
     Run(RunError),
+    #[error("{}", journal_told(.0))]
+    Journal(#[from] OpenError),
+    #[error("{0}; --repair keeps what is good of a damaged journal")]
+    JournalRead(#[from] JournalError),
+    #[error(
+        "the journal {} would be the same file as {}: give another --journal PATH",
+        path.display(), other.display()
+    )]
+    JournalIsOther { path: PathBuf, other: PathBuf },
+    #[error("{}", objection_told(objection, unknown))]
+    Objection {
+        objection: Objection,
+        /// The names of calls of which it is not known whether they were answered, as far as they are
+        /// known.
+        unknown: String,
+    },
+    #[error(
+        "{} is no journal, and there is no {}: name the output of a run, or its journal",
+        path.display(), beside.display()
+    )]
+    NoJournal { path: PathBuf, beside: PathBuf },
     #[cfg(feature = "simulate")]
     #[error(
         "failed to listen on port {port} of 127.0.0.1: {source}; give another --port, or 0 for any"
     )]
     Port { port: u16, source: io::Error },
+}
+
+impl Refusal {
+    /// The refusal of inputs that are not those of the journal, or of calls that may have been answered.
+    pub(crate) fn objection(objection: Objection, unknown: &UnknownCalls) -> Refusal {
+        let unknown = unknown.names();
+        Refusal::Objection { objection, unknown }
+    }
+
+    /// How the command ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Refusal::Journal(_) | Refusal::JournalRead(_) => Exit::Disk,
+            _ => Exit::Refused,
+        }
+    }
+}
+
+impl From<OriginError> for Refusal {
+    fn from(error: OriginError) -> Refusal {
+        match error {
+            OriginError::Output(error) => Refusal::System(error),
+            OriginError::Journal(error) => Refusal::JournalRead(error),
+        }
+    }
+}
+
+fn journal_told(error: &OpenError) -> String {
+    let advice = match error {
+        OpenError::Damaged { .. } => ": pass --repair",
+        OpenError::Network { .. } => " with --journal PATH",
+        _ => "",
+    };
+    format!("{error}{advice}")
+}
+
+fn objection_told(objection: &Objection, unknown: &str) -> String {
+    match objection {
+        Objection::Changed(_) => format!(
+            "{objection}. Nothing was sent: pass --on-change rerun to send what is changed and new, --on-change \
+             keep to keep the old answers and send what is new, --journal PATH for a journal of its own, or \
+             --fresh to start over"
+        ),
+        Objection::Unknown(_) => format!(
+            "{objection}{}{unknown}. Nothing was sent: pass --on-unknown retry to send them again, or --on-unknown \
+             skip to leave them alone",
+            if unknown.is_empty() { "" } else { ": " }
+        ),
+        _ => objection.to_string(),
+    }
 }
 
 fn sourced(shown: &str, source: &str) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::offsets::Offsets;
 use crate::output::OutputError;
+use crate::recorded::{Place, Recorded};
 use crate::sink::Sink;
 use crate::spill::Spill;
 
@@ -15,6 +16,9 @@ const ENTRY_BYTES: usize = 64;
 
 /// How much is gathered for one write.
 const CHUNK_BYTES: usize = 1 << 18;
+
+/// How much is written at one go, so that whoever brings a line is not kept for long: 4 MiB.
+const GO_BYTES: usize = 4 << 20;
 
 /// In which order lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -29,7 +33,8 @@ pub enum Order {
 /// Writes an unbroken beginning of the output, each line as soon as its turn comes.
 ///
 /// A line whose turn has not come waits in memory, up to a limit that includes what the bookkeeping
-/// takes; beyond it in a file beside the output. The index of that file takes 8 bytes a line.
+/// takes; beyond it in the journal, where there is one and it has the result, or else in a file beside the
+/// output. The index of either takes 8 bytes a line.
 ///
 /// ```
 /// use std::io::Write;
@@ -58,6 +63,9 @@ pub struct OrderedWriter {
     memory_bytes: usize,
     memory_bytes_max: usize,
     spill: Spill,
+    recorded: Option<Recorded>,
+    /// Whether lines whose turn has come are left for the next go.
+    behind: bool,
     /// In the order of completion: the indexes from `next` on that were written.
     seen: Offsets,
 }
@@ -74,8 +82,26 @@ impl OrderedWriter {
             memory_bytes: 0,
             memory_bytes_max: MEMORY_BYTES_MAX,
             spill,
+            recorded: None,
+            behind: false,
             seen: Offsets::default(),
         }
+    }
+
+    /// Lets lines wait in the journal.
+    pub(crate) fn with_records(self, recorded: Option<Recorded>) -> OrderedWriter {
+        OrderedWriter { recorded, ..self }
+    }
+
+    /// Lets go of the journal: nothing more waits there.
+    pub(crate) fn leave_records(&mut self) {
+        self.recorded = None;
+    }
+
+    /// Goes on behind the first lines of an output that is there, and cuts off the rest.
+    pub(crate) fn go_on_behind(&mut self, lines: u64, bytes: u64) -> Result<(), OutputError> {
+        self.next = lines;
+        self.sink.cut(lines, bytes)
     }
 
     /// Another limit on the memory of waiting lines, in bytes; 0 sends all of them to the disk.
@@ -111,22 +137,66 @@ impl OrderedWriter {
     /// The output or the spill file cannot be written, or the index came before. After a failed write
     /// the line is kept, even above the limit on memory, and written with the next call that succeeds.
     pub fn put(&mut self, index: u64, line: Vec<u8>) -> Result<(), OutputError> {
+        self.put_result(index, line, None)
+    }
+
+    /// As [`OrderedWriter::put`], for a line that may be in the journal as well.
+    pub(crate) fn put_result(
+        &mut self,
+        index: u64,
+        line: Vec<u8>,
+        place: Option<Place>,
+    ) -> Result<(), OutputError> {
         if self.has(index) {
             return Err(OutputError::Repeated(index));
         }
         match self.order {
             Order::Completion => {
-                self.sink.push(&line);
-                self.mark(index);
+                self.write(index, &line);
                 self.sink.flush()
             }
             Order::Input if index == self.next => {
-                self.sink.push(&line);
-                self.next += 1;
+                self.write(index, &line);
                 self.write_ready()
             }
-            Order::Input => self.keep(index, line),
+            Order::Input => self.keep(index, line, place),
         }
+    }
+
+    /// Takes a line that is in the journal and nowhere else. Many of them may follow each other: they are
+    /// written together, at the latest by [`OrderedWriter::go_on`].
+    pub(crate) fn put_recorded(&mut self, index: u64, place: Place) -> Result<(), OutputError> {
+        if self.has(index) {
+            return Err(OutputError::Repeated(index));
+        }
+        let Some(recorded) = &mut self.recorded else {
+            return Err(OutputError::Repeated(index));
+        };
+        if !recorded.put(index, place) {
+            let line = recorded.line(place).map_err(OutputError::Recorded)?;
+            return self.put(index, line);
+        }
+        let is_due = self.order == Order::Completion || index == self.next;
+        let line = if is_due {
+            self.take_waiting(index)?
+        } else {
+            None
+        };
+        if let Some(line) = line {
+            self.write(index, &line);
+        }
+        self.behind = true;
+        self.flush_chunk()
+    }
+
+    /// Whether lines whose turn has come were left for [`OrderedWriter::go_on`].
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Writes lines whose turn has come, for a while.
+    pub(crate) fn go_on(&mut self) -> Result<(), OutputError> {
+        self.write_ready()
     }
 
     /// Writes what is missing below `total` with lines made by `fill`, and waits for the disk.
@@ -143,6 +213,7 @@ impl OrderedWriter {
         let last = [
             self.waiting.keys().next_back().copied(),
             self.spill.last(),
+            self.recorded.as_ref().and_then(Recorded::last),
             self.seen.last(),
         ];
         let end = last
@@ -151,17 +222,12 @@ impl OrderedWriter {
             .map(|last| last.saturating_add(1))
             .fold(total, u64::max);
         while self.next < end {
-            let (order, next) = (self.order, self.next);
-            match order {
-                Order::Completion => {
-                    self.sink.push(&fill(next));
-                    self.mark(next);
-                }
-                Order::Input => match self.take_waiting(next)? {
-                    Some(line) => self.advance(&line),
-                    None => self.advance(&fill(next)),
-                },
-            }
+            let next = self.next;
+            let line = match self.take_waiting(next)? {
+                Some(line) => line,
+                None => fill(next).into_boxed_slice(),
+            };
+            self.write(next, &line);
             self.flush_chunk()?;
         }
         self.sink.finish()
@@ -171,6 +237,7 @@ impl OrderedWriter {
         index < self.next
             || self.waiting.contains_key(&index)
             || self.spill.contains(index)
+            || self.recorded.as_ref().is_some_and(|it| it.contains(index))
             || self.seen.get(index).is_some()
     }
 
@@ -183,10 +250,12 @@ impl OrderedWriter {
         }
     }
 
-    fn keep(&mut self, index: u64, line: Vec<u8>) -> Result<(), OutputError> {
+    fn keep(&mut self, index: u64, line: Vec<u8>, place: Option<Place>) -> Result<(), OutputError> {
         let bytes = line.len() + ENTRY_BYTES;
         let spilled = if self.memory_bytes + bytes <= self.memory_bytes_max {
             Ok(false)
+        } else if self.is_recorded(index, place) {
+            return Ok(());
         } else {
             self.spill.put(index, &line).map(|()| true)
         };
@@ -199,18 +268,38 @@ impl OrderedWriter {
             .map_err(|source| self.spill_failed(source))
     }
 
-    /// Writes the lines whose turn has come.
+    /// Whether a line can wait in the journal.
+    fn is_recorded(&mut self, index: u64, place: Option<Place>) -> bool {
+        let Some((recorded, place)) = self.recorded.as_mut().zip(place) else {
+            return false;
+        };
+        // What came while it failed may be elsewhere.
+        recorded.is_sound() && recorded.put(index, place)
+    }
+
+    /// Writes lines whose turn has come, and notes whether some are left.
     fn write_ready(&mut self) -> Result<(), OutputError> {
+        let mut written = 0;
+        self.behind = false;
         while let Some(line) = self.take_waiting(self.next)? {
-            self.advance(&line);
+            written += line.len();
+            self.write(self.next, &line);
             self.flush_chunk()?;
+            if written >= GO_BYTES {
+                self.behind = true;
+                break;
+            }
         }
         self.sink.flush()
     }
 
-    fn advance(&mut self, line: &[u8]) {
+    /// Gives the sink a line whose turn has come.
+    fn write(&mut self, index: u64, line: &[u8]) {
         self.sink.push(line);
-        self.next += 1;
+        match self.order {
+            Order::Input => self.next += 1,
+            Order::Completion => self.mark(index),
+        }
     }
 
     /// Writes once enough is gathered, so that a long queue is never in memory as a whole.
@@ -227,14 +316,19 @@ impl OrderedWriter {
             self.memory_bytes -= line.len() + ENTRY_BYTES;
             return Ok(Some(line));
         }
-        match self.spill.take(index) {
-            Ok(line) => Ok(line.map(Vec::into_boxed_slice)),
-            Err(source) => {
-                // What is gathered is whole and its turn has come, whatever happened to the rest.
-                self.sink.flush()?;
-                Err(self.spill_failed(source))
-            }
+        let found = match self.spill.take(index) {
+            Ok(None) => match &mut self.recorded {
+                Some(recorded) => recorded.take(index).map_err(OutputError::Recorded),
+                None => Ok(None),
+            },
+            Ok(line) => Ok(line),
+            Err(source) => Err(self.spill_failed(source)),
+        };
+        if found.is_err() {
+            // What is gathered is whole and its turn has come, whatever happened to the rest.
+            self.sink.flush()?;
         }
+        found.map(|line| line.map(Vec::into_boxed_slice))
     }
 
     fn spill_failed(&self, source: std::io::Error) -> OutputError {

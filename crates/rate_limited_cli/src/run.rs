@@ -1,140 +1,280 @@
 //! `rate-limited run`: from a list of requests to a list of results.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use rate_limited::{Order, Runner};
+use rate_limited::journal::{JournalError, Recording, Seen};
+use rate_limited::{Finished, Order, Runner, SharedError};
+use rate_limited_store::{Walk, remove};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::api::{Address, Api};
+use crate::api::{Afterword, Api};
 use crate::args::{Concurrency, RunArgs, Schedule};
 use crate::call::{self, Caller, Reply};
 use crate::ending::Ending;
 use crate::execute::execute;
 use crate::exit::Exit;
-use crate::feed::{Feed, FeedOptions};
-use crate::job::Job;
+use crate::feed::{Feed, FeedOptions, Items};
+use crate::job::{Entry, Job};
+use crate::journal::RunJournal;
 use crate::meters::Meters;
 use crate::opening::Opening;
 use crate::output::OutputTarget;
+use crate::plan::Follower;
+use crate::prefix::{Origin, Prefix};
+use crate::prepare::{Kept, Prepared};
 use crate::progress::Progress;
+use crate::recall::Recall;
+use crate::recorded::Recorded;
 use crate::refusal::Refusal;
-use crate::reorder::OrderedWriter;
+use crate::reorder::{self, OrderedWriter};
 use crate::say::{complain, say};
-use crate::signals::Signals;
-use crate::source::{self, Looked, Source, Totals};
+use crate::signals::{self, Signals};
+use crate::sink::Sink;
+use crate::so_far::SoFar;
+use crate::source::{Looked, Source};
 use crate::state::State;
 use crate::stop::Stopper;
+use crate::verdict;
 
 /// Runs what the command line says.
 pub(crate) fn run(args: &RunArgs) -> Exit {
-    match Prepared::new(args).and_then(Prepared::run) {
+    match try_run(args) {
         Ok(exit) => exit,
         Err(refusal) => {
-            complain(refusal);
-            Exit::Refused
+            complain(&refusal);
+            refusal.exit()
         }
     }
 }
 
-/// Everything that was looked at before anything is sent.
-struct Prepared<'a> {
+fn try_run(args: &RunArgs) -> Result<Exit, Refusal> {
+    // Each call in flight is an open file. Where the limit stays, fewer of them are in flight.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = Runtime::new().map_err(Refusal::System)?;
+    let exit = runtime.block_on(async {
+        // The journal may run into such a limit, too.
+        signals::survive_large_files();
+        let (started, after) = Prepared::new(args)?.start()?;
+        let exit = started.carry_out().await?;
+        if !args.quiet {
+            after.say();
+        }
+        Ok(exit)
+    });
+    // Whatever still runs there belongs to nobody.
+    runtime.shutdown_background();
+    exit
+}
+
+/// A run of which all is open.
+struct Started<'a> {
     args: &'a RunArgs,
     options: FeedOptions,
     target: OutputTarget,
-    overwrite: bool,
-    address: Address,
     meters: Arc<Meters>,
     looked: Looked,
+    journal: Option<RunJournal>,
+    caller: Caller,
+    items: Items,
+    recall: Recall,
+    writer: OrderedWriter,
+    so_far: Option<SoFar>,
+    signals: Signals,
 }
 
-impl Prepared<'_> {
-    fn new(args: &RunArgs) -> Result<Prepared<'_>, Refusal> {
-        let options = source::options(args);
-        let (target, overwrite) = source::target(args)?;
-        let address = Address::of(args)?;
-        let meters = Meters::new(&address.limits(args.limits.all()?))?;
-        target.check(Some(&args.input), overwrite)?;
-        let looked = Source::look(args, options, &meters)?;
-        let meters = Arc::new(meters);
-        Ok(Prepared {
-            args,
-            options,
-            target,
-            overwrite,
-            address,
-            meters,
-            looked,
-        })
-    }
-
-    fn run(self) -> Result<Exit, Refusal> {
-        // Each call in flight is an open file. Where the limit stays, fewer of them are in flight.
-        let _ = rlimit::increase_nofile_limit(u64::MAX);
-        let runtime = Runtime::new().map_err(Refusal::System)?;
-        let exit = runtime.block_on(self.launch());
-        // Whatever still runs there belongs to nobody.
-        runtime.shutdown_background();
-        exit
-    }
-
-    async fn launch(self) -> Result<Exit, Refusal> {
+impl<'a> Prepared<'a> {
+    /// Opens what is to be written, and says what will be done.
+    fn start(self) -> Result<(Started<'a>, Afterword), Refusal> {
+        let job = self.job();
         let Prepared {
             args,
             options,
             target,
-            overwrite,
+            existing,
+            address,
             meters,
             looked,
-            ..
+            journal,
         } = self;
-        let Looked {
-            source,
-            totals,
-            too_large,
-        } = looked;
-        let api = self.address.connect(&args.api, &meters)?;
-        let items = source.items()?;
+        let (mut journal, origin) = opened(journal, args, &meters)?;
+        let api = address.connect(&args.api, &meters)?;
+        let (items, recall) = lines(&looked, journal.as_ref())?;
         if target.is_named_pipe() && !args.quiet {
             say(format_args!(
                 "the output {target} is a pipe: waiting until something reads it"
             ));
         }
-        let sink = target.open(Some(&args.input), overwrite)?;
+        let sink = target.open(Some(&args.input), existing)?;
+        if let Some(journal) = &mut journal {
+            journal.begin(&job)?;
+        }
+        let (writer, so_far) = output(args, sink, &target, origin, journal.as_ref(), &looked)?;
         // Not before: opening a pipe may wait for ever, and then signals have to end the process.
         let signals = Signals::listen().map_err(Refusal::System)?;
         if !args.quiet {
-            opening(args, &source, &api, totals, &meters).say();
-            too_large.iter().for_each(say);
+            opening(args, &looked, &api, &meters).say();
+            journal.iter().flat_map(RunJournal::told).for_each(say);
+            looked.too_large.iter().for_each(say);
         }
-        let Api { caller, after, .. } = api;
-        let caller = Arc::new(caller.bounds(args.pace.timeout, args.api.max_answer));
-        let runner = runner(args, &meters, &caller);
+        let started = Started {
+            args,
+            options,
+            target,
+            meters,
+            looked,
+            journal,
+            caller: api.caller,
+            items,
+            recall,
+            writer,
+            so_far,
+            signals,
+        };
+        Ok((started, api.after))
+    }
+
+    /// What the journal notes of the run, for people: no secrets.
+    fn job(&self) -> Vec<(String, String)> {
+        let Looked {
+            source,
+            totals,
+            surveyed,
+            ..
+        } = &self.looked;
+        let before = surveyed.as_ref().map_or(0, |it| it.before.total());
+        let requests = totals.map(|totals| totals.requests + before);
+        let whole = |path: &Path| {
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            whole.display().to_string()
+        };
+        let job = [
+            ("input", source.path().map(whole)),
+            ("requests", requests.map(|number| number.to_string())),
+            ("output", self.target.path().map(whole)),
+            ("api", Some(self.address.name())),
+            ("limits", Some(self.meters.written())),
+        ];
+        let noted = |(name, value): (&str, Option<String>)| {
+            let value = value.unwrap_or_default();
+            (name.to_owned(), value)
+        };
+        job.into_iter().map(noted).collect()
+    }
+}
+
+impl Started<'_> {
+    /// Runs to the end, and says how that was.
+    async fn carry_out(self) -> Result<Exit, Refusal> {
+        let args = self.args;
+        let caller = self.caller.bounds(args.pace.timeout, args.api.max_answer);
+        let caller = Arc::new(caller);
+        let runner = runner(args, &self.meters, &caller, self.journal.as_ref());
         let handle = runner.handle();
-        let stopper = Stopper::new(handle.clone(), args.pace.grace);
-        let writer = OrderedWriter::new(sink, args.lines.order);
-        let state = State::new((meters, totals), caller, (handle, stopper), writer);
-        let state = Arc::new(state);
-        let feed = Feed::new(items, options, Arc::clone(&state));
-        let watch = Watch::start(args, &state, signals, target == OutputTarget::Stdout);
-        let done = execute(runner, feed, &state, source.path().is_some()).await?;
+        let stopper = Stopper::new(handle.clone(), args.pace.grace, self.journal.is_some());
+        let scale = (self.meters, self.looked.totals);
+        let state = State::new(scale, caller, (handle, stopper), self.writer);
+        let surveyed = self.looked.surveyed.unwrap_or_default();
+        let state = state.behind(&surveyed, self.options.policy);
+        let state = Arc::new(state.with_output(self.so_far));
+        let taken = surveyed.covered.input.requests;
+        let feed = Feed::new(
+            self.items,
+            self.options,
+            taken,
+            self.recall,
+            Arc::clone(&state),
+        );
+        let to_stdout = self.target == OutputTarget::Stdout;
+        let watch = Watch::start(args, &state, self.signals, to_stdout);
+        let source = self.looked.source;
+        let journal = self.journal.as_ref().map(|journal| &*journal.journal);
+        let done = execute(runner, feed, &state, source.path().is_some(), journal).await?;
         drop(watch);
         let exit = Ending {
             state: &state,
             done,
             input: source.path().map(Path::to_owned),
-            output: target,
+            output: self.target,
+            journal: journal.map(|journal| journal.path().to_owned()),
+            on_unknown: args.journal.on_unknown,
         }
         .close(args.quiet);
-        if !args.quiet {
-            after.say();
-        }
         Ok(exit)
     }
 }
 
-fn runner(args: &RunArgs, meters: &Arc<Meters>, caller: &Arc<Caller>) -> Runner<Arc<Job>, Reply> {
+/// The journal, and whose results the output has.
+fn opened(
+    kept: Kept,
+    args: &RunArgs,
+    meters: &Meters,
+) -> Result<(Option<RunJournal>, Origin), Refusal> {
+    Ok(match kept {
+        Kept::Output => (None, Origin::Here),
+        Kept::Journal(journal, origin) => (Some(journal), origin),
+        Kept::Fresh(path, identity) => {
+            remove(&path)?;
+            let journal = RunJournal::open(&path, args, meters, identity)?;
+            (Some(journal), Origin::Here)
+        }
+    })
+}
+
+/// The lines that are to be read, and what is known of them.
+fn lines(looked: &Looked, journal: Option<&RunJournal>) -> Result<(Items, Recall), Refusal> {
+    let Some(journal) = journal else {
+        return Ok((looked.source.items(None)?, Recall::Nothing));
+    };
+    let known = Arc::clone(&journal.known);
+    let Some(surveyed) = &looked.surveyed else {
+        let walk = Box::new(Walk::new(&journal.journal)?);
+        return Ok((looked.source.items(None)?, Recall::Walked(walk, known)));
+    };
+    let follower = || Follower::new(&surveyed.plan);
+    let items = looked
+        .source
+        .items(Some((follower(), surveyed.covered.input)))?;
+    Ok((items, Recall::Planned(follower(), known)))
+}
+
+/// The writer of the output, and what may stay of it where the input has yet to show that.
+fn output(
+    args: &RunArgs,
+    sink: Sink,
+    target: &OutputTarget,
+    origin: Origin,
+    journal: Option<&RunJournal>,
+    looked: &Looked,
+) -> Result<(OrderedWriter, Option<SoFar>), Refusal> {
+    let writer = OrderedWriter::new(sink, args.lines.order);
+    let Some(journal) = journal else {
+        return Ok((writer, None));
+    };
+    let journal = &journal.journal;
+    let mut writer = writer.with_records(Some(Recorded::new(Arc::clone(journal))));
+    let is_stream = matches!(looked.source, Source::Stdin);
+    if let (true, reorder::Order::Input, Some(path)) =
+        (is_stream, args.lines.order, target.kept_file())
+    {
+        let prefix = Prefix::new(File::open(path).map_err(Refusal::System)?);
+        let so_far = SoFar::new(path.to_owned(), prefix, origin, Arc::clone(journal));
+        return Ok((writer, Some(so_far)));
+    }
+    let covered = looked.surveyed.as_ref().map(|it| it.covered);
+    let covered = covered.unwrap_or_default();
+    writer.go_on_behind(covered.lines, covered.bytes)?;
+    Ok((writer, None))
+}
+
+fn runner(
+    args: &RunArgs,
+    meters: &Arc<Meters>,
+    caller: &Arc<Caller>,
+    journal: Option<&RunJournal>,
+) -> Runner<Arc<Job>, Reply> {
     let (caller, named) = (Arc::clone(caller), Arc::clone(meters));
     let order = match args.pace.schedule {
         Schedule::Packed => Order::Packed,
@@ -147,23 +287,53 @@ fn runner(args: &RunArgs, meters: &Arc<Meters>, caller: &Arc<Caller>) -> Runner<
         .deadline(args.pace.deadline)
         .order(order);
     let runner = meters.resources().fold(runner, Runner::resource);
-    match args.limits.max_concurrent {
+    let runner = match args.limits.max_concurrent {
         Concurrency::Auto => runner,
         Concurrency::Fixed(number) => runner.max_concurrent(number),
+    };
+    match journal {
+        Some(journal) => runner.journal(recording(journal)),
+        None => runner,
     }
+}
+
+/// What the runner keeps of each call: the feed has looked it up already.
+fn recording(journal: &RunJournal) -> Recording<Arc<Job>, Reply> {
+    let look = |job: &Arc<Job>| match job.entry {
+        Some(Entry {
+            keyed,
+            begun,
+            is_last: false,
+        }) => Ok(Seen::Run(keyed, begun)),
+        Some(Entry { keyed, begun, .. }) => Ok(Seen::Last(keyed, begun)),
+        None => Err(Arc::new(JournalError::Closed) as SharedError),
+    };
+    let encode = |finished: &Finished<Arc<Job>, Reply>| {
+        let verdict = verdict::of_finished(finished);
+        let part = verdict::kept_part(&verdict, &finished.request).to_vec();
+        finished.request.keep(verdict);
+        Ok(Some(part))
+    };
+    Recording::of(
+        Arc::clone(&journal.journal),
+        &journal.known.past,
+        look,
+        encode,
+    )
 }
 
 fn opening<'a>(
     args: &RunArgs,
-    source: &Source,
+    looked: &'a Looked,
     api: &'a Api,
-    totals: Option<Totals>,
     meters: &'a Meters,
 ) -> Opening<'a> {
     Opening {
-        input: source.name(),
+        input: looked.source.name(),
         api: &api.shown,
-        totals,
+        totals: looked.totals,
+        surveyed: looked.surveyed.as_ref(),
+        on_unknown: args.journal.on_unknown,
         meters,
         max_concurrent: args.limits.max_concurrent,
     }

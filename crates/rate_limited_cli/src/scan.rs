@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::input::{self, InputError, LINE_BYTES_MAX};
 use crate::judge::{Good, Judged, Lines};
+use crate::line::Glance;
 use crate::request::{Request, record_id};
 use crate::stamp::Stamp;
 
@@ -78,6 +79,46 @@ pub fn scan_file_each(
     policy: BadLinePolicy,
     each: impl FnMut(&Request),
 ) -> Result<Scan, InputError> {
+    scan_file_watched(path, policy, &mut Each(each))
+}
+
+/// What watches a scan.
+pub(crate) trait Watch {
+    /// Sees what tells a request from others, and where the input stands behind it, in bytes. Whether that
+    /// is enough: then the request is not shown to [`Watch::request`].
+    fn glance(&mut self, glance: &Glance<'_>, bytes: u64) -> bool;
+
+    /// Sees a request.
+    fn request(&mut self, request: &Request);
+
+    /// Sees a line that is none by itself, and where the input stands behind it, in bytes.
+    fn bad_line(&mut self, bad: &BadLine, bytes: u64);
+}
+
+/// Sees requests only.
+struct Each<F>(F);
+
+impl<F: FnMut(&Request)> Watch for Each<F> {
+    fn glance(&mut self, _: &Glance<'_>, _: u64) -> bool {
+        false
+    }
+
+    fn request(&mut self, request: &Request) {
+        self.0(request);
+    }
+
+    fn bad_line(&mut self, _: &BadLine, _: u64) {}
+}
+
+/// Like [`scan_file_each`], with a closer view.
+///
+/// # Errors
+/// As [`scan_file`].
+pub(crate) fn scan_file_watched(
+    path: &Path,
+    policy: BadLinePolicy,
+    watch: &mut dyn Watch,
+) -> Result<Scan, InputError> {
     let key = RandomState::new();
     let hash = |id: &str| key.hash_one(id);
     Scanner {
@@ -85,7 +126,7 @@ pub fn scan_file_each(
         line_bytes_max: LINE_BYTES_MAX,
         hash: &hash,
     }
-    .scan(policy, each)
+    .scan(policy, watch)
 }
 
 struct Scanner<'a> {
@@ -95,24 +136,30 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    fn scan(
-        &self,
-        policy: BadLinePolicy,
-        mut each: impl FnMut(&Request),
-    ) -> Result<Scan, InputError> {
+    fn scan(&self, policy: BadLinePolicy, watch: &mut dyn Watch) -> Result<Scan, InputError> {
         let (source, stamp) = input::open_file(self.path)?;
         let mut lines = Lines::new(source, self.line_bytes_max);
         let mut bad = BadLines::default();
         let mut names = Names::default();
         let mut good = 0;
-        while let Some(judged) = self.next(&mut lines)? {
+        while let Some(judged) = self.next(&mut lines, watch)? {
             match judged {
                 Judged::Good(Good { parsed, .. }) => {
                     good += 1;
-                    names.add(&parsed.request, self.hash);
-                    each(&parsed.request);
+                    let Request {
+                        line, custom_id, ..
+                    } = &parsed.request;
+                    names.add(*line, custom_id.as_deref(), self.hash);
+                    watch.request(&parsed.request);
                 }
-                Judged::Bad(line) => bad.add(line),
+                Judged::Known(line, custom_id) => {
+                    good += 1;
+                    names.add(line, custom_id.as_deref(), self.hash);
+                }
+                Judged::Bad(line) => {
+                    watch.bad_line(&line, lines.bytes());
+                    bad.add(line);
+                }
             }
         }
         let duplicates = self.duplicates(names, &mut bad)?;
@@ -146,7 +193,7 @@ impl Scanner<'_> {
         let (source, _) = input::open_file(self.path)?;
         let mut lines = Lines::new(source, self.line_bytes_max);
         let mut first_lines: HashMap<String, u64> = HashMap::new();
-        while let Some(judged) = self.next(&mut lines)? {
+        while let Some(judged) = self.next(&mut lines, &mut Each(|_: &Request| ()))? {
             let Judged::Good(good) = judged else { continue };
             let request = &good.parsed.request;
             if !suspects.include(request, self.hash) {
@@ -164,9 +211,13 @@ impl Scanner<'_> {
         Ok(duplicates)
     }
 
-    fn next<R: BufRead>(&self, lines: &mut Lines<R>) -> Result<Option<Judged>, InputError> {
+    fn next<R: BufRead>(
+        &self,
+        lines: &mut Lines<R>,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Judged>, InputError> {
         lines
-            .next()
+            .next_unless(&mut |glance, bytes| watch.glance(glance, bytes))
             .map_err(|source| lines.failed(&self.path.display().to_string(), source))
     }
 
@@ -229,8 +280,8 @@ struct Names {
 }
 
 impl Names {
-    fn add(&mut self, request: &Request, hash: impl Fn(&str) -> u64) {
-        let Some(id) = &request.custom_id else {
+    fn add(&mut self, line: u64, custom_id: Option<&str>, hash: impl Fn(&str) -> u64) {
+        let Some(id) = custom_id else {
             self.unnamed = true;
             return;
         };
@@ -239,7 +290,7 @@ impl Names {
             self.repeated.insert(hash);
         }
         self.claimed
-            .extend(line_claimed(id).filter(|line| *line != request.line));
+            .extend(line_claimed(id).filter(|claimed| *claimed != line));
     }
 
     /// What the second pass looks for; `None` if there is nothing to find.
@@ -285,7 +336,7 @@ fn line_claimed(id: &str) -> Option<u64> {
 mod tests {
     use std::io::Write;
 
-    use super::{BadLinePolicy, Scan, Scanner};
+    use super::{BadLinePolicy, Each, Request, Scan, Scanner};
 
     fn scan(text: &str, hash: &dyn Fn(&str) -> u64) -> Scan {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -296,7 +347,7 @@ mod tests {
             hash,
         };
         scanner
-            .scan(BadLinePolicy::Skip, |_| ())
+            .scan(BadLinePolicy::Skip, &mut Each(|_: &Request| ()))
             .expect("a file that can be read")
     }
 

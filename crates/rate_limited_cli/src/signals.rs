@@ -15,7 +15,7 @@ const INTERRUPT: Asked = Asked {
 };
 
 #[cfg(unix)]
-pub(crate) use unix::Signals;
+pub(crate) use unix::{Signals, survive_large_files};
 
 #[cfg(unix)]
 mod unix {
@@ -37,6 +37,13 @@ mod unix {
     /// SIGXFSZ, where Linux and the BSDs have it: a file would grow beyond the limit on its size.
     const FILE_TOO_LARGE: i32 = 25;
 
+    /// From now on a file that would grow beyond a limit is an error of the write. To be called inside the
+    /// runtime.
+    pub(crate) fn survive_large_files() {
+        // Heard and not heeded: the signal would end the process, while a failed write says the same.
+        let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
+    }
+
     /// The signals as they come.
     #[derive(Debug)]
     pub(crate) struct Signals {
@@ -48,8 +55,6 @@ mod unix {
     impl Signals {
         /// Listens from now on. A signal that is ignored, as under `nohup`, stays ignored.
         pub(crate) fn listen() -> io::Result<Signals> {
-            // Heard and not heeded: it would end the process, while a failed write says the same.
-            let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
             let ignored = ignored();
             let listen = |asked: Asked, kind: SignalKind| {
                 let heard = ignored >> (asked.number - 1) & 1 == 0;
@@ -93,13 +98,16 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::Signals;
+pub(crate) use elsewhere::{Signals, survive_large_files};
 
 #[cfg(not(unix))]
 mod elsewhere {
     use std::io;
 
     use super::{Asked, INTERRUPT};
+
+    /// There is no such limit.
+    pub(crate) fn survive_large_files() {}
 
     /// The signals as they come.
     #[derive(Debug)]

@@ -88,6 +88,24 @@ impl Sink {
         self.lines
     }
 
+    /// Cuts a file behind a line end, `bytes` from its beginning and behind so many lines, and goes on
+    /// there.
+    ///
+    /// It is cut in place: what is there at any moment is a beginning of the whole, a copy of it would take
+    /// as much room again, and what is cut off is in the journal or says that a call was not run.
+    pub(crate) fn cut(&mut self, lines: u64, bytes: u64) -> Result<(), OutputError> {
+        let Kind::File(file) = &mut self.kind else {
+            return Ok(());
+        };
+        let cut = file.set_len(bytes);
+        let cut = cut.and_then(|()| file.seek(SeekFrom::Start(bytes)).map(|_| ()));
+        self.lines = lines;
+        cut.map_err(|source| OutputError::Write {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
     /// Gathers a line for the next [`Sink::flush`].
     pub(crate) fn push(&mut self, line: &[u8]) {
         self.ready.extend_from_slice(line);

@@ -5,14 +5,19 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use crate::args::RunArgs;
-use crate::bad_line::BadLinePolicy;
+use crate::bad_line::{BadLine, BadLinePolicy};
+use crate::census::{Census, Surveyed};
 use crate::estimate;
-use crate::feed::FeedOptions;
-use crate::input::{InputError, Item, Reader};
+use crate::feed::{FeedOptions, Items};
+use crate::input::{InputError, Reader};
+use crate::line::Glance;
 use crate::meters::Meters;
 use crate::output::OutputTarget;
+use crate::plan::{Fate, Follower};
+use crate::prefix::Mark;
 use crate::refusal::Refusal;
-use crate::scan::{Scan, scan_file_each};
+use crate::request::Request;
+use crate::scan::{Scan, Watch, scan_file_watched};
 use crate::too_large::TooLarge;
 
 /// Where the requests come from.
@@ -30,9 +35,11 @@ pub(crate) struct Looked {
     pub(crate) totals: Option<Totals>,
     /// Requests of a file that can never be sent, if there are any.
     pub(crate) too_large: Option<TooLarge>,
+    /// What a journal knows of a file.
+    pub(crate) surveyed: Option<Surveyed>,
 }
 
-/// How much there is to do.
+/// How much this run has to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) requests: u64,
@@ -41,42 +48,46 @@ pub(crate) struct Totals {
 }
 
 impl Source {
-    /// Looks at the input: a file is read from beginning to end.
+    /// Looks at the input: a file is read from beginning to end, and matched with the calls of its journal.
     ///
     /// # Errors
     /// A file that cannot be read, has bad lines where they are not wanted, or has no requests, or none
-    /// that the limits ever let pass.
+    /// that the limits ever let pass; a journal that cannot be read.
     pub(crate) fn look(
         args: &RunArgs,
         options: FeedOptions,
         meters: &Meters,
+        census: Option<Census<'_>>,
     ) -> Result<Looked, Refusal> {
         if is_stdin(&args.input) {
             return Ok(Looked {
                 source: Source::Stdin,
                 totals: None,
                 too_large: None,
+                surveyed: None,
             });
         }
-        let mut too_large = TooLarge::under(meters);
-        let mut totals = Totals::default();
-        let first = options.first.unwrap_or(u64::MAX);
-        let scan = scan_file_each(&args.input, options.policy, |request| {
-            if totals.requests < first {
-                let tokens = estimate::tokens_max(request, options.answer_default);
-                totals.tokens = totals.tokens.saturating_add(tokens);
-                totals.requests += 1;
-                if let Some(too_large) = &mut too_large {
-                    too_large.look(request.line, tokens);
-                }
-            }
-        })?;
+        let mut survey = Survey {
+            options,
+            census,
+            seen: 0,
+            totals: Totals::default(),
+            too_large: TooLarge::under(meters),
+            is_wanted: true,
+        };
+        let scan = scan_file_watched(&args.input, options.policy, &mut survey)?;
+        let Survey {
+            census,
+            seen,
+            mut totals,
+            too_large,
+            ..
+        } = survey;
+        let surveyed = census.map(Census::end).transpose()?;
         let too_large = too_large.filter(|found| found.requests > 0);
-        if let Some(found) = too_large
-            .clone()
-            .filter(|it| it.requests == totals.requests)
-        {
-            return Err(Refusal::NothingFits(Box::new(found)));
+        let nothing_fits = too_large.as_ref().filter(|it| it.requests == seen);
+        if let Some(found) = nothing_fits {
+            return Err(Refusal::NothingFits(Box::new(found.clone())));
         }
         // Lines whose name an earlier one has were counted before that was known.
         totals.requests = totals.requests.min(scan.requests);
@@ -92,6 +103,7 @@ impl Source {
             source: Source::File(Box::new(scan)),
             totals: Some(totals),
             too_large,
+            surveyed,
         })
     }
 
@@ -110,17 +122,67 @@ impl Source {
         }
     }
 
-    /// The lines, from the beginning.
+    /// The lines: from the beginning, or those that the survey did not find done.
     ///
     /// # Errors
     /// The file is not the one that was looked at.
-    pub(crate) fn items(
-        &self,
-    ) -> Result<Box<dyn Iterator<Item = Result<Item, InputError>> + Send>, InputError> {
-        Ok(match self {
-            Source::File(scan) => Box::new(Reader::open(scan)?),
-            Source::Stdin => Box::new(Reader::stream(BufReader::new(io::stdin()), "-")),
-        })
+    pub(crate) fn items(&self, plan: Option<(Follower, Mark)>) -> Result<Items, InputError> {
+        let Source::File(scan) = self else {
+            return Ok(Box::new(Reader::stream(BufReader::new(io::stdin()), "-")));
+        };
+        let reader = Reader::open(scan)?;
+        let Some((plan, mark)) = plan else {
+            return Ok(Box::new(reader));
+        };
+        let path = scan.path().to_owned();
+        let resumed = reader.resume(plan, mark);
+        let resumed = resumed.map_err(|source| InputError::Open { path, source })?;
+        Ok(Box::new(resumed))
+    }
+}
+
+/// What is looked for in an input.
+struct Survey<'a> {
+    options: FeedOptions,
+    census: Option<Census<'a>>,
+    /// Requests so far, at most as many as are wanted.
+    seen: u64,
+    totals: Totals,
+    too_large: Option<TooLarge>,
+    /// Whether the request at which a glance was had last belongs to the run.
+    is_wanted: bool,
+}
+
+impl Watch for Survey<'_> {
+    fn glance(&mut self, glance: &Glance<'_>, bytes: u64) -> bool {
+        let is_one = self.seen < self.options.first.unwrap_or(u64::MAX);
+        self.seen += u64::from(is_one);
+        let fate = match &mut self.census {
+            Some(census) => census.request(glance, bytes),
+            None => Some(Fate::Run),
+        };
+        let is_sent = matches!(fate, Some(Fate::Run | Fate::Last));
+        self.is_wanted = is_one && is_sent;
+        // A line that was answered once has a shape that can be sent.
+        fate == Some(Fate::Over)
+    }
+
+    fn request(&mut self, request: &Request) {
+        if !self.is_wanted {
+            return;
+        }
+        let tokens = estimate::tokens_max(request, self.options.answer_default);
+        self.totals.tokens = self.totals.tokens.saturating_add(tokens);
+        self.totals.requests += 1;
+        if let Some(too_large) = &mut self.too_large {
+            too_large.look(request.line, tokens);
+        }
+    }
+
+    fn bad_line(&mut self, bad: &BadLine, bytes: u64) {
+        if let Some(census) = &mut self.census {
+            census.bad_line(bad, bytes);
+        }
     }
 }
 
@@ -138,29 +200,41 @@ pub(crate) fn options(args: &RunArgs) -> FeedOptions {
     }
 }
 
-/// Where the results go, and whether a file that is there may be replaced.
+/// Where the results go.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) output: OutputTarget,
+    /// Whether nobody named it: only simulations write such a file, and their results are worth nothing.
+    pub(crate) is_worthless: bool,
+}
+
+/// Where the results go.
 ///
 /// # Errors
 /// Nobody said it, and a file is too precious to guess.
-pub(crate) fn target(args: &RunArgs) -> Result<(OutputTarget, bool), Refusal> {
-    let overwrite = args.lines.overwrite;
+pub(crate) fn target(args: &RunArgs) -> Result<Target, Refusal> {
+    let told = |output| Target {
+        output,
+        is_worthless: false,
+    };
     match &args.output {
         Some(output) if output.is_empty() => Err(Refusal::NoOutput),
-        Some(output) => Ok((output.clone().into(), overwrite)),
-        None if is_stdin(&args.input) => Ok((OutputTarget::Stdout, overwrite)),
-        // Only simulations write files of this name, and their results are worth nothing.
+        Some(output) => Ok(told(output.clone().into())),
+        None if is_stdin(&args.input) => Ok(told(OutputTarget::Stdout)),
         None if args.simulates() => {
-            let mut name = args
-                .input
-                .file_stem()
-                .map_or_else(OsString::new, OsString::from);
+            let name = args.input.file_stem();
+            let mut name = name.map_or_else(OsString::new, OsString::from);
             name.push(".simulated.jsonl");
-            Ok((OutputTarget::File(name.into()), true))
+            Ok(Target {
+                output: OutputTarget::File(name.into()),
+                // Who names a journal wants to go on with it.
+                is_worthless: args.journal.path.is_none(),
+            })
         }
         None => Err(Refusal::NoOutput),
     }
 }
 
-fn is_stdin(input: &Path) -> bool {
+pub(crate) fn is_stdin(input: &Path) -> bool {
     input == Path::new("-")
 }

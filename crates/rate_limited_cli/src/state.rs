@@ -1,16 +1,24 @@
 //! What the parts of a run share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rate_limited::{Finished, Handle, View};
+use rate_limited_store::Over;
 
+use crate::bad_line::BadLinePolicy;
 use crate::binding::Sightings;
 use crate::call::{Caller, Reply};
+use crate::census::Surveyed;
 use crate::job::{Job, OpenJobs};
+use crate::journal::UnknownCalls;
 use crate::meters::Meters;
 use crate::outlet::Outlet;
+use crate::output::OutputError;
+use crate::recorded::Place;
 use crate::reorder::OrderedWriter;
+use crate::request::Request;
+use crate::so_far::SoFar;
 use crate::source::Totals;
 use crate::status;
 use crate::stop::Stopper;
@@ -31,6 +39,10 @@ pub(crate) struct State {
     handle: Handle,
     /// The lines of the output that have a number so far.
     numbered: AtomicU64,
+    /// The output that is there, until it is known how much of it can stay.
+    so_far: Mutex<Option<SoFar>>,
+    /// Calls that were in flight when an earlier run died.
+    unknown: Mutex<UnknownCalls>,
 }
 
 impl State {
@@ -52,12 +64,99 @@ impl State {
             sightings: Sightings::default(),
             handle,
             numbered: AtomicU64::new(0),
+            so_far: Mutex::new(None),
+            unknown: Mutex::default(),
         }
     }
 
-    /// The requests that will be sent, where that is known.
+    /// A run that goes on: calls of it are over, and its output has its first lines.
+    pub(crate) fn behind(self, surveyed: &Surveyed, policy: BadLinePolicy) -> State {
+        let covered = surveyed.covered;
+        self.tally.restored(surveyed.before);
+        *lock(&self.unknown) = surveyed.unknown.clone();
+        self.numbered.store(covered.lines, Ordering::Relaxed);
+        match policy {
+            BadLinePolicy::Record => self.tally.bad_lines(covered.input.bad),
+            _ => self.tally.skipped(covered.input.bad),
+        }
+        self
+    }
+
+    /// A run whose input shows how much of its output can stay.
+    pub(crate) fn with_output(self, so_far: Option<SoFar>) -> State {
+        State {
+            so_far: Mutex::new(so_far),
+            ..self
+        }
+    }
+
+    /// Notes a call that was in flight when an earlier run died.
+    pub(crate) fn unknown(&self, request: &Request) {
+        lock(&self.unknown).add(&request.record_id());
+    }
+
+    /// The calls that were in flight when an earlier run died.
+    pub(crate) fn unknown_calls(&self) -> UnknownCalls {
+        lock(&self.unknown).clone()
+    }
+
+    /// From now on lines are written: the output is cut behind those that can stay.
+    ///
+    /// # Errors
+    /// It has results that are not in the journal.
+    pub(crate) fn settle(&self) -> Result<(), OutputError> {
+        match lock(&self.so_far).take() {
+            Some(so_far) => {
+                let settled = so_far.settle(&self.outlet);
+                settled.inspect_err(|_| self.outlet.leave())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in a call that was over before the run.
+    ///
+    /// # Errors
+    /// The output has results that are not in the journal.
+    pub(crate) fn restored(
+        &self,
+        index: u64,
+        request: &Request,
+        over: &Over,
+    ) -> Result<(), OutputError> {
+        let mut so_far = lock(&self.so_far);
+        let Some(there) = so_far.as_mut() else {
+            let place = Place {
+                line: request.line,
+                position: over.position,
+            };
+            self.outlet.put_recorded(index, place);
+            return Ok(());
+        };
+        let goes_on = there.result(index, request, over);
+        drop(so_far);
+        if goes_on { Ok(()) } else { self.settle() }
+    }
+
+    /// Takes in a line that is made anew by each run.
+    ///
+    /// # Errors
+    /// The output has results that are not in the journal.
+    pub(crate) fn made(&self, index: u64, line: Vec<u8>) -> Result<(), OutputError> {
+        let mut so_far = lock(&self.so_far);
+        let Some(there) = so_far.as_mut() else {
+            self.outlet.put(index, line, None);
+            return Ok(());
+        };
+        let goes_on = there.exact(index, line);
+        drop(so_far);
+        if goes_on { Ok(()) } else { self.settle() }
+    }
+
+    /// The requests of the run, those that were over before included, where that is known.
     pub(crate) fn total(&self) -> Option<u64> {
-        self.totals.map(|totals| totals.requests)
+        let before = self.tally.counts().before.total();
+        self.totals.map(|totals| totals.requests + before)
     }
 
     /// The number of the next line of the output, from 0.
@@ -72,12 +171,15 @@ impl State {
 
     /// Takes in a call that is over.
     pub(crate) fn finished(&self, finished: &Finished<Arc<Job>, Reply>) {
-        let verdict = verdict::of_finished(finished);
+        let (verdict, place) = match finished.request.recorded() {
+            Some((verdict, place)) => (verdict, Some(place)),
+            None => (verdict::of_finished(finished), None),
+        };
         self.tally.finished(finished, &verdict);
         if verdict.fatal.is_some() {
             self.stopper.drain();
         }
-        self.outlet.put(finished.request.index, verdict.line);
+        self.outlet.put(finished.request.index, verdict.line, place);
         self.open.remove(&finished.request);
     }
 
@@ -85,7 +187,7 @@ impl State {
     pub(crate) fn unfinished(&self, job: &Job, why: &str) {
         let verdict = verdict::of_open(job, why);
         self.tally.open(&verdict);
-        self.outlet.put(job.index, verdict.line);
+        self.outlet.put(job.index, verdict.line, None);
     }
 
     /// The error of the latest attempt that did not succeed, in words.
@@ -99,4 +201,8 @@ impl State {
         self.sightings.look(&view);
         (view, self.tally.counts())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rate_limited::Handle;
+use rate_limited_store::JournalError;
 use tokio::sync::Notify;
 
 use crate::duration::Human;
@@ -21,6 +22,8 @@ pub(crate) enum Cause {
     Output(OutputError),
     /// The input cannot be read on; in words for people.
     Input(String),
+    /// The journal cannot be read.
+    Journal(JournalError),
 }
 
 /// Brings a run to its end.
@@ -28,16 +31,19 @@ pub(crate) enum Cause {
 pub(crate) struct Stopper {
     handle: Handle,
     grace: Duration,
+    /// Whether answers are kept even if nobody reads them.
+    keeps: bool,
     cause: Mutex<Option<Cause>>,
     draining: Notify,
     hurry: AtomicBool,
 }
 
 impl Stopper {
-    pub(crate) fn new(handle: Handle, grace: Duration) -> Stopper {
+    pub(crate) fn new(handle: Handle, grace: Duration, keeps: bool) -> Stopper {
         Stopper {
             handle,
             grace,
+            keeps,
             cause: Mutex::new(None),
             draining: Notify::new(),
             hurry: AtomicBool::new(false),
@@ -45,9 +51,9 @@ impl Stopper {
     }
 
     /// Ends the run for this cause; the first one counts. What is in flight may finish, unless nobody
-    /// would read it.
+    /// would read it, now or later.
     pub(crate) fn stop(&self, cause: Cause) {
-        let in_vain = matches!(cause, Cause::Output(OutputError::Closed(_)));
+        let in_vain = matches!(cause, Cause::Output(OutputError::Closed(_))) && !self.keeps;
         self.lock().get_or_insert(cause);
         if in_vain {
             self.handle.halt();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rate_limited::Finished;
+use rate_limited_store::State;
 
 use crate::call::Reply;
 use crate::job::Job;
@@ -16,6 +17,8 @@ const CODES_MAX: usize = 64;
 /// The numbers of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
+    /// Calls that were over before this run; they are among no others.
+    pub(crate) before: Before,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     /// Lines that are no requests and were written as errors; they are among the failed.
@@ -25,6 +28,8 @@ pub(crate) struct Counts {
     pub(crate) not_run: u64,
     /// In flight when the run was halted: what became of them is not known.
     pub(crate) interrupted: u64,
+    /// In flight when an earlier run died, and left alone.
+    pub(crate) left_alone: u64,
     /// The tokens that answers told.
     pub(crate) tokens_used: u64,
     /// The tokens that were expected, at most, for the calls of those answers.
@@ -37,10 +42,40 @@ pub(crate) struct Counts {
     pub(crate) fatal: Option<String>,
 }
 
+/// Calls that were over before a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+}
+
+impl Before {
+    pub(crate) fn total(&self) -> u64 {
+        self.succeeded + self.failed
+    }
+
+    pub(crate) fn add(&mut self, state: State) {
+        match state {
+            State::Done => self.succeeded += 1,
+            State::Failed => self.failed += 1,
+        }
+    }
+}
+
 impl Counts {
-    /// Calls that are over, and lines that never became one.
+    /// Calls that this run has brought to their end, and lines that never became one.
     pub(crate) fn over(&self) -> u64 {
         self.succeeded + self.failed
+    }
+
+    /// Calls that this run has brought to their end.
+    pub(crate) fn calls_over(&self) -> u64 {
+        self.over() - self.bad_lines
+    }
+
+    /// All that have no good answer though they are over.
+    pub(crate) fn failed_in_all(&self) -> u64 {
+        self.failed + self.before.failed
     }
 
     /// Lines of the output that say nothing of a call that is over.
@@ -60,10 +95,13 @@ impl Counts {
         self.tokens_used as f64 / self.tokens_expected as f64
     }
 
-    fn count_code(&mut self, code: &str) {
+    fn count_code(&mut self, code: &str, times: u64) {
+        if times == 0 {
+            return;
+        }
         let known = self.codes.contains_key(code) || self.codes.len() < CODES_MAX;
         let code = if known { code } else { "others" };
-        *self.codes.entry(code.to_owned()).or_default() += 1;
+        *self.codes.entry(code.to_owned()).or_default() += times;
     }
 }
 
@@ -90,7 +128,7 @@ impl Tally {
             None => counts.succeeded += 1,
             Some(code) => {
                 counts.failed += 1;
-                counts.count_code(code);
+                counts.count_code(code, 1);
             }
         }
         if counts.fatal.is_none() {
@@ -108,17 +146,35 @@ impl Tally {
         }
     }
 
-    /// Counts a bad line that was written as an error.
-    pub(crate) fn bad_line(&self) {
+    /// Counts bad lines that were written as errors.
+    pub(crate) fn bad_lines(&self, lines: u64) {
         let counts = &mut *self.lock();
-        counts.bad_lines += 1;
-        counts.failed += 1;
-        counts.count_code(code::BAD_LINE);
+        counts.bad_lines += lines;
+        counts.failed += lines;
+        counts.count_code(code::BAD_LINE, lines);
     }
 
-    /// Counts a bad line that was left out.
-    pub(crate) fn skipped(&self) {
-        self.lock().skipped += 1;
+    /// Counts bad lines that were left out.
+    pub(crate) fn skipped(&self, lines: u64) {
+        self.lock().skipped += lines;
+    }
+
+    /// Counts calls that were over before the run.
+    pub(crate) fn restored(&self, before: Before) {
+        let known = &mut self.lock().before;
+        known.succeeded += before.succeeded;
+        known.failed += before.failed;
+    }
+
+    /// Counts a call that is not sent because of what happened to it before.
+    pub(crate) fn kept_back(&self, code: &str) {
+        let counts = &mut *self.lock();
+        if code == code::UNKNOWN {
+            counts.left_alone += 1;
+        } else {
+            counts.failed += 1;
+            counts.count_code(code, 1);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {

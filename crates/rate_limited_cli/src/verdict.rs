@@ -4,15 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use rate_limited::http::Answer;
+use rate_limited::journal::Begun;
 use rate_limited::{AttemptError, Class, Failure as Why, Finished};
 
 use crate::call::{CallError, Reply};
 use crate::job::Job;
-use crate::record::{Failure, Kept, Record, Response, code};
+use crate::record::{self, Failure, Kept, Record, Response, code};
+use crate::request::Request;
 
 type Error = AttemptError<Reply>;
 
 /// What became of a call, and its line.
+#[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) line: Vec<u8>,
     /// The code of its error; `None` for a success.
@@ -36,6 +39,44 @@ pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
         .then(|| result.errors.last().map(ToString::to_string))
         .flatten();
     verdict(&finished.request, answer.map(response), failure, fatal)
+}
+
+/// What the journal keeps of a verdict.
+pub(crate) fn kept_part<'a>(verdict: &'a Verdict, job: &Job) -> &'a [u8] {
+    let Request {
+        line, custom_id, ..
+    } = &job.request;
+    record::kept_part(&verdict.line, *line, custom_id.is_some())
+}
+
+/// The line of a request that is not sent because of what happened to it before.
+pub(crate) fn line_of_kept_back(request: &Request, code: &str, begun: &Begun) -> Vec<u8> {
+    let Begun {
+        attempts, crashes, ..
+    } = *begun;
+    let message = if code == code::UNKNOWN {
+        "the request was in flight when an earlier run died: it may have been answered, and was left \
+         alone (--on-unknown skip)"
+            .to_owned()
+    } else {
+        format!(
+            "the request was in flight in {crashes} crashes and may be what causes them: it is not sent any \
+             more, but with --retry-failed"
+        )
+    };
+    let failure = Failure {
+        code: code.into(),
+        message: message.into(),
+        class: "not_sent".into(),
+        attempts,
+    };
+    let record = Record {
+        line: request.line,
+        custom_id: request.custom_id.as_deref(),
+        response: None,
+        error: Some(failure),
+    };
+    record.to_line()
 }
 
 /// The verdict on a call that was not over when the run ended for the reason `why`.

@@ -136,9 +136,14 @@ impl Lookup {
         Ok(decision)
     }
 
-    /// Why nothing must be sent, if that is so.
-    pub(crate) fn objection(&self) -> Option<Objection> {
-        self.policy.objection(self.walk.census(), &self.past)
+    /// Why nothing must be sent, if that is so; `so_far`: more calls may come.
+    pub(crate) fn objection(&self, so_far: bool) -> Option<Objection> {
+        let census = self.walk.census();
+        if so_far {
+            self.policy.objection_so_far(census)
+        } else {
+            self.policy.objection(census, &self.past)
+        }
     }
 
     /// What was charged to each resource before, and until when it is paused.

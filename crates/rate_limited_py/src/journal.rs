@@ -87,6 +87,7 @@ impl Journal {
 
     /// What becomes of a call: what to do, its position, and the number of its result.
     fn look(&self, py: Python<'_>, key: [u8; 16], request: [u8; 16]) -> PyResult<(u8, u64, u64)> {
+        self.journal(py)?;
         let decision = self.shared.lookup().look(Digest(key), Digest(request));
         Ok(match decision.map_err(|error| refused(py, &error))? {
             Decision::Run(begun) => (RUN, begun.position, 0),
@@ -99,11 +100,11 @@ impl Journal {
     }
 
     /// Why nothing must be sent, or None: the numbers of unchanged, changed, new and gone calls, and of
-    /// those that are unknown.
-    fn objection(&self) -> Option<String> {
+    /// those that are unknown. `so_far`: more calls may come.
+    fn objection(&self, so_far: bool) -> Option<String> {
         self.shared
             .lookup()
-            .objection()
+            .objection(so_far)
             .map(|objection| objection.to_string())
     }
 

@@ -418,9 +418,11 @@ impl Inner {
             }
             return !keeper;
         }
-        // While all others work, someone has to listen for news and to keep the time: one that waits
-        // already, or one more.
-        state.coming = !(keeper || state.parked) || state.needs_a_keeper();
+        // While all others make attempts, someone has to listen for news and to keep the time: one that
+        // waits already, or one more.
+        let leaves = matches!(step, Step::Dispatch { .. });
+        let listens = keeper || state.parked;
+        state.coming = leaves && !listens || state.needs_a_keeper();
         if state.coming && keeper {
             self.news.notify_one();
         }

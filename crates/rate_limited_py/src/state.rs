@@ -217,19 +217,7 @@ impl State {
                     }
                 }
                 Output::Abandon { call, attempt, why } => {
-                    let number = attempt.number();
-                    self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
-                    self.late.push((number, call));
-                    let call = self.numbers[call.index()];
-                    let why = step::abandoned(why);
-                    if let Some(book) = &mut self.book {
-                        book.abandoned(number, call, why);
-                    }
-                    return Step::Abandon {
-                        attempt: number,
-                        call,
-                        why,
-                    };
+                    return self.abandon(call, attempt, step::abandoned(why));
                 }
                 Output::Done { call } => {
                     let call = self.numbers[call.index()];
@@ -273,6 +261,21 @@ impl State {
     pub(crate) fn end(&mut self, why: &'static str) -> Step {
         self.over = Some(why);
         Step::Over { why }
+    }
+
+    fn abandon(&mut self, call: CallId, attempt: AttemptId, why: &'static str) -> Step {
+        let number = attempt.number();
+        self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
+        self.late.push((number, call));
+        let call = self.numbers[call.index()];
+        if let Some(book) = &mut self.book {
+            book.abandoned(number, call, why);
+        }
+        Step::Abandon {
+            attempt: number,
+            call,
+            why,
+        }
     }
 
     /// A call is over; it is told at once, or when that is written.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memchr2;
 use sha2::{Digest as _, Sha256};
 
 /// The first 16 bytes of a SHA-256: a call's key, or the hash of its request.
@@ -64,19 +65,18 @@ impl Hasher {
     /// assert_ne!(digest(br#"{"a b":1}"#), digest(br#"{"ab":1}"#));
     /// ```
     pub fn json(&mut self, json: &[u8]) {
-        let (mut in_string, mut escaped) = (false, false);
         let mut length = 0_u64;
-        let mut start = 0;
-        for (at, byte) in json.iter().enumerate() {
-            if in_string {
-                in_string = escaped || *byte != b'"';
-                escaped = !escaped && *byte == b'\\';
+        let (mut start, mut at) = (0, 0);
+        while let Some(byte) = json.get(at) {
+            if *byte == b'"' {
+                at = behind_string(json, at + 1);
             } else if byte.is_ascii_whitespace() {
                 self.0.update(&json[start..at]);
                 length += (at - start) as u64;
-                start = at + 1;
+                at += 1;
+                start = at;
             } else {
-                in_string = *byte == b'"';
+                at += 1;
             }
         }
         self.0.update(&json[start..]);
@@ -91,4 +91,18 @@ impl Hasher {
         digest.0.copy_from_slice(&whole[..16]);
         digest
     }
+}
+
+/// The place behind the string whose first character is at `at`.
+fn behind_string(json: &[u8], mut at: usize) -> usize {
+    let end = |rest: &[u8]| memchr2(b'"', b'\\', rest);
+    while let Some(found) = json.get(at..).and_then(end) {
+        at += found + 1;
+        if json[at - 1] == b'"' {
+            return at;
+        }
+        // Whatever is escaped ends nothing.
+        at += 1;
+    }
+    json.len()
 }

@@ -6,9 +6,12 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::digest::Digest;
-use crate::past::Unfinished;
+use crate::error::JournalError;
+use crate::past::Past;
 use crate::record::Position;
 use crate::store;
+use crate::sum::Id;
+use crate::walk;
 
 /// The index lies in a temporary file, so that memory stays flat however many calls there are.
 #[derive(Debug)]
@@ -18,23 +21,20 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn of<'a>(
-        path: &Path,
-        unfinished: impl Iterator<Item = (&'a Position, &'a Unfinished)>,
-    ) -> rusqlite::Result<Keys> {
+    /// # Errors
+    /// A row is damaged: with a wrong key its call would seem to be a new one.
+    pub(crate) fn of(path: &Path, id: Id, past: &Past) -> Result<Keys, JournalError> {
         let db = store::connect(path, false)?;
+        check(&db, id)?;
         db.execute_batch(
             "CREATE TEMP TABLE keys (key BLOB, position INTEGER, PRIMARY KEY (key, position)) WITHOUT ROWID; \
              INSERT INTO keys SELECT key, position FROM calls ORDER BY key, position",
         )?;
-        let mut by_key: HashMap<Digest, Vec<Position>> = HashMap::new();
-        for (position, call) in unfinished {
-            by_key.entry(call.key).or_default().push(*position);
+        let mut unfinished: HashMap<Digest, Vec<Position>> = HashMap::new();
+        for (position, call) in &past.unfinished {
+            unfinished.entry(call.key).or_default().push(*position);
         }
-        Ok(Keys {
-            db,
-            unfinished: by_key,
-        })
+        Ok(Keys { db, unfinished })
     }
 
     /// The first position of a key that is wanted.
@@ -60,4 +60,14 @@ impl Keys {
         }
         Ok(begun)
     }
+}
+
+/// Looks at each row.
+fn check(db: &Connection, id: Id) -> Result<(), JournalError> {
+    let mut rows = db.prepare("SELECT * FROM calls")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        walk::over(row, id)?;
+    }
+    Ok(())
 }

@@ -41,6 +41,7 @@
 //! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
 //! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
 //! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
+//! | `peek` | a glance at a journal, whoever has it |
 //! | `verify`, `salvage` | what is damaged, and what can be kept |
 //! | [`Digest`] | keys of calls, hashes of requests |
 //!
@@ -56,16 +57,23 @@ mod digest;
 mod error;
 mod journal;
 mod keys;
+mod look;
+mod opening;
+mod pages;
 mod past;
+mod peek;
 mod place;
 mod policy;
+mod reading;
 mod record;
 mod rescue;
+mod rows;
 mod salvage;
 mod schema;
 mod side;
 mod store;
 mod sum;
+mod totals;
 mod verify;
 mod walk;
 mod wall;
@@ -73,8 +81,10 @@ mod writer;
 
 pub use digest::{Digest, Hasher};
 pub use error::{Damage, JournalError, OpenError, Table};
-pub use journal::{Durability, Journal, Opened, Options, Ticket, remove};
+pub use journal::{Durability, Journal, Opened, Options, Ticket};
+pub use opening::remove;
 pub use past::{Charge, Counts, Meter, Past, Unfinished};
+pub use peek::{Peeked, peek};
 pub use policy::{Begun, Decision, Objection, OnChange, OnUnknown, Policy};
 pub use record::{Back, Charged, Dispatch, End, Ended, Failure, Position, Record, State};
 pub use salvage::{Salvaged, salvage};

@@ -1,13 +1,17 @@
 //! What opening finds: how far the run came, what is not over, what was taken of the limits.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, Result, Row};
+use rusqlite::Result;
 
 use crate::digest::Digest;
-use crate::error::{Damage, Table};
+use crate::look::Seen;
 use crate::record::{Position, State};
-use crate::store::{self, IN_FLIGHT, OpenRow, Store, UNKNOWN};
+use crate::rescue;
+use crate::rows::{ChargeRow, IN_FLIGHT, OpenRow, ResourceRow, UNKNOWN};
+use crate::store::Store;
 use crate::wall::Wall;
 
 /// What a journal had when it was opened.
@@ -22,6 +26,9 @@ pub struct Past {
     pub meters: Vec<Meter>,
     /// Results at the end that were committed once and are gone: their calls are run again.
     pub lost: u64,
+    /// Whether anything at the end that was committed once is gone. Beside the [`lost`](Past::lost)
+    /// results that may be what attempts took of the limits, or that calls were in flight.
+    pub torn: bool,
     /// Results that were kept elsewhere while there was no room, and are here now.
     pub rescued: u64,
     /// Whether the count beside the journal could not tell if results are missing.
@@ -91,264 +98,143 @@ pub struct Charge {
     pub micros: i64,
 }
 
-/// Damages found while something was read.
-#[derive(Debug, Default)]
-pub(crate) struct Damages {
-    pub(crate) first: Vec<Damage>,
-    pub(crate) more: u64,
-}
-
-impl Damages {
-    /// The most that are kept.
-    const KEPT: usize = 8;
-
-    pub(crate) fn add(&mut self, table: Table, row: Option<i64>, what: impl Into<String>) {
-        if self.first.len() < Self::KEPT {
-            let what = what.into();
-            self.first.push(Damage { table, row, what });
-        } else {
-            self.more += 1;
+/// What a journal had, brought up to date in one commit: calls in flight are unknown now, and what was
+/// reserved for them counts as used for good; rescued results are in; charges that count no more are gone.
+pub(crate) fn begin(
+    path: &Path,
+    store: &mut Store,
+    seen: Seen,
+    resources: &[(String, Option<Duration>)],
+) -> Result<Past> {
+    let mut past = Past {
+        counts: seen.counts,
+        end: seen.end,
+        job: seen.job.0.into_iter().collect(),
+        ..Past::default()
+    };
+    let names: Vec<_> = resources.iter().map(|(name, _)| name.as_str()).collect();
+    let (mut open, mut charges) = (seen.open, seen.charges);
+    store.commit(|store| {
+        for row in &mut open {
+            crashed(store, row, &mut charges)?;
         }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_empty()
-    }
-}
-
-/// What is said of a row whose checksum is wrong.
-pub(crate) const WRONG_SUM: &str = "its checksum is wrong";
-
-/// Looks whether the numbers of rows are those that they should be.
-pub(crate) fn count(store: &Store, damages: &mut Damages) -> Result<Counts> {
-    let mut counts = Counts::default();
-    let mut rows = store
-        .db
-        .prepare("SELECT state, count(*) FROM calls GROUP BY state")?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
-        let number: i64 = row.get(1)?;
-        match State::of(row.get(0)?) {
-            Some(State::Done) => counts.done = number as u64,
-            Some(State::Failed) => counts.failed = number as u64,
-            None => damages.add(
-                Table::Calls,
-                None,
-                format!("{number} rows of no known state"),
-            ),
+        store.name_resources(&names)?;
+        for end in rescue::results(path, store)? {
+            let call = past.add(store, &end, &mut open)?;
+            past.end = past.end.max(call + 1);
         }
-    }
-    let (found, told) = (counts.done + counts.failed, store.totals.calls);
-    if found != told {
-        damages.add(
-            Table::Calls,
-            None,
-            format!("{found} rows, and {told} were written"),
-        );
-    }
-    let last: Option<i64> = store
-        .db
-        .query_row("SELECT max(number) FROM results", [], |row| row.get(0))?;
-    let (last, told) = (last.unwrap_or(0) as u64, store.totals.results);
-    if last != told {
-        damages.add(
-            Table::Results,
-            None,
-            format!("the last row is {last}, not {told}"),
-        );
-    }
-    Ok(counts)
+        let places = store.places.clone();
+        for ((_, window), id) in resources.iter().zip(&places) {
+            // Two of one name are one.
+            let first = places.iter().position(|place| place == id);
+            let meter = match first.and_then(|first| past.meters.get(first)) {
+                Some(meter) => meter.clone(),
+                None => meter(store, *id, *window, &charges)?,
+            };
+            past.meters.push(meter);
+        }
+        Ok(())
+    })?;
+    rescue::forget(path, store.totals.id);
+    past.unfinished = open.iter().map(OpenRow::unfinished).collect();
+    past.counts.unfinished = past.unfinished.len() as u64;
+    past.counts.unknown = past.unfinished.values().filter(|call| call.unknown).count() as u64;
+    Ok(past)
 }
 
-/// The calls that are not over. Those in flight become unknown, and what was reserved for them counts as
-/// used, for good.
-pub(crate) fn unfinished(
-    store: &Store,
-    damages: &mut Damages,
-) -> Result<BTreeMap<Position, Unfinished>> {
-    let rows = open_rows(&store.db, damages)?;
-    if !damages.is_empty() {
-        return Ok(BTreeMap::new());
+/// What becomes of a call that was in flight when the process died.
+fn crashed(store: &mut Store, row: &mut OpenRow, charges: &mut Vec<ChargeRow>) -> Result<()> {
+    if row.in_flight != IN_FLIGHT {
+        return Ok(());
     }
     let now = Wall::now();
-    let mut unfinished = BTreeMap::new();
-    store.db.execute_batch("BEGIN IMMEDIATE")?;
-    for mut row in rows {
-        if row.in_flight == IN_FLIGHT {
-            for (resource, at, amount) in row.charges() {
-                // Where the server counts at an unknown moment, it may do so still.
-                store::put_charge(&store.db, resource, at.min(now), amount)?;
-            }
-            row.in_flight = UNKNOWN;
-            row.crashes += 1;
-            row.reserved.clear();
-            row.put(&store.db)?;
-        }
-        let call = Unfinished {
-            key: row.key,
-            request: row.request,
-            attempts: row.attempts,
-            crashes: row.crashes,
-            unknown: row.in_flight == UNKNOWN,
+    for (resource, at, amount) in row.charges() {
+        // Where the server counts at an unknown moment, it may do so still.
+        let charge = ChargeRow {
+            resource,
+            at: at.min(now),
+            amount: amount.max(0),
         };
-        unfinished.insert(row.position, call);
+        store.put_charge(&charge)?;
+        charges.push(charge);
     }
-    store.db.execute_batch("COMMIT")?;
-    Ok(unfinished)
+    row.in_flight = UNKNOWN;
+    row.crashes = row.crashes.saturating_add(1);
+    row.reserved.clear();
+    store.put_open(row)
 }
 
-/// All rows of `open` that are what was written.
-pub(crate) fn open_rows(db: &Connection, damages: &mut Damages) -> Result<Vec<OpenRow>> {
-    let mut rows = db.prepare("SELECT * FROM open ORDER BY position")?;
-    let mut rows = rows.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let position = row.get(0)?;
-        match open_row(row) {
-            Ok((open, sum)) if open.sum() == sum => found.push(open),
-            _ => damages.add(Table::Open, Some(position), WRONG_SUM),
+impl OpenRow {
+    fn unfinished(&self) -> (Position, Unfinished) {
+        let call = Unfinished {
+            key: self.key,
+            request: self.request,
+            attempts: self.attempts,
+            crashes: self.crashes,
+            unknown: self.in_flight == UNKNOWN,
+        };
+        (self.position, call)
+    }
+}
+
+impl Past {
+    /// Takes in a result that was kept elsewhere; the position of its call.
+    fn add(
+        &mut self,
+        store: &mut Store,
+        end: &crate::record::End,
+        open: &mut Vec<OpenRow>,
+    ) -> Result<Position> {
+        let before = store.state_of(end.position)?;
+        for (count, state) in [
+            (&mut self.counts.done, State::Done),
+            (&mut self.counts.failed, State::Failed),
+        ] {
+            *count += u64::from(end.state == state);
+            *count = count.saturating_sub(u64::from(before == Some(state)));
         }
+        store.end(end)?;
+        open.retain(|row| row.position != end.position);
+        self.rescued += 1;
+        Ok(end.position)
     }
-    Ok(found)
 }
 
-fn open_row(row: &Row<'_>) -> Result<(OpenRow, i64)> {
-    let open = OpenRow {
-        position: row.get::<_, i64>(0)? as u64,
-        key: Digest(row.get(1)?),
-        request: Digest(row.get(2)?),
-        attempts: row.get(3)?,
-        crashes: row.get(4)?,
-        in_flight: row.get(5)?,
-        reserved: row.get(6)?,
-    };
-    Ok((open, row.get(7)?))
-}
-
-/// A resource as `resources` has it.
-pub(crate) struct Known {
-    pub(crate) id: i64,
-    pub(crate) name: String,
-    pub(crate) spent: i64,
-    pub(crate) paused_until: Wall,
-}
-
-/// All rows of `resources` that are what was written.
-pub(crate) fn resources(db: &Connection, damages: &mut Damages) -> Result<Vec<Known>> {
-    let mut rows = db.prepare("SELECT * FROM resources ORDER BY id")?;
-    let mut rows = rows.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        match resource(row) {
-            Ok((known, sum))
-                if store::resource_sum(known.id, &known.name, known.spent, known.paused_until)
-                    == sum =>
-            {
-                found.push(known);
-            }
-            _ => damages.add(Table::Resources, Some(id), WRONG_SUM),
-        }
-    }
-    Ok(found)
-}
-
-fn resource(row: &Row<'_>) -> Result<(Known, i64)> {
-    let known = Known {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        spent: row.get(2)?,
-        paused_until: Wall(row.get(3)?),
-    };
-    Ok((known, row.get(4)?))
-}
-
-/// What was taken of a resource, from `since` on; older charges are dropped, and those of a budget, for
-/// which there is no `since`, are added up.
-pub(crate) fn meter(
-    store: &Store,
-    known: &Known,
-    since: Option<Wall>,
-    damages: &mut Damages,
+/// What was taken of a resource within its window; older charges are dropped, and those of a budget, which
+/// has no window, are added up.
+fn meter(
+    store: &mut Store,
+    id: i64,
+    window: Option<Duration>,
+    charges: &[ChargeRow],
 ) -> Result<Meter> {
+    let Some(known) = store.resource(id).cloned() else {
+        return Ok(Meter::default());
+    };
+    let since = window.map(|window| {
+        let nanos = i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
+        Wall(Wall::now().0.saturating_sub(nanos))
+    });
     let mut meter = Meter {
         charges: Vec::new(),
         spent: known.spent,
         paused_until: known.paused_until,
     };
-    for (at, micros) in charges(&store.db, known.id, damages)? {
+    for charge in charges.iter().filter(|row| row.resource == known.id) {
+        let (at, micros) = (charge.at, charge.amount);
         match since {
             Some(since) if at < since => {}
             Some(_) => meter.charges.push(Charge { at, micros }),
             None => meter.spent = meter.spent.saturating_add(micros),
         }
     }
-    if !damages.is_empty() {
-        return Ok(meter);
-    }
     meter.charges.sort_unstable_by_key(|charge| charge.at);
-    let before = since.unwrap_or(Wall(i64::MAX));
-    store.db.execute_batch("BEGIN IMMEDIATE")?;
-    store
-        .db
-        .prepare_cached(crate::schema::DROP_CHARGES)?
-        .execute([known.id, before.0])?;
+    store.drop_charges(known.id, since.unwrap_or(Wall(i64::MAX)), charges)?;
     if meter.spent != known.spent {
-        store::put_resource(
-            &store.db,
-            known.id,
-            &known.name,
-            meter.spent,
-            known.paused_until,
-        )?;
+        store.put_resource(ResourceRow {
+            spent: meter.spent,
+            ..known
+        })?;
     }
-    store.db.execute_batch("COMMIT")?;
     Ok(meter)
-}
-
-/// The charges of a resource that are what was written.
-pub(crate) fn charges(
-    db: &Connection,
-    resource: i64,
-    damages: &mut Damages,
-) -> Result<Vec<(Wall, i64)>> {
-    let mut rows = db.prepare("SELECT number, at, amount, sum FROM charges WHERE resource = ?1")?;
-    let mut rows = rows.query([resource])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (at, amount): (Wall, i64) = (Wall(row.get(1)?), row.get(2)?);
-        if store::charge_sum(resource, at, amount) == row.get::<_, i64>(3)? {
-            found.push((at, amount));
-        } else {
-            damages.add(Table::Charges, Some(row.get(0)?), WRONG_SUM);
-        }
-    }
-    Ok(found)
-}
-
-/// What the journal says of its job.
-pub(crate) fn job(db: &Connection, damages: &mut Damages) -> Result<BTreeMap<String, String>> {
-    let mut rows = db.prepare("SELECT name, value, sum FROM meta")?;
-    let mut rows = rows.query([])?;
-    let mut found = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let (name, value): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        if store::meta_sum(&name, &value) == row.get::<_, i64>(2)? {
-            found.insert(name, String::from_utf8_lossy(&value).into_owned());
-        } else {
-            damages.add(Table::Meta, None, format!("{name}: {WRONG_SUM}"));
-        }
-    }
-    Ok(found)
-}
-
-/// The first position that no call has.
-pub(crate) fn end(db: &Connection) -> Result<Position> {
-    let last: Option<i64> = db.query_row(
-        "SELECT max(last) FROM (SELECT max(position) AS last FROM calls \
-         UNION ALL SELECT max(position) FROM open)",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(last.map_or(0, |last| last as u64 + 1))
 }

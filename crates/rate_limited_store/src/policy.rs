@@ -124,6 +124,13 @@ impl Policy {
         }
     }
 
+    /// Why a run must not go on with inputs that come as it runs: what is gone, or belongs to another job,
+    /// cannot be known before the last of them.
+    pub fn objection_so_far(&self, census: Census) -> Option<Objection> {
+        let refused = self.on_change == OnChange::Refuse && census.changed > 0;
+        refused.then_some(Objection::Changed(census))
+    }
+
     /// Why the inputs must not be run as they are, if that is so.
     pub fn objection(&self, census: Census, past: &Past) -> Option<Objection> {
         if self.on_change == OnChange::Refuse && (census.changed > 0 || census.is_another_job()) {

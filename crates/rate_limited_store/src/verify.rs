@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Result};
 
 use crate::error::{OpenError, Table};
-use crate::journal::{self, damaged, refused};
-use crate::past::{self, Counts, Damages, WRONG_SUM};
-use crate::record::State;
-use crate::side::{self, Count};
+use crate::look::{self, Damages, NOT_ALL, Seen};
+use crate::opening::{ANOTHER, damaged, foreign, is_of_another, missing, newer, refused, system};
+use crate::past::Counts;
+use crate::place::{self, Kind};
+use crate::reading;
+use crate::rows::{CallRow, FailureRow, UNKNOWN, WAITING, WRONG_SUM};
+use crate::side::{self, Tally};
 use crate::store;
-use crate::walk::call_row;
+use crate::sum::low;
 
 /// What a look at every row found: all of them are what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -22,150 +25,144 @@ pub struct Verified {
     pub results: u64,
     /// Results that were committed once and are gone.
     pub lost: u64,
+    /// Whether anything that was committed once is gone, be it results or not.
+    pub torn: bool,
+    /// Whether the count beside the journal could not tell if results are missing.
+    pub uncounted: bool,
 }
 
 /// Reads all of a journal and checks it; it may be in use meanwhile.
 ///
 /// # Errors
 /// It is damaged, and where; or it cannot be read.
-pub fn verify(path: &Path) -> Result<Verified, OpenError> {
-    let failed = |source| OpenError::System {
-        path: path.to_owned(),
-        source,
-    };
+pub fn verify(path: &Path) -> std::result::Result<Verified, OpenError> {
     // The count first: results may be added meanwhile, and none may seem to be lost.
-    let count = side::count(path).map_err(failed)?;
-    let file = std::fs::File::open(path).map_err(failed)?;
-    match crate::place::kind_of(&file).map_err(failed)? {
-        crate::place::Kind::Journal | crate::place::Kind::Empty => {}
-        crate::place::Kind::Newer(found) => {
-            return Err(OpenError::Newer {
-                path: path.to_owned(),
-                found,
-                known: crate::schema::FORMAT,
-            });
-        }
-        crate::place::Kind::Foreign(what) => {
-            return Err(OpenError::Foreign {
-                path: path.to_owned(),
-                what: what.to_owned(),
-            });
-        }
+    let count = side::count(path).map_err(system(path))?;
+    match place::kind_at(path).map_err(system(path))? {
+        Kind::Journal => {}
+        Kind::Newer(found) => return Err(newer(path, found)),
+        Kind::Foreign(what) => return Err(foreign(path, what)),
+        Kind::Broken(what) => return Err(broken(path, what)),
+        Kind::Empty => return Err(broken(path, "the file is empty")),
     }
     let mut damages = Damages::default();
-    let looked = store::connect(path, false).and_then(|db| look(&db, &mut damages));
-    let mut verified = looked.map_err(|error| refused(path, &error))?;
+    let looked = store::connect(path, false).and_then(|db| all(&db, &mut damages));
+    if let Ok(seen) = &looked
+        && is_of_another(count, Tally::from(&seen.totals))
+    {
+        damages.add(Table::Meta, None, ANOTHER);
+    }
     if !damages.is_empty() {
         return Err(damaged(path, damages));
     }
-    if let Count::Known(counted) = count {
-        verified.lost = counted.saturating_sub(verified.results);
-    }
-    Ok(verified)
+    let seen = looked.map_err(|error| refused(path, &error))?;
+    let (lost, torn, uncounted) = missing(count, Tally::from(&seen.totals));
+    let unknown = seen.open.iter().filter(|row| row.in_flight != WAITING);
+    Ok(Verified {
+        counts: Counts {
+            unfinished: seen.open.len() as u64,
+            unknown: unknown.count() as u64,
+            ..seen.counts
+        },
+        results: seen.totals.results,
+        lost,
+        torn,
+        uncounted,
+    })
 }
 
-fn look(db: &Connection, damages: &mut Damages) -> rusqlite::Result<Verified> {
+pub(crate) fn broken(path: &Path, what: &str) -> OpenError {
+    let mut damages = Damages::default();
+    damages.add(Table::Meta, None, what);
+    damaged(path, damages)
+}
+
+/// Looks at everything.
+fn all(db: &Connection, damages: &mut Damages) -> Result<Seen> {
     // One state of the journal, whatever is added meanwhile.
     db.execute_batch("BEGIN")?;
-    let Some(totals) = store::totals(db)? else {
-        damages.add(
-            Table::Meta,
-            None,
-            "the numbers of rows are not what was written",
-        );
-        return Ok(Verified::default());
-    };
-    let mut verified = Verified::default();
-    let counts = &mut verified.counts;
-    each(
-        db,
-        "SELECT * FROM calls",
-        |row| {
-            let (call, sum) = call_row(row).ok()?;
-            match State::of(call.state)? {
-                State::Done => counts.done += 1,
-                State::Failed => counts.failed += 1,
-            }
-            (call.sum() == sum).then_some(())
-        },
-        Table::Calls,
-        damages,
-    )?;
-    let results = &mut verified.results;
-    each(
-        db,
-        "SELECT * FROM results ORDER BY number",
-        |row| {
-            *results += 1;
-            let (number, _) = journal::result(row)?;
-            (number == *results).then_some(())
-        },
-        Table::Results,
-        damages,
-    )?;
-    let open = past::open_rows(db, damages)?;
-    verified.counts.unfinished = open.len() as u64;
-    verified.counts.unknown = open
-        .iter()
-        .filter(|row| row.in_flight != store::WAITING)
-        .count() as u64;
-    for known in past::resources(db, damages)? {
-        past::charges(db, known.id, damages)?;
+    let seen = look::look(db, damages)?;
+    for row in &seen.open {
+        if !(WAITING..=UNKNOWN).contains(&row.in_flight) {
+            damages.add(
+                Table::Open,
+                Some(row.position as i64),
+                "it has no known state",
+            );
+        }
     }
-    past::job(db, damages)?;
-    failures(db, damages)?;
-    orphans(db, damages)?;
-    let calls = verified.counts.done + verified.counts.failed;
-    if (calls, verified.results) != (totals.calls, totals.results) && damages.is_empty() {
-        damages.add(
-            Table::Meta,
-            None,
-            "the numbers of rows are not what was written",
-        );
+    if damages.is_empty() {
+        deep(db, &seen, damages)?;
     }
-    Ok(verified)
+    Ok(seen)
 }
 
-/// Shows each row to `check`, which says whether it is what was written.
-fn each(
-    db: &Connection,
-    query: &str,
-    mut check: impl FnMut(&Row<'_>) -> Option<()>,
-    table: Table,
-    damages: &mut Damages,
-) -> rusqlite::Result<()> {
-    let mut rows = db.prepare(query)?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
-        if check(row).is_none() {
-            damages.add(table, row.get(0).ok(), WRONG_SUM);
+/// Looks at what an opening does not.
+pub(crate) fn deep(db: &Connection, seen: &Seen, damages: &mut Damages) -> Result<()> {
+    if !seen.has_looked_at_pages() {
+        look::structure(db, damages)?;
+    }
+    let id = seen.totals.id;
+    look::each(db, Table::Calls, |row| {
+        if CallRow::of(row, id).is_none() {
+            damages.add(Table::Calls, row.get(0).ok(), WRONG_SUM);
         }
+        true
+    })?;
+    let (mut results, mut sum) = (0, 0_u64);
+    look::each(db, Table::Results, |row| {
+        results += 1;
+        match reading::result(row, id) {
+            Some((number, _)) if number == results => {
+                sum = sum.wrapping_add(low(row.get(7).unwrap_or_default()));
+            }
+            _ => damages.add(Table::Results, row.get(0).ok(), WRONG_SUM),
+        }
+        results <= seen.totals.results
+    })?;
+    if damages.is_empty()
+        && (results, sum) != (seen.totals.results, seen.totals.sum_of(Table::Results))
+    {
+        damages.add(Table::Results, None, NOT_ALL);
+    }
+    failures(db, seen, damages)?;
+    if damages.is_empty() {
+        orphans(db, damages)?;
     }
     Ok(())
 }
 
-fn failures(db: &Connection, damages: &mut Damages) -> rusqlite::Result<()> {
-    let mut positions = db.prepare("SELECT DISTINCT position FROM failures")?;
-    let positions = positions.query_map([], |row| row.get::<_, i64>(0))?;
-    for position in positions.collect::<Result<Vec<_>, _>>()? {
-        if journal::failures(db, position).is_err() {
-            damages.add(Table::Failures, Some(position), WRONG_SUM);
+fn failures(db: &Connection, seen: &Seen, damages: &mut Damages) -> Result<()> {
+    let (id, most) = (seen.totals.id, seen.most_rows());
+    let (mut found, mut bad, mut all) = (0_u64, 0_u64, 0_u64);
+    look::each(db, Table::Failures, |row| {
+        if let Some(row) = FailureRow::of(row, id) {
+            all = all.wrapping_add(low(row.sum(id)));
+        } else {
+            bad += 1;
+            damages.add(Table::Failures, row.get(0).ok(), WRONG_SUM);
         }
+        found += 1;
+        found <= most
+    })?;
+    if bad == 0 && all != seen.totals.sum_of(Table::Failures) {
+        damages.add(Table::Failures, None, NOT_ALL);
     }
     Ok(())
 }
 
 /// Each call that is over has the result that it names.
-fn orphans(db: &Connection, damages: &mut Damages) -> rusqlite::Result<()> {
+fn orphans(db: &Connection, damages: &mut Damages) -> Result<()> {
     let mut rows = db.prepare(
         "SELECT c.position FROM calls c LEFT JOIN results r ON r.number = c.number \
          WHERE r.position IS NOT c.position OR r.state IS NOT c.state OR r.key IS NOT c.key",
     )?;
-    let rows = rows.query_map([], |row| row.get::<_, i64>(0))?;
-    for position in rows {
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let position = row.get(0)?;
         damages.add(
             Table::Calls,
-            Some(position?),
+            Some(position),
             "its result is that of another call",
         );
     }

@@ -15,9 +15,11 @@ use crate::digest::Digest;
 use crate::error::{Damage, JournalError, Table};
 use crate::journal::Journal;
 use crate::keys::Keys;
-use crate::past::{Past, Unfinished, WRONG_SUM};
+use crate::past::{Past, Unfinished};
 use crate::record::{Position, State};
-use crate::store::{self, CallRow};
+use crate::rows::{CallRow, WRONG_SUM};
+use crate::store;
+use crate::sum::Id;
 
 /// Rows at hand on each side of the one that was found last.
 const AT_HAND: u64 = 8_192;
@@ -86,6 +88,7 @@ impl Census {
 /// A walk through the inputs of a run and the calls of a journal, side by side.
 #[derive(Debug)]
 pub struct Walk {
+    id: Id,
     path: PathBuf,
     db: Connection,
     past: Arc<Past>,
@@ -108,7 +111,7 @@ pub struct Walk {
 
 /// A row at hand.
 #[derive(Clone, Copy, Debug)]
-enum Known {
+pub(crate) enum Known {
     Over(Over, Digest),
     Unfinished(Unfinished),
 }
@@ -120,22 +123,28 @@ struct Rows {
     by_key: HashMap<Digest, Vec<Position>>,
 }
 
-/// One bit for each position.
+/// One bit for each position, in blocks: what a file says of positions must not cost memory.
 #[derive(Debug, Default)]
-struct Taken(Vec<u64>);
+struct Taken(HashMap<u64, Box<[u64; 64]>>);
 
 impl Taken {
+    /// Positions in a block.
+    const BLOCK: u64 = 64 * 64;
+
     fn has(&self, position: Position) -> bool {
-        let word = self.0.get((position / 64) as usize);
-        word.is_some_and(|word| word >> (position % 64) & 1 == 1)
+        let block = self.0.get(&(position / Self::BLOCK));
+        let (word, bit) = Self::place(position);
+        block.is_some_and(|block| block[word] >> bit & 1 == 1)
     }
 
     fn add(&mut self, position: Position) {
-        let place = (position / 64) as usize;
-        if self.0.len() <= place {
-            self.0.resize(place + 1, 0);
-        }
-        self.0[place] |= 1 << (position % 64);
+        let block = self.0.entry(position / Self::BLOCK);
+        let (word, bit) = Self::place(position);
+        block.or_insert_with(|| Box::new([0; 64]))[word] |= 1 << bit;
+    }
+
+    fn place(position: Position) -> (usize, u64) {
+        ((position / 64 % 64) as usize, position % 64)
     }
 }
 
@@ -161,6 +170,7 @@ impl Walk {
             rows: counts.done + counts.failed + counts.unfinished - both,
             end: past.end,
             next: past.end,
+            id: journal.id,
             path,
             db,
             past,
@@ -219,7 +229,7 @@ impl Walk {
     /// How the inputs so far stand to the calls of the journal.
     pub fn census(&self) -> Census {
         Census {
-            gone: self.rows - self.census.unchanged - self.census.changed,
+            gone: (self.rows).saturating_sub(self.census.unchanged + self.census.changed),
             ..self.census
         }
     }
@@ -246,8 +256,13 @@ impl Walk {
         )?;
         let mut rows = rows.query([self.read as i64, self.end as i64, CHUNK])?;
         let (from, mut count, mut last) = (self.read, 0, self.end - 1);
+        let mut at_least = from;
         while let Some(row) = rows.next()? {
-            let (position, key, known) = over(row)?;
+            let (position, key, known) = over(row, self.id)?;
+            if position < at_least || position >= self.end {
+                return Err(damaged(position as i64, "it is out of order"));
+            }
+            at_least = position + 1;
             count += 1;
             if count == CHUNK {
                 last = position;
@@ -269,7 +284,7 @@ impl Walk {
     /// A row that is not at hand, by its key.
     fn search(&mut self, key: Digest) -> Result<Option<(Position, Known)>, JournalError> {
         if self.keys.is_none() {
-            self.keys = Some(Keys::of(&self.path, self.past.unfinished.iter())?);
+            self.keys = Some(Keys::of(&self.path, self.id, &self.past)?);
         }
         let Some(keys) = &self.keys else {
             return Ok(None);
@@ -286,7 +301,7 @@ impl Walk {
             .prepare_cached("SELECT * FROM calls WHERE position = ?1")?;
         let mut rows = row.query([position as i64])?;
         match rows.next()? {
-            Some(row) => over(row).map(|(position, _, known)| Some((position, known))),
+            Some(row) => over(row, self.id).map(|(position, _, known)| Some((position, known))),
             None => Ok(None),
         }
     }
@@ -315,40 +330,31 @@ impl Rows {
 }
 
 fn is_over(db: &Connection, position: Position) -> rusqlite::Result<bool> {
-    db.prepare_cached(crate::schema::HAS_CALL)?
+    db.prepare_cached(crate::schema::SUM_OF_CALL)?
         .exists([position as i64])
 }
 
 /// A row of `calls`, if it is what was written.
-fn over(row: &Row<'_>) -> Result<(Position, Digest, Known), JournalError> {
-    let position: i64 = row.get(0)?;
-    let damaged = || {
-        JournalError::Damaged(Damage {
-            table: Table::Calls,
-            row: Some(position),
-            what: WRONG_SUM.to_owned(),
-        })
+pub(crate) fn over(row: &Row<'_>, id: Id) -> Result<(Position, Digest, Known), JournalError> {
+    let call = CallRow::of(row, id);
+    let state = call.as_ref().and_then(|call| State::of(call.state));
+    let (Some(call), Some(state)) = (call, state) else {
+        return Err(damaged(row.get(0).unwrap_or_default(), WRONG_SUM));
     };
-    let (call, sum) = call_row(row).map_err(|_| damaged())?;
-    let state = State::of(call.state).filter(|_| call.sum() == sum);
     let over = Over {
-        position: position as u64,
+        position: call.position as u64,
         number: call.number as u64,
-        state: state.ok_or_else(damaged)?,
-        attempts: call.attempts as u32,
+        state,
+        attempts: call.attempts,
         changed: false,
     };
     Ok((over.position, call.key, Known::Over(over, call.request)))
 }
 
-pub(crate) fn call_row(row: &Row<'_>) -> rusqlite::Result<(CallRow, i64)> {
-    let call = CallRow {
-        position: row.get(0)?,
-        key: Digest(row.get(1)?),
-        request: Digest(row.get(2)?),
-        state: row.get(3)?,
-        attempts: row.get(4)?,
-        number: row.get(5)?,
-    };
-    Ok((call, row.get(6)?))
+fn damaged(position: i64, what: &str) -> JournalError {
+    JournalError::Damaged(Damage {
+        table: Table::Calls,
+        row: Some(position),
+        what: what.to_owned(),
+    })
 }

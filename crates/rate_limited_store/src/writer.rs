@@ -1,16 +1,19 @@
 //! The thread that commits, and what the others share with it.
 
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ErrorCode;
 
 use crate::ballast::Ballast;
 use crate::error::JournalError;
-use crate::place::Held;
+use crate::place::{self, Held};
 use crate::record::Record;
 use crate::rescue::Rescue;
-use crate::side::Side;
+use crate::side::{Side, Tally};
 use crate::store::Store;
 
 /// The most records in one commit.
@@ -36,8 +39,10 @@ struct Queue {
     records: Vec<Record>,
     /// Records taken in so far.
     pushed: u64,
-    /// Records that were committed so far.
+    /// Records that the writer is done with.
     written: u64,
+    /// Those of them, by their tickets, that are nowhere.
+    lost: Vec<Range<u64>>,
     error: Option<JournalError>,
     closing: bool,
     ended: bool,
@@ -67,16 +72,20 @@ impl Shared {
         Ok(queue.pushed)
     }
 
-    /// The number of records that are safe.
+    /// The number of records that the writer is done with.
     pub(crate) fn written(&self) -> u64 {
         self.lock().written
+    }
+
+    pub(crate) fn is_safe(&self, ticket: u64) -> bool {
+        self.lock().is_safe(ticket)
     }
 
     pub(crate) fn error(&self) -> Option<JournalError> {
         self.lock().error.clone()
     }
 
-    /// Waits until a record is safe.
+    /// Waits until the writer is done with a record.
     pub(crate) fn wait(&self, ticket: u64) -> Result<(), JournalError> {
         let mut queue = self.lock();
         while queue.written < ticket && !queue.ended {
@@ -85,7 +94,7 @@ impl Shared {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if queue.written >= ticket {
+        if queue.is_safe(ticket) {
             return Ok(());
         }
         Err(queue.error.clone().unwrap_or(JournalError::Closed))
@@ -125,24 +134,91 @@ impl Shared {
         true
     }
 
-    /// Tells that records are safe, or that they will never be.
-    fn tell(&self, written: u64, error: Option<JournalError>) {
+    /// Tells what became of a batch.
+    fn tell(&self, batch: &[Record], written: Written) {
         let mut queue = self.lock();
-        queue.written += written;
-        if error.is_some() {
-            queue.error = error;
+        for record in batch {
+            queue.written += 1;
+            let is_lost = match written.kept {
+                Kept::All => false,
+                Kept::Results => !matches!(record, Record::End(_)),
+                Kept::Nothing => true,
+            };
+            if is_lost {
+                queue.lose();
+            }
+        }
+        if written.error.is_some() {
+            queue.error = written.error;
         }
         drop(queue);
         self.news.notify_all();
+        self.say();
+    }
+
+    fn say(&self) {
         let tell = self.on_news.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tell) = &*tell {
             tell();
         }
     }
 
-    fn end(&self) {
-        self.lock().ended = true;
+    /// The writer has ended; in the midst of its work, if it panicked.
+    fn end(&self, path: &std::path::Path, panicked: bool) {
+        let mut queue = self.lock();
+        queue.ended = true;
+        if panicked {
+            queue.error = Some(JournalError::Write {
+                path: path.to_owned(),
+                message: "its writer ended by a panic".to_owned(),
+                rescue: None,
+            });
+        }
+        drop(queue);
         self.news.notify_all();
+        if panicked {
+            // What it says may be what panicked.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.say()));
+        }
+    }
+}
+
+impl Queue {
+    fn is_safe(&self, ticket: u64) -> bool {
+        ticket <= self.written && !self.lost.iter().any(|lost| lost.contains(&ticket))
+    }
+
+    /// The record that the writer was done with last is nowhere.
+    fn lose(&mut self) {
+        let ticket = self.written;
+        match self.lost.last_mut() {
+            Some(last) if last.end == ticket => last.end += 1,
+            _ => self.lost.push(ticket..ticket + 1),
+        }
+    }
+}
+
+/// What became of a batch.
+struct Written {
+    kept: Kept,
+    /// What keeps the journal from being written as usual, if that is new.
+    error: Option<JournalError>,
+}
+
+/// Which records of a batch are safe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    All,
+    /// Those that end a call: they were put elsewhere.
+    Results,
+    Nothing,
+}
+
+impl Written {
+    /// All of it is in the journal.
+    fn whole(error: Option<JournalError>) -> Written {
+        let kept = Kept::All;
+        Written { kept, error }
     }
 }
 
@@ -150,10 +226,12 @@ impl Shared {
 pub(crate) struct Writer {
     pub(crate) path: PathBuf,
     pub(crate) store: Store,
-    pub(crate) held: std::sync::Arc<Held>,
+    pub(crate) held: Arc<Held>,
     pub(crate) side: Side,
     pub(crate) ballast: Ballast,
     pub(crate) power: bool,
+    /// The log, once there is one: device and number.
+    pub(crate) log: Option<(u64, u64)>,
     pub(crate) log_pages: u64,
     pub(crate) trouble: Option<Trouble>,
 }
@@ -163,90 +241,162 @@ pub(crate) enum Trouble {
     /// The disk is full; what was set aside takes what was in flight.
     Full,
     /// It cannot be written: what still comes goes elsewhere.
-    Broken(Option<Rescue>),
+    Broken(Option<Box<Rescue>>),
 }
 
 impl Writer {
     /// Commits until the journal is closed.
     pub(crate) fn run(mut self, shared: &Shared) {
-        let mut batch = Vec::new();
-        while shared.take(&mut batch) {
-            let error = self.write(&batch);
-            shared.tell(batch.len() as u64, error);
-            batch.clear();
-        }
-        if self.trouble.is_none() {
-            // All is safe in the log already; a failure here costs the next opening some time.
-            let _ = self.store.checkpoint(true);
-        }
-        // The database first: when it closes its file, locks of this process on it may go.
-        drop(self.store);
-        drop(self.ballast);
-        shared.end();
+        let path = self.path.clone();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let mut batch = Vec::new();
+            while shared.take(&mut batch) {
+                let written = self.write(&batch);
+                shared.tell(&batch, written);
+                batch.clear();
+            }
+            self.close();
+        }));
+        shared.end(&path, done.is_err());
     }
 
-    /// Writes a batch wherever there is room for it. The error, if there is a new one.
-    fn write(&mut self, batch: &[Record]) -> Option<JournalError> {
+    /// Closes the files. After trouble nothing more is written to them: what they have is safe in the log,
+    /// and the next opening finds it.
+    fn close(self) {
+        match self.trouble {
+            // All is safe in the log already; a failure here costs the next opening some time.
+            None => drop(self.store.close()),
+            Some(Trouble::Broken(Some(rescue))) => rescue.close(),
+            Some(_) => {}
+        }
+    }
+
+    /// Writes a batch wherever there is room for it.
+    fn write(&mut self, batch: &[Record]) -> Written {
         if let Some(Trouble::Broken(_)) = self.trouble {
             return self.rescue(batch, "it failed before");
         }
         if !self.held.is_there() {
-            self.trouble = Some(Trouble::Broken(None));
-            return self.rescue(batch, "it was moved or removed while it was in use");
+            return self.breaks(batch, "it was moved or removed while it was in use");
         }
-        let was_full = matches!(self.trouble, Some(Trouble::Full));
+        if self.log.is_some() && self.log != self.log_now() {
+            // What is in it is in no file with a name any more.
+            let _ = self.store.checkpoint(true);
+            return self.breaks(batch, "its log was removed while it was in use");
+        }
+        let mut told = None;
         let mut result = self.store.apply(batch);
-        if result.as_ref().is_err_and(is_for_want_of_room) && self.ballast.free() {
-            self.trouble = Some(Trouble::Full);
+        if let Err(error) = &result
+            && let Some(full) = self.make_room(error)
+        {
+            told = Some(full);
             result = self.store.apply(batch);
         }
         if let Err(error) = result {
-            self.trouble = Some(Trouble::Broken(None));
-            return self.rescue(batch, &error.to_string());
+            return self.breaks(batch, &error.to_string());
         }
-        if let Err(message) = self.after(batch) {
-            // The batch stands; what comes after it does not.
-            self.trouble = Some(Trouble::Broken(None));
-            return self.rescue(&[], &message);
+        if self.log.is_none() {
+            self.log = self.log_now();
         }
-        let is_full = matches!(self.trouble, Some(Trouble::Full));
-        (is_full && !was_full).then(|| JournalError::Full(self.path.clone()))
+        match self.after(batch) {
+            Ok(full) => Written::whole(told.or(full)),
+            Err(message) => {
+                // The batch stands; what comes after it does not.
+                let broken = self.breaks(&[], &message);
+                Written::whole(broken.error)
+            }
+        }
+    }
+
+    /// The file that is the log now.
+    fn log_now(&self) -> Option<(u64, u64)> {
+        let found = place::beside(&self.path, "-wal").symlink_metadata().ok()?;
+        Some((found.dev(), found.ino()))
+    }
+
+    /// Gives back what was set aside, if that may help against an error; what is to be told then.
+    fn make_room(&mut self, error: &rusqlite::Error) -> Option<JournalError> {
+        if !is_for_want_of_room(error) {
+            return None;
+        }
+        let is_full =
+            error.sqlite_error_code() == Some(ErrorCode::DiskFull) || self.ballast.is_at_the_end();
+        if !self.ballast.free() {
+            return None;
+        }
+        self.trouble = Some(Trouble::Full);
+        let path = self.path.clone();
+        Some(if is_full {
+            JournalError::Full(path)
+        } else {
+            JournalError::Write {
+                path,
+                message: error.to_string(),
+                rescue: None,
+            }
+        })
     }
 
     /// What follows a commit: the count beside it, and now and then an empty log.
-    fn after(&mut self, batch: &[Record]) -> Result<(), String> {
-        let counted = self.side.put(self.store.totals.results);
+    fn after(&mut self, batch: &[Record]) -> Result<Option<JournalError>, String> {
+        let counted = self.side.put(Tally::from(&self.store.totals));
         let synced = counted.and_then(|()| if self.power { self.side.sync() } else { Ok(()) });
         synced.map_err(|error| error.to_string())?;
         self.log_pages += COMMIT_PAGES + batch.iter().map(size).sum::<u64>() / 4_096;
-        if self.log_pages < LOG_PAGES {
-            return Ok(());
+        if self.log_pages < LOG_PAGES || self.trouble.is_some() {
+            return Ok(None);
         }
         self.log_pages = 0;
+        let mut told = None;
         let mut result = self.store.checkpoint(false);
-        if result.as_ref().is_err_and(is_for_want_of_room) && self.ballast.free() {
-            self.trouble = Some(Trouble::Full);
+        if let Err(error) = &result
+            && let Some(full) = self.make_room(error)
+        {
+            told = Some(full);
             result = self.store.checkpoint(false);
         }
-        result.map_err(|error| error.to_string())
+        result.map(|()| told).map_err(|error| error.to_string())
+    }
+
+    /// From now on nothing is written here.
+    fn breaks(&mut self, batch: &[Record], why: &str) -> Written {
+        self.trouble = Some(Trouble::Broken(None));
+        let written = self.rescue(batch, why);
+        let rescue = match &self.trouble {
+            Some(Trouble::Broken(Some(rescue))) => Some(rescue.path()),
+            _ => None,
+        };
+        let error = JournalError::Write {
+            path: self.path.clone(),
+            message: why.to_owned(),
+            rescue,
+        };
+        Written {
+            error: Some(error),
+            ..written
+        }
     }
 
     /// Puts the results of a batch into a journal in the folder for temporary files.
-    fn rescue(&mut self, batch: &[Record], why: &str) -> Option<JournalError> {
+    fn rescue(&mut self, batch: &[Record], why: &str) -> Written {
         let Some(Trouble::Broken(rescue)) = &mut self.trouble else {
-            return None;
+            return Written::whole(None);
         };
         let is_first = rescue.is_none();
-        if is_first {
-            *rescue = Rescue::begin(&self.path).ok();
+        let has_results = batch.iter().any(|record| matches!(record, Record::End(_)));
+        if is_first && has_results {
+            *rescue = Rescue::begin(&self.path, self.store.totals.id).map(Box::new);
         }
         let put = rescue.as_mut().is_some_and(|rescue| rescue.put(batch));
-        let path = rescue.as_ref().filter(|_| put).map(Rescue::path);
-        (is_first || !put).then(|| JournalError::Write {
+        let path = rescue.as_ref().filter(|_| put).map(|rescue| rescue.path());
+        let kept = if put { Kept::Results } else { Kept::Nothing };
+        let is_news = has_results && (is_first || !put);
+        let error = is_news.then(|| JournalError::Write {
             path: self.path.clone(),
             message: why.to_owned(),
             rescue: path,
-        })
+        });
+        Written { kept, error }
     }
 }
 
@@ -262,8 +412,8 @@ fn size(record: &Record) -> u64 {
 /// Whether more room could help. A failed wait for the disk is not of this kind: what it was about may
 /// be lost already.
 fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
-    const IOERR_FSYNC: i32 = 10 | 4 << 8;
-    const IOERR_DIR_FSYNC: i32 = 10 | 5 << 8;
+    const IOERR_FSYNC: i32 = 0x0A | 4 << 8;
+    const IOERR_DIR_FSYNC: i32 = 0x0A | 5 << 8;
     match error {
         rusqlite::Error::SqliteFailure(error, _) => match error.code {
             ErrorCode::DiskFull => true,

@@ -13,7 +13,7 @@ pub(crate) fn items(text: &[u8]) -> Vec<Item> {
 pub(crate) fn request(line: &str) -> Request {
     match items(line.as_bytes()).swap_remove(0) {
         Item::Request(request) => request,
-        Item::Bad(bad) => panic!("{bad}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -56,7 +56,7 @@ fn both_formats_may_be_mixed() {
         .into_iter()
         .map(|item| match item {
             Item::Request(request) => request,
-            Item::Bad(bad) => panic!("{bad}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     let ids: Vec<_> = requests.iter().map(Request::record_id).collect();
@@ -166,7 +166,7 @@ fn every_kind_of_line_end_and_blank_lines() {
         .iter()
         .map(|item| match item {
             Item::Request(request) => request.line,
-            Item::Bad(bad) => panic!("{bad}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(lines, [1, 4, 6]);

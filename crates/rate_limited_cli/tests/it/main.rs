@@ -3,13 +3,17 @@
 mod duration;
 mod estimate;
 mod examples;
+mod journal;
+mod kills;
 mod limit;
 mod lines;
+mod logged;
 mod output;
 mod record;
 mod refused;
 mod reorder;
 mod rescue;
+mod resume;
 mod run;
 mod scan;
 mod signals;

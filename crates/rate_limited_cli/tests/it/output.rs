@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use rate_limited_cli::output::{OutputError, OutputTarget};
+use rate_limited_cli::output::{Existing, OutputError, OutputTarget};
 use rate_limited_cli::reorder::{Order, OrderedWriter};
 use tempfile::{TempDir, tempdir};
 
@@ -11,15 +11,15 @@ fn folder() -> TempDir {
     folder
 }
 
-fn refusal(folder: &TempDir, output: &Path, overwrite: bool) -> String {
+fn refusal(folder: &TempDir, output: &Path, existing: Existing) -> String {
     let input = folder.path().join("in.jsonl");
     let target = OutputTarget::File(output.to_owned());
     let checked = target
-        .check(Some(&input), overwrite)
+        .check(Some(&input), existing)
         .expect_err("refused")
         .to_string();
     let opened = target
-        .open(Some(&input), overwrite)
+        .open(Some(&input), existing)
         .expect_err("refused")
         .to_string();
     assert_eq!(checked, opened);
@@ -35,7 +35,7 @@ fn the_input_is_never_overwritten() {
     fs::create_dir(at("sub")).expect("room");
     for name in ["in.jsonl", "hard", "sub/../in.jsonl"] {
         assert_eq!(
-            refusal(&folder, &at(name), true),
+            refusal(&folder, &at(name), Existing::Replaced),
             format!(
                 "the output DIR/{name} is the same file as the input DIR/in.jsonl: choose another path \
                  for the output"
@@ -45,7 +45,7 @@ fn the_input_is_never_overwritten() {
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("in.jsonl", at("soft")).expect("links are allowed");
-        let refused = refusal(&folder, &at("soft"), true);
+        let refused = refusal(&folder, &at("soft"), Existing::Replaced);
         assert!(
             refused.contains("is the same file as the input"),
             "{refused}"
@@ -59,20 +59,21 @@ fn an_existing_output_is_kept_unless_told() {
     let path = folder.path().join("out.jsonl");
     fs::write(&path, "results that were paid for\n").expect("room");
     assert_eq!(
-        refusal(&folder, &path, false),
-        "the output DIR/out.jsonl exists: choose another path, or pass --overwrite to replace it"
+        refusal(&folder, &path, Existing::Refused),
+        "the output DIR/out.jsonl exists, and there is no journal to go on with: choose another path, or \
+         pass --fresh to replace it"
     );
     assert_eq!(
         fs::read_to_string(&path).expect("there"),
         "results that were paid for\n"
     );
     let target = OutputTarget::File(path.clone());
-    target.check(None, true).expect("allowed");
+    target.check(None, Existing::Replaced).expect("allowed");
     assert_eq!(
         fs::read_to_string(&path).expect("there"),
         "results that were paid for\n"
     );
-    let sink = target.open(None, true).expect("allowed");
+    let sink = target.open(None, Existing::Replaced).expect("allowed");
     OrderedWriter::new(sink, Order::Input)
         .finish(1, |_| b"new".to_vec())
         .expect("room");
@@ -85,11 +86,15 @@ fn folders_and_missing_folders_are_named() {
     let sub = folder.path().join("sub");
     fs::create_dir(&sub).expect("room");
     assert_eq!(
-        refusal(&folder, &sub, true),
+        refusal(&folder, &sub, Existing::Replaced),
         "the output DIR/sub is a folder: name a file in it"
     );
     assert_eq!(
-        refusal(&folder, &folder.path().join("no/out.jsonl"), false),
+        refusal(
+            &folder,
+            &folder.path().join("no/out.jsonl"),
+            Existing::Refused
+        ),
         "the folder DIR/no of the output DIR/no/out.jsonl does not exist: create it, or choose another \
          path"
     );
@@ -100,7 +105,7 @@ fn what_the_system_refuses_is_said() {
     let folder = folder();
     let path = folder.path().join("in.jsonl/out.jsonl");
     let error = OutputTarget::File(path)
-        .open(None, false)
+        .open(None, Existing::Refused)
         .expect_err("no folder");
     let OutputError::Open { source, .. } = &error else {
         panic!("{error:?}")
@@ -127,7 +132,10 @@ fn a_dash_is_standard_output() {
 #[test]
 fn a_full_disk_is_an_error_and_a_device_is_no_obstacle() {
     let full = OutputTarget::File("/dev/full".into());
-    let mut writer = OrderedWriter::new(full.open(None, false).expect("a device"), Order::Input);
+    let mut writer = OrderedWriter::new(
+        full.open(None, Existing::Refused).expect("a device"),
+        Order::Input,
+    );
     let error = writer.put(0, b"line\n".to_vec()).expect_err("full");
     let OutputError::Write { source, .. } = &error else {
         panic!("{error:?}")
@@ -140,7 +148,7 @@ fn a_full_disk_is_an_error_and_a_device_is_no_obstacle() {
         "{error}"
     );
     let null = OutputTarget::File("/dev/null".into())
-        .open(None, false)
+        .open(None, Existing::Refused)
         .expect("a device");
     OrderedWriter::new(null, Order::Input)
         .put(0, b"line\n".to_vec())

@@ -2,7 +2,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proptest::prelude::*;
-use rate_limited_cli::output::{OutputError, OutputTarget};
+use rate_limited_cli::output::{Existing, OutputError, OutputTarget};
 use rate_limited_cli::reorder::{Order, OrderedWriter};
 use rate_limited_cli::sink::Sink;
 
@@ -187,7 +187,7 @@ fn a_queue_much_larger_than_memory_goes_through_the_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.jsonl");
     let sink = OutputTarget::File(path.clone())
-        .open(None, false)
+        .open(None, Existing::Refused)
         .expect("new");
     let mut writer = OrderedWriter::new(sink, Order::Input).memory_bytes_max(10_000);
     for index in (1..20_000).rev() {

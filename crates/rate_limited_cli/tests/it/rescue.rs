@@ -34,7 +34,7 @@ fn a_file_on_standard_input_is_never_overwritten() {
     let world = World::slow(0);
     let lines = requests(3);
     world.input(&lines);
-    let args = ["run", "-", "-o", "in.jsonl", "--overwrite"];
+    let args = ["run", "-", "-o", "in.jsonl", "--fresh"];
     let to_itself = in_shell(&world, "\"$@\" < in.jsonl", &args);
     to_itself.expect(2, 0);
     told(
@@ -81,6 +81,7 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
             "in.jsonl",
             "-o",
             "out.jsonl",
+            "--no-journal",
             "--max-concurrent",
             "4",
         ],
@@ -165,7 +166,7 @@ fn what_failed_can_be_collected() {
         request(4, ""),
     ]
     .concat();
-    let outcome = world.run(&lines, &["--order", "completion"]);
+    let outcome = world.run(&lines, &["--order", "completion", "--no-journal"]);
     outcome.expect(1, 4);
     let mut hint = outcome
         .stderr

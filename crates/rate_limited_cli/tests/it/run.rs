@@ -74,7 +74,7 @@ fn a_call_that_is_wrong_fails_alone_and_at_once() {
     assert!(
         outcome
             .stderr
-            .contains("next: the requests without a result"),
+            .contains("next: the same command with --retry-failed"),
         "{}",
         outcome.stderr
     );
@@ -128,7 +128,7 @@ fn bad_lines_are_recorded_left_out_or_refused() {
     assert_eq!(recorded.all("/custom_id"), ["r1", "line-2", "r2"]);
     assert_eq!(recorded.all("/error/code"), ["", "bad_line", ""]);
 
-    let skipped = world.run(&lines, &["--on-bad-line", "skip", "--overwrite"]);
+    let skipped = world.run(&lines, &["--on-bad-line", "skip", "--fresh"]);
     skipped.expect(0, 2);
     assert!(
         skipped.stderr.contains("1 bad line left out"),

@@ -27,6 +27,7 @@ pub(crate) struct World {
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     pub(crate) stderr: String,
+    pub(crate) stdout: String,
     /// The lines of the output file, or else of standard output.
     pub(crate) lines: Vec<Value>,
 }
@@ -67,10 +68,7 @@ impl World {
     /// The command in this folder, with the server as its API.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = command(self.folder.path(), args);
-        command.env(
-            "RATE_LIMITED_BASE_URL",
-            format!("http://{}/v1", self.server.addr()),
-        );
+        command.env("RATE_LIMITED_BASE_URL", self.base_url());
         command
     }
 
@@ -78,6 +76,20 @@ impl World {
     pub(crate) fn run(&self, lines: &str, args: &[&str]) -> Outcome {
         let child = self.start(lines, args);
         self.end(child)
+    }
+
+    /// As [`World::run`], where the output may be anything.
+    pub(crate) fn run_text(&self, lines: &str, args: &[&str]) -> Outcome {
+        Outcome::of(self.start(lines, args))
+    }
+
+    /// Runs any command, whose lines are not looked at.
+    pub(crate) fn run_command(&self, args: &[&str]) -> Outcome {
+        Outcome::of(spawn(self.command(args)))
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.server.addr())
     }
 
     /// Starts what [`World::run`] runs.
@@ -104,6 +116,7 @@ impl World {
             code: output.status.code(),
             lines,
             stderr,
+            stdout,
         }
     }
 
@@ -122,6 +135,18 @@ impl World {
 }
 
 impl Outcome {
+    fn of(child: Child) -> Outcome {
+        let output = child.wait_with_output().expect("it runs");
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("text"));
+        Outcome {
+            code: output.status.code(),
+            stderr,
+            stdout,
+            lines: Vec::new(),
+        }
+    }
+
     /// The values of one field, such as `/error/code`; texts without quotes.
     pub(crate) fn all(&self, pointer: &str) -> Vec<String> {
         let text = |value: &Value| {

@@ -1,47 +1,42 @@
 """The limits of chat completions: requests per minute, and tokens per minute.
 
 Tokens are estimated from the text alone, to hold back enough quota until the answer says what was
-used: no tokenizer, no network. English text has about four characters a token; other scripts come
-close to one, so each character outside ASCII counts as a token.
+used; `rate_limited.apis._tokens` says how.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
 
+from rate_limited.apis._tokens import (
+    CHARS_PER_TOKEN,
+    IMAGE_TOKENS,
+    IMAGE_TOKENS_LOW,
+    TOKENS_PER_MESSAGE,
+    TOKENS_PER_REQUEST,
+    field,
+    guess_max,
+    messages_tokens,
+    number,
+    schema_tokens,
+)
 from rate_limited.apis.common import get_requests_per_minute
 from rate_limited.calls import Call, Result
 from rate_limited.resources import Resource
 from rate_limited.usage import shown, to_float
 
 __all__ = [
+    "CHARS_PER_TOKEN",
+    "IMAGE_TOKENS",
+    "IMAGE_TOKENS_LOW",
+    "TOKENS_PER_MESSAGE",
+    "TOKENS_PER_REQUEST",
     "estimate_input_tokens",
     "estimate_tokens_used",
     "get_tokens_per_minute",
     "get_used_tokens",
     "openai_chat_resources",
 ]
-
-CHARS_PER_TOKEN = 4
-"""The characters of ASCII text that are taken for one token."""
-
-TOKENS_PER_MESSAGE = 4
-"""The tokens added for each message, for its role and its separators; an estimate."""
-
-TOKENS_PER_REQUEST = 4
-"""The tokens added for each request, for the beginning of the answer; an estimate."""
-
-IMAGE_TOKENS = 765
-"""What an image counts, and a piece of sound or a file; an image of 1024 x 1024 in full detail."""
-
-IMAGE_TOKENS_LOW = 85
-"""What an image counts that is sent with `"detail": "low"`."""
-
-DEPTH_MAX = 50
-"""How deep message contents are read; what lies deeper counts nothing."""
 
 
 def openai_chat_resources(
@@ -57,6 +52,8 @@ def openai_chat_resources(
         requests_per_minute: calls per minute; all of them are used.
         tokens_per_minute: tokens of prompts and answers per minute; all of them are used.
         model_max_len: the tokens that prompt and answer may have together, a property of the model.
+            It matters only to calls without `max_tokens` and `max_completion_tokens`: what is held
+            back for them is a guess, and at most 1/16 of `tokens_per_minute`.
         shared: a key for this account and model; all resources of this process that are made with
             it keep the limits together. Default: the runners that are given this list do.
 
@@ -120,7 +117,7 @@ def get_used_tokens(call: Call, results: Result) -> int:
     >>> get_used_tokens(Call(print), {"usage": {"total_tokens": 9}})
     9
     """
-    total = _field(_field(results, "usage"), "total_tokens")
+    total = field(field(results, "usage"), "total_tokens")
     if total is None:
         kind = type(results).__name__
         raise ValueError(
@@ -134,29 +131,30 @@ def estimate_tokens_used(call: Call, model_max_len: int, quota: float | None = N
     """The most tokens that a call is expected to use: its prompt and all its answers.
 
     Each of `n` answers has at most `max_completion_tokens` or `max_tokens`, the larger if both are
-    given. With neither, an answer may fill up the model's context; this guess is capped at `quota`,
-    so that a model with a long context still runs.
+    given. With neither, an answer may fill up the model's context. That is a guess: it is capped at
+    1/16 of `quota`, or at the prompt if that is more, so that a model with a long context still runs
+    and the first calls do not go one a minute.
 
     Args:
         call: a call to a function with the arguments of `chat.completions.create`.
         model_max_len: the tokens that prompt and answer may have together.
-        quota: the most that a guess may be. Default: it is not capped.
+        quota: the tokens per minute. Default: a guess is not capped.
 
     >>> def create(**arguments): ...
     >>> messages = [{"role": "user", "content": "Hello, cat!"}]
     >>> estimate_tokens_used(Call(create, (), {"messages": messages, "max_tokens": 100}), 4096)
     111
-    >>> estimate_tokens_used(Call(create, (), {"messages": messages}), 128_000, quota=10_000)
-    10000
+    >>> estimate_tokens_used(Call(create, (), {"messages": messages}), 128_000, quota=80_000)
+    5000
     """
     prompt = estimate_input_tokens(call)
-    answers = max(_number(call, "n"), 1)
-    answer_max = max(_number(call, "max_tokens"), _number(call, "max_completion_tokens"))
+    answers = max(number(call, "n"), 1)
+    answer_max = max(number(call, "max_tokens"), number(call, "max_completion_tokens"))
     if answer_max:
         return prompt + answers * answer_max
     prompt = min(prompt, int(model_max_len))
     guess = prompt + answers * (int(model_max_len) - prompt)
-    return guess if quota is None else max(prompt, min(guess, int(quota)))
+    return guess if quota is None else max(prompt, min(guess, guess_max(quota)))
 
 
 def estimate_input_tokens(call: Call) -> int:
@@ -169,78 +167,5 @@ def estimate_input_tokens(call: Call) -> int:
     >>> estimate_input_tokens(Call(create, (), {"messages": [{"role": "user", "content": "猫"}]}))
     9
     """
-    messages = call.get_argument("messages")
-    tokens = TOKENS_PER_REQUEST
-    if isinstance(messages, str):
-        tokens += _text_tokens(messages)
-    elif isinstance(messages, (list, tuple)):
-        tokens += sum(_message_tokens(message) for message in messages)
-    for name in ("tools", "functions", "response_format"):
-        schema = call.get_argument(name)
-        if isinstance(schema, (dict, list, tuple)) and schema:
-            tokens += _json_tokens(schema)
-    return tokens
-
-
-def _message_tokens(message: object) -> int:
-    tokens = TOKENS_PER_MESSAGE
-    for name, value in _fields(message):
-        if name == "content":
-            tokens += _content_tokens(value, DEPTH_MAX)
-        elif name != "role" and value is not None:
-            tokens += _text_tokens(value) if isinstance(value, str) else _json_tokens(value)
-    return tokens
-
-
-def _content_tokens(content: object, depth: int) -> int:
-    if depth == 0:
-        return 0
-    if isinstance(content, str):
-        return _text_tokens(content)
-    if isinstance(content, (list, tuple)):
-        return sum(_content_tokens(part, depth - 1) for part in content)
-    part = dict(_fields(content))
-    text = part.get("text", part.get("refusal", part.get("content")))
-    if text is not None:
-        return _content_tokens(text, depth - 1)
-    return _media_tokens(part) if part else 0
-
-
-def _media_tokens(part: Mapping[str, Any]) -> int:
-    low = _field(part.get("image_url"), "detail") == "low"
-    return IMAGE_TOKENS_LOW if low else IMAGE_TOKENS
-
-
-def _text_tokens(text: str) -> int:
-    ascii_chars = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
-    return -(-ascii_chars // CHARS_PER_TOKEN) + len(text) - ascii_chars
-
-
-def _json_tokens(value: object) -> int:
-    def plain(unknown: object) -> object:
-        return dict(_fields(unknown)) or str(unknown)
-
-    try:
-        return _text_tokens(json.dumps(value, ensure_ascii=False, default=plain))
-    except (TypeError, ValueError, RecursionError):
-        # Whatever cannot be written cannot be sent either; the call itself will say so.
-        return 0
-
-
-def _fields(message: object) -> Iterator[tuple[str, Any]]:
-    if isinstance(message, Mapping):
-        yield from message.items()
-    elif not isinstance(message, type) and hasattr(message, "model_dump"):
-        yield from message.model_dump(exclude_none=True).items()
-    else:
-        yield from getattr(message, "__dict__", {}).items()
-
-
-def _field(holder: object, name: str) -> Any:
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
-
-
-def _number(call: Call, name: str) -> int:
-    # The SDK's markers for "not given", None and wrong types are no number: nothing was asked for.
-    value = call.get_argument(name)
-    return int(value) if isinstance(value, (int, float)) and 0 < value < 1e18 else 0
+    tokens = TOKENS_PER_REQUEST + messages_tokens(call.get_argument("messages"))
+    return tokens + schema_tokens(call, "tools", "functions", "response_format")

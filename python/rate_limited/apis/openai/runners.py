@@ -6,21 +6,16 @@ The package `openai` itself is not needed: whatever has `chat.completions.create
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
+from rate_limited._options import RunnerOptions
+from rate_limited.apis._clients import ClientRunner, Endpoint, P, R, R_co
+from rate_limited.apis._tokens import text_tokens
 from rate_limited.apis.common import get_requests_per_minute
-from rate_limited.apis.openai.chat import (
-    _text_tokens,
-    estimate_tokens_used,
-    get_used_tokens,
-    openai_chat_resources,
-)
+from rate_limited.apis.openai.chat import get_used_tokens, openai_chat_resources
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
-from rate_limited.runner import Runner
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,47 +23,18 @@ if TYPE_CHECKING:
 __all__ = [
     "OpenAIChatRunner",
     "OpenAIEmbeddingsRunner",
+    "RunnerOptions",
     "estimate_embedded_tokens",
     "openai_embeddings_resources",
 ]
 
-P = ParamSpec("P")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-
 MODEL_MAX_LEN = 128_000
 """The length of the context that is assumed where none is given."""
-
-GUESS_SHARE = 1 / 16
-"""The most of the tokens per minute that is held back for an answer without a `max_tokens`.
-
-The answers that come show how long they really are. Were the first one to hold back the whole
-quota, the second one would have to wait until no token counts any more, a minute later.
-"""
-
-
-class RunnerOptions(TypedDict, total=False):
-    """The options of `Runner`, which the runners of this module pass on."""
-
-    max_concurrent: int | str
-    max_retries: int
-    validation: Any
-    progress_interval: float
-    long_wait_warning_seconds: float | None
-    validation_function: Any
-    timeout: float | None
-    grace_seconds: float
-    progress: Any
-
-
-class _Endpoint(Protocol[P, R_co]):
-    @property
-    def create(self) -> Callable[P, R_co]: ...
 
 
 class _Chat(Protocol[P, R_co]):
     @property
-    def completions(self) -> _Endpoint[P, R_co]: ...
+    def completions(self) -> Endpoint[P, R_co]: ...
 
 
 class _ChatClient(Protocol[P, R_co]):
@@ -78,10 +44,10 @@ class _ChatClient(Protocol[P, R_co]):
 
 class _EmbeddingsClient(Protocol[P, R_co]):
     @property
-    def embeddings(self) -> _Endpoint[P, R_co]: ...
+    def embeddings(self) -> Endpoint[P, R_co]: ...
 
 
-class OpenAIChatRunner(Runner[P, R]):
+class OpenAIChatRunner(ClientRunner[P, R]):
     """Runs chat completions of an OpenAI client within the limits of the account.
 
     The client's own retries are set to 0, for they would not keep the limits; the client that was
@@ -102,7 +68,8 @@ class OpenAIChatRunner(Runner[P, R]):
             back for them is a guess, and at most 1/16 of `tokens_per_minute`.
         shared: a key for this account and model; all runners and resources of this process that are
             made with it keep the limits together. Default: only this runner counts.
-        options: those of `Runner`, such as `max_concurrent` and `validation`.
+        options: those of `Runner`, such as `max_concurrent` and `validation`; `timeout` is 600 seconds
+            unless it is given.
 
     Raises:
         TypeError, ValueError: an argument that is none of these, named with its value.
@@ -119,6 +86,8 @@ class OpenAIChatRunner(Runner[P, R]):
     >>> [answer.text for answer in results]
     ['HONEY BADGER', 'OWL']
     """
+
+    _path = "chat.completions"
 
     @overload
     def __init__(
@@ -154,19 +123,13 @@ class OpenAIChatRunner(Runner[P, R]):
         shared: str | None = None,
         **options: Unpack[RunnerOptions],
     ) -> None:
-        create = _create_of(client_or_create, "chat.completions")
         resources = openai_chat_resources(
             requests_per_minute, tokens_per_minute, model_max_len, shared=shared
         )
-        resources[1].max_results_usage_estimator = functools.partial(
-            estimate_tokens_used,
-            model_max_len=model_max_len,
-            quota=tokens_per_minute * GUESS_SHARE,
-        )
-        super().__init__(create, resources, **options)
+        super().__init__(client_or_create, resources, options)
 
 
-class OpenAIEmbeddingsRunner(Runner[P, R]):
+class OpenAIEmbeddingsRunner(ClientRunner[P, R]):
     """Runs embeddings of an OpenAI client within the limits of the account.
 
     The arguments are those of `OpenAIChatRunner`, with `client.embeddings.create`; there is no
@@ -182,6 +145,8 @@ class OpenAIEmbeddingsRunner(Runner[P, R]):
     >>> results[0].vector
     [12.0]
     """
+
+    _path = "embeddings"
 
     @overload
     def __init__(
@@ -214,11 +179,10 @@ class OpenAIEmbeddingsRunner(Runner[P, R]):
         shared: str | None = None,
         **options: Unpack[RunnerOptions],
     ) -> None:
-        create = _create_of(client_or_create, "embeddings")
         resources = openai_embeddings_resources(
             requests_per_minute, tokens_per_minute, shared=shared
         )
-        super().__init__(create, resources, **options)
+        super().__init__(client_or_create, resources, options)
 
 
 def openai_embeddings_resources(
@@ -268,61 +232,10 @@ def estimate_embedded_tokens(call: Call) -> int:
 
 def _input_tokens(given: object) -> int:
     if isinstance(given, str):
-        return _text_tokens(given)
+        return text_tokens(given)
     if isinstance(given, int):
         return 1
     if isinstance(given, (list, tuple)):
         return sum(_input_tokens(part) for part in given)
     # Anything else, such as an iterator that can be read only once, is left alone.
     return 0
-
-
-def _create_of(client_or_create: Any, path: str) -> Callable[..., Any]:
-    """The function to call, without retries of its own; if it is awaited, a coroutine function."""
-    endpoint = client_or_create
-    for name in path.split("."):
-        endpoint = getattr(endpoint, name, None)
-    if callable(getattr(endpoint, "create", None)):
-        client = _without_retries(client_or_create)
-        for name in path.split("."):
-            client = getattr(client, name)
-        return _awaitable(client.create)
-    if not callable(client_or_create) or isinstance(client_or_create, type):
-        raise TypeError(
-            f"client_or_create must be a client with {path}.create, or that method, "
-            f"got {client_or_create!r:.80}"
-        )
-    return _awaitable(_method_without_retries(client_or_create))
-
-
-def _method_without_retries(create: Any) -> Callable[..., Any]:
-    if isinstance(create, functools.partial):
-        function = _method_without_retries(create.func)
-        return functools.partial(_awaitable(function), *create.args, **create.keywords)
-    endpoint: Any = getattr(create, "__self__", None)
-    client = getattr(endpoint, "_client", None)
-    if client is None or not callable(getattr(client, "with_options", None)):
-        return create  # type: ignore[no-any-return]
-    # The endpoint of a client is made of nothing but that client.
-    twin = type(endpoint)(_without_retries(client))
-    return getattr(twin, create.__name__)  # type: ignore[no-any-return]
-
-
-def _without_retries(client: Any) -> Any:
-    """The client, sharing its connections, but with no retries of its own."""
-    with_options = getattr(client, "with_options", None)
-    return with_options(max_retries=0) if callable(with_options) else client
-
-
-def _awaitable(create: Callable[..., Any]) -> Callable[..., Any]:
-    """A coroutine function in place of a decorated one, which does not look like one."""
-    if isinstance(create, functools.partial) or inspect.iscoroutinefunction(create):
-        return create
-    if not inspect.iscoroutinefunction(inspect.unwrap(create)):
-        return create
-
-    @functools.wraps(create)
-    async def awaited(*args: Any, **kwargs: Any) -> Any:
-        return await create(*args, **kwargs)
-
-    return awaited

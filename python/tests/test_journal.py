@@ -1,0 +1,394 @@
+"""The journal: what is done is not done again, whatever happened in between."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rate_limited import Resource, Runner
+from rate_limited.exceptions import EarlierError, JournalError, ResultNotStored
+
+LIMITS = 1_000_000
+
+
+class Api:
+    """What is called, and what it was called with."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.fails: set[Any] = set()
+
+    def ask(self, question: Any, size: int = 1) -> Any:
+        self.sent.append(question)
+        if question in self.fails:
+            raise OSError(f"no answer to {question}")
+        return ("answer", question, size)
+
+    async def ask_async(self, question: Any) -> Any:
+        await asyncio.sleep(0)
+        return self.ask(question)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+def runner(api: Api, path: Path, **options: Any) -> Runner[..., Any]:
+    options = {"progress": False, "max_retries": 0, **options}
+    function = options.pop("function", api.ask)
+    limits = options.pop("limits", None) or [Resource.per_minute("requests", LIMITS)]
+    return Runner(function, limits, journal=path, **options)
+
+
+def run(api: Api, path: Path, calls: Any, **options: Any) -> tuple[list[Any], list[Any]]:
+    with runner(api, path, **options) as made:
+        for call in calls:
+            made.schedule(call)
+        return made.run()
+
+
+def sent(api: Api) -> list[Any]:
+    found = sorted(api.sent)
+    api.sent.clear()
+    return found
+
+
+def test_what_is_done_is_not_done_again(api: Api, path: Path) -> None:
+    first, _ = run(api, path, range(20))
+    assert sent(api) == list(range(20))
+    second, exceptions = run(api, path, range(25))
+    assert sent(api) == list(range(20, 25))
+    assert second[:20] == first and second[24] == ("answer", 24, 1)
+    assert exceptions == [[]] * 25
+
+
+def test_async_functions(api: Api, path: Path) -> None:
+    assert len(run(api, path, range(30), function=api.ask_async)[0]) == 30
+    sent(api)
+
+    async def again() -> Any:
+        made = runner(api, path, function=api.ask_async)
+        for call in range(35):
+            made.schedule(call)
+        return await made.run_coro()
+
+    results, _ = asyncio.run(again())
+    assert sent(api) == list(range(30, 35))
+    assert results == [("answer", call, 1) for call in range(35)]
+
+
+def test_reordered_deleted_and_equal_calls(api: Api, path: Path) -> None:
+    run(api, path, ["a", "b", "a", "c"])
+    sent(api)
+    results, _ = run(api, path, ["c", "a", "d", "a", "a"])
+    assert sent(api) == ["a", "d"], "the third a is a new call"
+    assert [result[1] for result in results] == ["c", "a", "d", "a", "a"]
+
+
+def test_arguments_by_position_and_by_name(api: Api, path: Path) -> None:
+    with runner(api, path) as made:
+        made.schedule("a", 2)
+        made.schedule("a", size=3)
+        made.run()
+    with runner(api, path) as made:
+        made.schedule("a", size=3)
+        made.schedule("a", 2)
+        results, _ = made.run()
+    assert results == [("answer", "a", 3), ("answer", "a", 2)]
+    assert sent(api) == ["a", "a"]
+
+
+def test_failed_calls_stay_failed_until_they_are_retried(api: Api, path: Path) -> None:
+    api.fails = {1}
+    run(api, path, range(3))
+    sent(api)
+    api.fails.clear()
+    with runner(api, path) as made:
+        for call in range(3):
+            made.schedule(call)
+        results, exceptions = made.run()
+        assert sent(api) == [] and results[1] is None
+        (error,) = exceptions[1]
+        assert isinstance(error, EarlierError)
+        assert (error.kind, error.text) == ("OSError", "no answer to 1")
+        assert made.records()[1]["status"] == "failed"
+        assert made.retry_failed() == 1
+        assert made.run()[0] == [("answer", 1, 1)]
+    results, exceptions = run(api, path, range(3))
+    assert sent(api) == [1], "it was called once more, and is known now"
+    assert results[1] == ("answer", 1, 1)
+
+
+def test_changed_calls(api: Api, path: Path) -> None:
+    def key(call: Any) -> Any:
+        return call.get_argument("question")[0]
+
+    run(api, path, ["a1", "b1", "c1"], key=key)
+    sent(api)
+    with pytest.raises(JournalError, match="2 unchanged, 1 changed, 1 new and 0 gone.*on_change="):
+        run(api, path, ["a1", "b2", "c1", "d1"], key=key)
+    assert sent(api) == []
+    results, _ = run(api, path, ["a1", "b2", "c1", "d1"], key=key, on_change="keep")
+    assert sent(api) == ["d1"] and results[1][1] == "b1"
+    results, _ = run(api, path, ["a1", "b2", "c1", "d1"], key=key, on_change="rerun")
+    assert sent(api) == ["b2"] and results[1][1] == "b2"
+    assert run(api, path, ["a1", "b2", "c1", "d1"], key=key)[0] == results
+
+
+def test_a_new_version_changes_all(api: Api, path: Path) -> None:
+    run(api, path, "ab", version=1)
+    with pytest.raises(JournalError, match="0 unchanged, 2 changed"):
+        run(api, path, "ab", version=2)
+    sent(api)
+    run(api, path, "ab", version=2, on_change="rerun")
+    assert sent(api) == ["a", "b"]
+
+
+def test_another_job_is_refused(api: Api, path: Path) -> None:
+    run(api, path, "ab")
+    sent(api)
+    with pytest.raises(JournalError, match="0 unchanged, 0 changed, 2 new and 2 gone"):
+        run(api, path, "xy")
+    with pytest.raises(JournalError, match="2 changed"):
+        run(api, path, "ab", function=lambda question: question)
+    assert sent(api) == []
+
+
+def test_submit_map_and_as_completed(api: Api, path: Path) -> None:
+    with runner(api, path) as made:
+        assert list(made.map(range(50))) == [("answer", call, 1) for call in range(50)]
+    sent(api)
+    with runner(api, path) as made:
+        futures = [made.submit(call) for call in range(52)]
+        concurrent.futures.wait(futures, timeout=30)
+        assert [future.result()[1] for future in futures] == list(range(52))
+    assert sent(api) == [50, 51]
+    with runner(api, path) as made:
+        assert sorted(made.as_completed(range(52))) == [(n, ("answer", n, 1)) for n in range(52)]
+    assert sent(api) == []
+
+
+def test_rows_that_failed_before(api: Api, path: Path) -> None:
+    api.fails = {1}
+    with runner(api, path) as made:
+        list(made.map(range(3)))
+    with runner(api, path) as made:
+        rows = list(made.map(range(3)))
+    assert rows[0] and not rows[1] and isinstance(rows[1].errors[0], EarlierError)
+
+
+def test_a_changed_row_ends_a_stream(api: Api, path: Path) -> None:
+    def key(call: Any) -> Any:
+        return call.args[0] // 10
+
+    with runner(api, path, key=key) as made:
+        list(made.map([1, 10, 20]))
+    sent(api)
+    with runner(api, path, key=key) as made:
+        rows = list(made.map([1, 11, 20]))
+    assert [bool(row) for row in rows] == [True, False, False]
+    assert isinstance(rows[1].errors[0], JournalError)
+    assert sent(api) == []
+
+
+def test_arguments_without_a_form_need_a_key(api: Api, path: Path) -> None:
+    with runner(api, path) as made, pytest.raises(ValueError, match=r"the argument question is of type object.*key="):
+        made.schedule(object())
+    with runner(api, path) as made, pytest.raises(ValueError, match=r"the argument extra"):
+        made.schedule("a", extra=object())
+    results, _ = run(api, path, [1], key=lambda call: call.args[0], function=lambda x: x)
+    assert results == [1]
+
+
+def test_answers_that_cannot_be_kept(api: Api, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def odd(question: int) -> Any:
+        api.sent.append(question)
+        return object()
+
+    results, exceptions = run(api, path, range(20), function=odd, max_concurrent=1)
+    assert sent(api) == [0], "nothing more is sent after the first"
+    assert results[0] is not None and isinstance(exceptions[0][0], ResultNotStored)
+    assert "object" in caplog.text and "encode=" in caplog.text
+    results, exceptions = run(api, path, [0], function=odd)
+    assert sent(api) == [] and results == [None]
+    assert isinstance(exceptions[0][0], ResultNotStored)
+
+
+def test_encode_and_decode(api: Api, path: Path) -> None:
+    class Odd:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+    for encode, decode in (
+        (lambda odd: odd.text, Odd),
+        (lambda odd: odd.text.encode(), lambda data: Odd(data.decode())),
+    ):
+        where = path.with_suffix(f".{id(encode)}")
+        for _ in range(2):
+            results, _ = run(api, where, ["a"], function=Odd, encode=encode, decode=decode)
+            assert [odd.text for odd in results] == ["a"]
+    with pytest.raises(ValueError, match="both encode= and decode="):
+        runner(api, path, encode=str)
+
+
+def test_a_restart_does_not_burst(api: Api, path: Path) -> None:
+    def limits() -> list[Resource]:
+        return [Resource("requests", 10, 3_600, lambda _: 1)]
+
+    run(api, path, range(8), limits=limits())
+    sent(api)
+    made = runner(api, path, limits=limits())
+    for call in range(20):
+        made.schedule(call)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        future = pool.submit(made.run)
+        deadline = time.monotonic() + 10
+        while len(api.sent) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        made.interrupt()
+        results, _ = future.result(timeout=10)
+    assert sent(api) == [8, 9], "two are left of ten in this hour"
+    assert [result is not None for result in results] == [True] * 10 + [False] * 10
+
+
+def test_a_quota_of_the_process_is_not_counted_twice(api: Api, path: Path) -> None:
+    limit = Resource("requests", 10, 3_600, lambda _: 1)
+    for calls in (range(4), range(8)):
+        run(api, path, calls, limits=[limit])
+    from rate_limited._native import resource_view
+    from rate_limited._setup import native_id
+
+    assert resource_view(native_id(limit))[0] == 8
+
+
+def test_a_cell_that_is_run_again(api: Api, path: Path) -> None:
+    made = runner(api, path)
+    made.schedule("a")
+    made.run()
+    made = runner(api, path)  # while the one before is still there
+    made.schedule("a")
+    assert made.run()[0] == [("answer", "a", 1)]
+    assert sent(api) == ["a"]
+    made.close()
+    with pytest.raises(JournalError, match="closed"):
+        made.schedule("b")
+
+
+def test_only_its_owner_can_read_it(api: Api, path: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = runner(api, path)
+        made.schedule("a")
+        made.run()
+        modes = {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {0o600}
+    made.close()
+
+
+def test_other_files_are_left_alone(api: Api, path: Path) -> None:
+    path.write_text("not a journal\n" * 20)
+    with pytest.raises(JournalError, match="is no journal"):
+        runner(api, path)
+    assert path.read_text().startswith("not a journal")
+    with pytest.raises(JournalError, match="failed to open"):
+        runner(api, path.parent / "no" / "run.db")
+
+
+@pytest.mark.parametrize(
+    "option", [{"on_change": "x"}, {"on_unknown": "x"}, {"durability": "x"}], ids=lambda option: next(iter(option))
+)
+def test_options_that_are_none(api: Api, path: Path, option: Any) -> None:
+    with pytest.raises(ValueError, match=r"must be .*'x'|must be .*\"x\""):
+        runner(api, path, **option)
+
+
+def test_power(api: Api, path: Path) -> None:
+    run(api, path, range(5), durability="power")
+    sent(api)
+    assert len(run(api, path, range(5), durability="power")[0]) == 5
+    assert sent(api) == []
+
+
+def test_a_runner_that_is_forgotten_frees_its_journal(api: Api, path: Path) -> None:
+    made = runner(api, path)
+    made.schedule("a")
+    made.run()
+    del made
+    gc.collect()
+    code = (
+        "from rate_limited import Runner\n"
+        f"r = Runner(len, [], journal={str(path)!r}, progress=False, on_change='rerun')\n"
+        "r.close()\nprint('opened')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "opened\n", done.stderr
+
+
+CANARY = "sk-CANARY-5f2a9c81e7"
+
+
+def test_no_secret_is_written_down(api: Api, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "canary-0b1c2d3e4f")
+
+    def leaks(question: int) -> Any:
+        texts = [
+            f"Incorrect API key provided: {CANARY}",
+            f"Authorization: Bearer {CANARY}",
+            f"https://user:{CANARY}@host/v1?api_key={CANARY}",
+            f"{{'api_key': '{CANARY}'}}",
+            "the key canary-0b1c2d3e4f is wrong",
+        ]
+        raise OSError(texts[question])
+
+    made = runner(api, path, function=leaks)
+    for call in range(5):
+        made.schedule(call)
+    made.run()
+    made.close()
+    _, exceptions = run(api, path, range(5), function=leaks)
+    kept = [str(found[0]) for found in exceptions]
+    assert all("***" in text for text in kept), kept
+    for found in path.parent.iterdir():
+        data = found.read_bytes()
+        assert b"CANARY" not in data and b"canary-0b1c" not in data, found
+    assert "Incorrect API key provided: ***" in kept[0]
+
+
+def test_a_child_that_was_forked_off(api: Api, path: Path) -> None:
+    made = runner(api, path)
+    made.schedule("a")
+    made.run()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - the child
+        try:
+            made.schedule("b")
+        except RuntimeError:
+            time.sleep(3)
+            os._exit(0)
+        os._exit(1)
+    made.close()
+    started = time.monotonic()
+    made = runner(api, path)  # the child must not keep the lock
+    assert time.monotonic() - started < 2
+    made.close()
+    os.kill(child, 9)
+    os.waitpid(child, 0)
