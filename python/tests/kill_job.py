@@ -11,7 +11,7 @@ import threading
 
 from rate_limited import Resource, Runner
 
-QUOTA, WINDOW_SECONDS, IN_FLIGHT = 40, 0.5, 8
+QUOTA, WINDOW_SECONDS, IN_FLIGHT = 100, 2.0, 8
 
 
 def main(port: int, job: str, calls: int, journal: str) -> None:

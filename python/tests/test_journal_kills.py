@@ -22,7 +22,7 @@ CALLS = 150
 AT_ONCE = 4
 
 # How late this busy process may notice a call.
-_DELAY_SECONDS = 0.05
+_DELAY_SECONDS = 0.2
 
 
 class Server:
