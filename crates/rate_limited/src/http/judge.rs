@@ -47,7 +47,7 @@ impl Judge<'_> {
                 answer.used = feedback.usage;
                 Ok(answer)
             }
-            None => Err(self.refused(answer, feedback)),
+            None => Err(self.refused(answer, &feedback)),
             Some(Fault::TooLarge) => Err(self.too_large(answer)),
             Some(Fault::Broken(error)) => Err(self
                 .transport
@@ -56,7 +56,7 @@ impl Judge<'_> {
         }
     }
 
-    fn refused(&self, mut answer: Answer, feedback: Feedback<'static>) -> HttpError {
+    fn refused(&self, mut answer: Answer, feedback: &Feedback<'static>) -> HttpError {
         let told = feedback.wait.as_ref().map(|wait| wait.after);
         answer.retry_after = answer.retry_after.or(told);
         let class = feedback.kind(|_| None);
