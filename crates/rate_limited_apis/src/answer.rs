@@ -155,6 +155,14 @@ impl Found<'_> {
         }
     }
 
+    /// Whether there is a value, though it may be an empty one.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Found::Json(value) => value.get().trim() != "null",
+            Found::Header(_) | Found::Count(_) => true,
+        }
+    }
+
     pub(crate) fn is_something(&self) -> bool {
         match self {
             Found::Header(value) => !value.trim().is_empty(),

@@ -137,7 +137,7 @@ impl Api {
 fn check_conditions(field: &str, conditions: &[Condition]) -> Checked {
     for condition in conditions {
         let one = condition.tests() == 1 && !condition.at.is_empty();
-        let next = "give each condition exactly one of is, not, has, present and exceeds";
+        let next = "give each condition exactly one of is, not, has, present, exists and exceeds";
         must!(one, field => condition, next);
     }
     Ok(())

@@ -28,6 +28,8 @@ pub struct Condition {
     pub has: Vec<String>,
     /// Whether there is a value at all; `null`, `false` and empty ones are none.
     pub present: Option<bool>,
+    /// Whether there is a value at all, an empty one included; only `null` is none.
+    pub exists: Option<bool>,
     /// In some text, the number behind the first word is larger than the one behind the second.
     pub exceeds: Option<(String, String)>,
 }
@@ -38,12 +40,16 @@ impl Condition {
         let lists = [&self.is, &self.not, &self.has];
         lists.iter().filter(|list| !list.is_empty()).count()
             + usize::from(self.present.is_some())
+            + usize::from(self.exists.is_some())
             + usize::from(self.exceeds.is_some())
     }
 
     pub(crate) fn holds(&self, view: &View<'_>) -> bool {
         if let Some(present) = self.present {
             return present == self.any(view, &|found| found.is_something());
+        }
+        if let Some(exists) = self.exists {
+            return exists == self.any(view, &|found| found.is_there());
         }
         if let Some((larger, smaller)) = &self.exceeds {
             return self.any_text(view, &|text| {

@@ -5,6 +5,7 @@
 //! caught there when the interpreter ends.
 
 mod account;
+mod answers;
 mod book;
 mod clock;
 mod journal;
@@ -16,6 +17,8 @@ mod step;
 
 #[pyo3::pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::answers::{api_limits, api_names, check_api, explain_api, read_answer};
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::api_error::{Shape, shape_of};
-use super::usage;
+use rate_limited_apis::{Reading, Unit};
+use rate_limited_core::Amount;
 
 /// This much is kept of a failed answer that is no JSON.
 const EXCERPT_BYTES: usize = 2048;
@@ -27,14 +27,15 @@ pub struct Answer {
     /// How long the server asks to wait, from its headers or, in an error, from its text; at most 400
     /// days. A zero is kept here, but no class carries it.
     pub retry_after: Option<Duration>,
+    /// How the API's resources stand, as far as the answer tells; `resource` is the name that the API's
+    /// description has for it.
+    pub readings: Vec<Reading<'static>>,
+    /// What the answer says was used, by unit. Only good answers say.
+    pub used: Vec<(Unit, Amount)>,
 }
 
 impl Answer {
-    /// The tokens that the answer says it used: `usage.total_tokens`, else the sum of its prompt or
-    /// input and its completion or output tokens. `None` where it says nothing, or nonsense: a
-    /// negative number, a string, more than 2⁵³.
-    ///
-    /// It reads the body at each call, without building a tree of it.
+    /// The tokens that the answer says it used, rounded up; `None` where it says nothing, or nonsense.
     ///
     /// ```
     /// # async fn run(client: rate_limited::http::Client) -> Result<(), rate_limited::http::HttpError> {
@@ -46,13 +47,14 @@ impl Answer {
     /// # }
     /// ```
     pub fn usage(&self) -> Option<u64> {
-        usage::total_tokens(&self.body)
+        let tokens = self.used.iter().find(|(unit, _)| *unit == Unit::Tokens);
+        tokens.map(|(_, amount)| amount.as_micros().max(0).unsigned_abs().div_ceil(1_000_000))
     }
 
     /// The answer as an error keeps it: JSON whole, all else as an excerpt, so that a page of HTML
     /// behind each of many failures does not fill the memory.
     pub(super) fn kept(mut self) -> Answer {
-        let is_json = !matches!(shape_of(&self.body), Shape::Bad(_));
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok();
         if !is_json && self.body.len() > EXCERPT_BYTES {
             // A slice would keep the whole body alive.
             self.body = Bytes::copy_from_slice(&self.body[..EXCERPT_BYTES]);
@@ -68,6 +70,8 @@ impl fmt::Debug for Answer {
             .field("request_id", &self.request_id)
             .field("body", &format_args!("{} bytes", self.body.len()))
             .field("retry_after", &self.retry_after)
+            .field("readings", &self.readings)
+            .field("used", &self.used)
             .finish()
     }
 }

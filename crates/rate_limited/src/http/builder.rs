@@ -12,7 +12,7 @@ use super::client::Inner;
 use super::endpoint::Endpoint;
 use super::secrets::Secrets;
 use super::transport::Transport;
-use super::{Client, Key, tls};
+use super::{Api, Client, Key, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -48,6 +48,7 @@ pub struct ClientBuilder {
     body_bytes_max: usize,
     http2: bool,
     proxy_from_env: bool,
+    api: Option<&'static Api>,
 }
 
 /// Why no client could be built.
@@ -108,7 +109,23 @@ impl ClientBuilder {
             body_bytes_max: BODY_BYTES_MAX,
             http2: false,
             proxy_from_env: true,
+            api: None,
         }
+    }
+
+    /// The API, which says what answers mean. Default: that of `openai`, whose form many servers have.
+    ///
+    /// ```
+    /// use rate_limited::http::{Api, Client};
+    ///
+    /// let api = Api::named("anthropic")?;
+    /// let client = Client::builder("https://api.anthropic.com").api(api).build()?;
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn api(mut self, api: &'static Api) -> Self {
+        self.api = Some(api);
+        self
     }
 
     /// The key, sent as `Authorization: Bearer …`. Default: none.
@@ -197,6 +214,7 @@ impl ClientBuilder {
             secrets: Secrets::new(self.key.iter().chain(secret_values)),
             body_bytes_max: self.body_bytes_max,
             http2: self.http2,
+            api: self.api.unwrap_or_else(openai),
         }))
     }
 
@@ -251,6 +269,10 @@ impl ClientBuilder {
         }
         Ok(map)
     }
+}
+
+fn openai() -> &'static Api {
+    Api::named("openai").expect("it is built in")
 }
 
 fn header_name(name: &str) -> Result<HeaderName, BuildError> {

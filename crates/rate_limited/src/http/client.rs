@@ -15,7 +15,7 @@ use super::outgoing::Departure;
 use super::redirect::{self, REDIRECTS_MAX};
 use super::secrets::Secrets;
 use super::transport::Transport;
-use super::{Answer, ClientBuilder, HttpError, body};
+use super::{Answer, Api, ClientBuilder, HttpError, body};
 
 /// A client of one API, fit for thousands of attempts in flight. A clone is cheap and shares the
 /// connections.
@@ -39,6 +39,7 @@ pub(super) struct Inner {
     pub(super) secrets: Secrets,
     pub(super) body_bytes_max: usize,
     pub(super) http2: bool,
+    pub(super) api: &'static Api,
 }
 
 impl Client {
@@ -60,21 +61,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// All but a 2xx with a JSON object or array that is no error object. [`HttpError::class`] says
-    /// what to do:
+    /// All but a good answer. [`HttpError::class`] says what to do:
     ///
     /// | what came | class |
     /// |---|---|
     /// | no connection: refused, DNS, TLS handshake, connect time-out, no file descriptor left | `NotSent` |
     /// | a certificate that is not trusted | `Fatal` |
-    /// | a connection that broke or fell silent later; a 2xx that is no JSON | `Failure` |
-    /// | 401, 402, 403; a code that says that the account is empty | `Fatal` |
-    /// | 429, but `Permanent` if the request alone is above the limit | `Refused` |
-    /// | 503 and 529 with a Retry-After; a 5xx with the code `slow_down` or `rate_limit_exceeded` | `Refused` |
-    /// | 408, 409, 425, other 5xx | `Failure` |
-    /// | other 4xx, a 403 about the content of the call, 3xx, a body above the cap, a bad path | `Permanent` |
-    ///
-    /// An error object in a 2xx counts as the status that its code stands for, or as a 500.
+    /// | a connection that broke or fell silent later; a 2xx that is not what the API answers | `Failure` |
+    /// | 3xx, a body above the cap, a bad path | `Permanent` |
+    /// | everything else | what the API's description says: `rate-limited apis NAME` shows it |
     ///
     /// ```
     /// use rate_limited::http::Client;
@@ -127,9 +122,11 @@ impl Inner {
             secrets,
             transport,
             body_bytes_max,
+            api,
             ..
         } = self;
         Judge {
+            api,
             secrets,
             transport,
             body_bytes_max: *body_bytes_max,

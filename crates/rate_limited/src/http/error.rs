@@ -35,6 +35,7 @@ struct Inner {
     code: String,
     message: String,
     unit: Option<Unit>,
+    resource: Option<&'static str>,
     out_of_files: bool,
     answer: Option<Answer>,
     source: Option<Source>,
@@ -47,14 +48,16 @@ impl HttpError {
             code: code.into(),
             message: message.into(),
             unit: None,
+            resource: None,
             out_of_files: false,
             answer: None,
             source: None,
         }))
     }
 
-    pub(super) fn with_unit(mut self, unit: Option<Unit>) -> Self {
-        self.0.unit = unit;
+    pub(super) fn with_resource(mut self, resource: Option<(&'static str, Unit)>) -> Self {
+        self.0.resource = resource.map(|(name, _)| name);
+        self.0.unit = resource.map(|(_, unit)| unit);
         self
     }
 
@@ -120,6 +123,11 @@ impl HttpError {
     /// What a refusal says there was too much of.
     pub fn unit(&self) -> Option<Unit> {
         self.0.unit
+    }
+
+    /// The resource that a refusal speaks of, by the name that the API's description has for it.
+    pub fn resource(&self) -> Option<&'static str> {
+        self.0.resource
     }
 
     /// The answer, if one came. Its body is whole where it is JSON, else its first 2048 bytes.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use rate_limited_apis::{Headers, Moment, wait_in_headers};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Response, Url};
 
-use super::retry_after::wait_in_headers;
 use super::text::one_line;
 
 const REQUEST_ID_CHARS: usize = 128;
@@ -16,6 +16,9 @@ pub(super) struct Head {
     pub(super) status: u16,
     pub(super) request_id: Option<String>,
     pub(super) wait: Option<Duration>,
+    pub(super) headers: Fields,
+    /// When it came.
+    pub(super) came: Moment,
     pub(super) location: Option<String>,
     /// The address that answered, the last one after redirects.
     pub(super) url: Url,
@@ -24,15 +27,15 @@ pub(super) struct Head {
 impl Head {
     pub(super) fn of(response: &Response, now: SystemTime) -> Head {
         let headers = response.headers();
-        let pairs = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let (fields, came) = (Fields(headers.clone()), Moment::from(now));
         Head {
             status: response.status().as_u16(),
             request_id: REQUEST_ID_NAMES
                 .iter()
                 .find_map(|name| text_of(headers, name)),
-            wait: wait_in_headers(pairs, now),
+            wait: wait_in_headers(&fields, came),
+            headers: fields,
+            came,
             location: text_of(headers, LOCATION.as_str()),
             url: response.url().clone(),
         }
@@ -44,6 +47,17 @@ impl Head {
 
     pub(super) fn is_redirect(&self) -> bool {
         (300..400).contains(&self.status)
+    }
+}
+
+/// Header fields, for whoever reads them by name.
+pub(super) struct Fields(HeaderMap);
+
+impl Headers for Fields {
+    fn each(&self, name: &str, visit: &mut dyn FnMut(&str)) {
+        let values = self.0.get_all(name).iter();
+        let texts = values.filter_map(|value| str::from_utf8(value.as_bytes()).ok());
+        texts.for_each(visit);
     }
 }
 

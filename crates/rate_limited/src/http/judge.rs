@@ -1,12 +1,10 @@
 //! Judges an answer: good, or an error of which class.
 
+use rate_limited_apis::{self as apis, Api, Feedback};
 use rate_limited_core::Class;
 
-use super::api_error::{ApiError, Shape, shape_of};
 use super::body::{Body, Fault};
-use super::classify::{class_of, status_of, unit_of};
 use super::head::Head;
-use super::retry_after::wait_in_message;
 use super::secrets::Secrets;
 use super::text::{one_line, scrub_urls};
 use super::transport::Transport;
@@ -18,6 +16,7 @@ const EXCERPT_CHARS: usize = 200;
 
 /// What the judgement needs to know of the client.
 pub(super) struct Judge<'a> {
+    pub(super) api: &'static Api,
     pub(super) secrets: &'a Secrets,
     pub(super) transport: &'a Transport,
     pub(super) body_bytes_max: usize,
@@ -25,7 +24,7 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     pub(super) fn judge(&self, head: &Head, body: Body) -> Result<Answer, HttpError> {
-        let answer = Answer {
+        let mut answer = Answer {
             status: head.status,
             request_id: head
                 .request_id
@@ -33,16 +32,22 @@ impl Judge<'_> {
                 .map(|id| self.secrets.mask_text(id)),
             body: self.secrets.mask_bytes(body.bytes.into()),
             retry_after: head.wait,
+            readings: Vec::new(),
+            used: Vec::new(),
         };
         // The status of an error says more than what became of its body.
         if head.is_redirect() {
             return Err(self.redirected(head, answer));
         }
-        if !head.is_success() {
-            return Err(self.refused(answer));
-        }
-        match body.fault {
-            None => self.judge_body(answer),
+        let read = apis::Answer::new(head.status, &head.headers, &answer.body);
+        let mut feedback = self.api.read(&read.repeatable(true), head.came);
+        answer.readings = std::mem::take(&mut feedback.readings);
+        match body.fault.filter(|_| head.is_success()) {
+            None if feedback.class == apis::Class::Success => {
+                answer.used = feedback.usage;
+                Ok(answer)
+            }
+            None => Err(self.refused(answer, &feedback)),
             Some(Fault::TooLarge) => Err(self.too_large(answer)),
             Some(Fault::Broken(error)) => Err(self
                 .transport
@@ -51,38 +56,21 @@ impl Judge<'_> {
         }
     }
 
-    fn judge_body(&self, answer: Answer) -> Result<Answer, HttpError> {
-        match shape_of(&answer.body) {
-            Shape::Good => Ok(answer),
-            Shape::Error => Err(self.refused(answer)),
-            Shape::Bad(why) => {
-                let message = format!("the answer is not usable: {why}");
-                Err(HttpError::new(Class::Failure, "bad_answer", message).with_answer(answer))
-            }
-        }
-    }
-
-    fn refused(&self, mut answer: Answer) -> HttpError {
-        let error = ApiError::parse(&answer.body);
-        let hint = || error.message.as_deref().and_then(wait_in_message);
-        answer.retry_after = answer.retry_after.or_else(hint);
-        let status = if answer.status < 300 {
-            status_of(&error)
-        } else {
-            answer.status
-        };
-        let class = class_of(status, &error, answer.retry_after);
-        let code = error.code.as_deref().or(error.kind.as_deref());
+    fn refused(&self, mut answer: Answer, feedback: &Feedback<'static>) -> HttpError {
+        let told = feedback.wait.as_ref().map(|wait| wait.after);
+        answer.retry_after = answer.retry_after.or(told);
+        let class = feedback.kind(|_| None);
+        let code = feedback.code.as_deref();
         let code = code.map_or("http_status".into(), |code| self.shown(code, CODE_CHARS));
-        let message = match &error.message {
+        let message = match &feedback.message {
             Some(message) => self.shown(message, MESSAGE_CHARS),
             None => self.described(&answer),
         };
-        let unit = matches!(class, Class::Refused { .. })
-            .then(|| unit_of(&error))
-            .flatten();
+        let resource = feedback.resource.and_then(|name| self.api.resource(name));
+        let resource = resource.map(|resource| (resource.name.as_str(), resource.unit));
+        let refused = matches!(class, Class::Refused { .. });
         HttpError::new(class, code, message)
-            .with_unit(unit)
+            .with_resource(resource.filter(|_| refused))
             .with_answer(answer)
     }
 

@@ -2,7 +2,8 @@
 //! [`HttpError`] back.
 //!
 //! It makes exactly one attempt. It never retries, waits or paces; the [`Class`] in each error tells
-//! the machine what to do. It is made for OpenAI-compatible servers, and harmless with any other.
+//! the machine what to do. What an answer means is told by the description of its [`Api`]; without one it
+//! is taken for that of an OpenAI-compatible server.
 //!
 //! ```text
 //! post(path, body) ─ endpoint ─ reqwest ─ body (capped) ─ secrets (masked) ─ judge ─ Answer
@@ -36,33 +37,27 @@
 //! [`Class`]: rate_limited_core::Class
 
 mod answer;
-mod api_error;
 mod body;
 mod builder;
-mod classify;
 mod client;
 mod endpoint;
 mod error;
 mod head;
-mod http_date;
 mod judge;
 mod key;
 mod outgoing;
 mod redirect;
-mod retry_after;
 mod secrets;
 mod text;
 mod tls;
 mod transport;
-mod usage;
 
 pub use answer::Answer;
 pub use builder::{BuildError, ClientBuilder};
-pub use classify::Unit;
 pub use client::Client;
 pub use error::HttpError;
 pub use key::Key;
-pub use retry_after::{wait_in_headers, wait_in_message};
+pub use rate_limited_apis::{Api, DescriptionError, Means, Reading, Unit, UnknownApi};
 
 #[cfg(test)]
 mod never_panics;

@@ -25,6 +25,7 @@ fn waits_in_headers() {
     let most = Some(WAIT_MAX.as_secs_f64());
     for (value, want) in [
         ("0", Some(0.0)),
+        ("1", Some(1.0)),
         ("120", Some(120.0)),
         ("1.5", Some(1.5)),
         (" 3 ", Some(3.0)),
@@ -95,6 +96,7 @@ fn waits_in_messages() {
         ("Please try again in 20ms. Visit x", Some(0.02)),
         ("please TRY AGAIN in 1m30s", Some(90.0)),
         ("try again in 6m0s.", Some(360.0)),
+        ("try again in 7m12.5s", Some(432.5)),
         ("try again in 14h29m11.04s", Some(52_151.04)),
         ("Please retry after 24 seconds.", Some(24.0)),
         ("Please retry in 38.2s.", Some(38.2)),

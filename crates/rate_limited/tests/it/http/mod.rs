@@ -8,7 +8,6 @@ mod requests;
 mod secrets;
 mod server;
 mod tls;
-mod waits;
 
 use bytes::Bytes;
 use rate_limited::http::{Answer, Client, ClientBuilder, HttpError};
