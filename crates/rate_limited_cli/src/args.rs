@@ -305,7 +305,7 @@ pub(crate) enum Durability {
 ///
 /// It changes nothing, and may be asked while the run goes on.
 #[derive(Debug, Args)]
-#[command(after_long_help = exit::HELP)]
+#[command(after_long_help = exit::JOURNAL_HELP)]
 pub(crate) struct StatusArgs {
     /// The output of the run, or its journal
     #[arg(value_name = "OUTPUT|JOURNAL")]
@@ -319,7 +319,7 @@ pub(crate) struct StatusArgs {
 ///
 /// What is only in the journal is lost: results that the output does not have, and how far the run came.
 #[derive(Debug, Args)]
-#[command(after_long_help = exit::HELP)]
+#[command(after_long_help = exit::JOURNAL_HELP)]
 pub(crate) struct CleanArgs {
     /// The output of the run, or its journal
     #[arg(value_name = "OUTPUT|JOURNAL")]

@@ -12,9 +12,16 @@ Exit codes:
        could not be written, for example on a full disk
    70  a fault of this program
   129, 130, 143  interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM; all results so far are kept
+  141  whoever read the output has gone (a closed pipe)
 After 3, after an interruption, and after 4 once its cause is mended, the same command again goes on
-where the run stopped.
-  141  whoever read the output has gone (a closed pipe)";
+where the run stopped.";
+
+/// What the long help of the commands on journals says of them.
+pub(crate) const JOURNAL_HELP: &str = "\
+Exit codes:
+    0  all is well
+    2  there is no such journal
+    4  the journal is damaged, cannot be read, or is in use where it must not be";
 
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

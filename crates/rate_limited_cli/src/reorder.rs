@@ -153,6 +153,7 @@ impl OrderedWriter {
         match self.order {
             Order::Completion => {
                 self.write(index, &line);
+                self.behind = false;
                 self.sink.flush()
             }
             Order::Input if index == self.next => {
@@ -341,22 +342,103 @@ impl OrderedWriter {
 
 #[cfg(test)]
 mod tests {
-    use super::{Order, OrderedWriter, OutputError};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use rate_limited_store::{Digest, End, Journal, Options, Record as Entry};
+
+    use super::{GO_BYTES, Order, OrderedWriter, OutputError};
+    use crate::record::{Failure, Record, kept_part};
+    use crate::recorded::{Place, Recorded};
     use crate::sink::Sink;
     use crate::spill::Spill;
+
+    fn writer(path: &Path, order: Order) -> OrderedWriter {
+        let file = std::fs::File::create(path).expect("new");
+        let sink = Sink::writer("out", Box::new(file));
+        OrderedWriter::new(sink, order).memory_bytes_max(0)
+    }
 
     #[test]
     fn without_a_disk_lines_stay_in_memory() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out");
-        let file = std::fs::File::create(&path).expect("new");
-        let sink = Sink::writer("out", Box::new(file));
-        let mut writer = OrderedWriter::new(sink, Order::Input).memory_bytes_max(0);
+        let mut writer = writer(&path, Order::Input);
         let nowhere = folder.path().join("no/x.spill");
         writer.spill = Spill::new(nowhere.clone(), nowhere);
         let error = writer.put(1, b"second\n".to_vec()).expect_err("no folder");
         assert!(matches!(error, OutputError::Spill { .. }), "{error}");
         writer.put(0, b"first\n".to_vec()).expect("room");
         assert_eq!(std::fs::read(&path).expect("there"), b"first\nsecond\n");
+    }
+
+    /// The line of an index, every third line of the input being blank.
+    fn line(index: u64, name: &str) -> (u64, Vec<u8>) {
+        let number = index + 1 + index / 2;
+        let failure = Failure::before_sending("x", "long ".repeat(200));
+        let record = Record {
+            line: number,
+            custom_id: Some(name).filter(|name| !name.is_empty()),
+            response: None,
+            error: Some(failure),
+        };
+        (number, record.to_line())
+    }
+
+    #[test]
+    fn lines_may_wait_in_the_journal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = Journal::open(&folder.path().join("j"), &Options::default());
+        let journal = Arc::new(opened.expect("new").journal);
+        let count = 2 * GO_BYTES as u64 / 1_000;
+        let name = |index: u64| if index.is_multiple_of(3) { "" } else { "name" };
+        let mut last = 0;
+        let mut whole = Vec::new();
+        for index in 0..count {
+            let (number, line) = line(index, name(index));
+            let part = kept_part(&line, number, !name(index).is_empty()).to_vec();
+            let key = Digest::of(&[&index.to_le_bytes()]);
+            // Positions are not in the order of the input.
+            let end = End::done(count - index, key, key, 1, Some(part));
+            last = journal.push(Entry::End(end)).expect("open");
+            whole.extend(line);
+        }
+        journal.wait(last).expect("room");
+        let path = folder.path().join("out");
+        for order in [Order::Input, Order::Completion] {
+            let mut writer = writer(&path, order);
+            writer = writer.with_records(Some(Recorded::new(Arc::clone(&journal))));
+            for index in 1..count {
+                let (number, line) = line(index, name(index));
+                let position = count - index;
+                let place = Place {
+                    line: number,
+                    position,
+                };
+                if index.is_multiple_of(2) {
+                    writer.put_recorded(index, place).expect("it is there");
+                } else {
+                    let put = writer.put_result(index, line, Some(place));
+                    put.expect("it is there");
+                }
+                assert_eq!((writer.spill_bytes(), writer.memory_bytes()), (0, 0));
+            }
+            writer.put(0, line(0, "").1).expect("room");
+            // So many are not written at one go.
+            assert_eq!(writer.is_behind(), order == Order::Input);
+            while writer.is_behind() {
+                writer.go_on().expect("room");
+            }
+            writer
+                .finish(count, |_| panic!("none is missing"))
+                .expect("room");
+            let mut text = std::fs::read(&path).expect("there");
+            if order == Order::Completion {
+                // The first one came last.
+                let first = line(0, "").1.len();
+                text.rotate_right(first);
+            }
+            assert!(text == whole, "the lines are others, or elsewhere");
+        }
     }
 }

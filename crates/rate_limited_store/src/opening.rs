@@ -179,7 +179,8 @@ pub(crate) fn missing(count: Count, found: Tally) -> (u64, bool, bool) {
         // The count of a journal that was here before is none of this one.
         Count::Known(_) => (0, false, found.results > 0),
         Count::Damaged | Count::Foreign => (0, false, true),
-        Count::Missing => (0, false, false),
+        // A journal that has just been made has none yet.
+        Count::Missing => (0, false, found.commits > 0),
     }
 }
 
@@ -204,7 +205,11 @@ impl Log<'_> {
     fn forget(&self) {
         if self.bytes.is_none() && !Log::beside(self.journal).is_there() {
             for suffix in ["-wal", "-shm"] {
-                let _ = std::fs::remove_file(place::beside(self.journal, suffix));
+                let made = place::beside(self.journal, suffix);
+                // A link of that name is none that was made here.
+                if made.symlink_metadata().is_ok_and(|made| made.is_file()) {
+                    let _ = std::fs::remove_file(made);
+                }
             }
         }
     }

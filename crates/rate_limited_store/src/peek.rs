@@ -77,3 +77,58 @@ pub fn peek(path: &Path) -> Result<Peeked, OpenError> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::peek;
+    use crate::digest::Digest;
+    use crate::journal::{Journal, Options};
+    use crate::record::{End, Record};
+
+    fn open(path: &Path) -> Journal {
+        let opened = Journal::open(path, &Options::default());
+        opened.expect("a good journal").journal
+    }
+
+    #[test]
+    fn a_glance_tells_who_has_it_and_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.journal");
+        assert!(peek(&path).is_err(), "there is none");
+        let journal = open(&path);
+        let key = Digest::of(&[b"a"]);
+        let end = End::done(0, key, key, 1, None);
+        let ticket = journal.push(Record::End(end)).expect("open");
+        journal.wait(ticket).expect("room");
+        let held = peek(&path).expect("a good journal");
+        assert_eq!(held.counts.done, 1);
+        assert!(held.holder.is_some_and(|holder| holder.contains("process")));
+        drop(journal);
+        assert_eq!(peek(&path).expect("a good journal").holder, None);
+        assert_eq!(open(&path).latest(0).expect("it is there").key, key);
+    }
+
+    /// To ask is to hold it for a moment: that must not keep a run from beginning.
+    #[test]
+    fn those_who_ask_are_in_nobodys_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.journal");
+        drop(open(&path));
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    peek(&path).expect("a good journal");
+                }
+            });
+            for _ in 0..50 {
+                drop(open(&path));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+}

@@ -26,6 +26,9 @@ const FORMATS: i64 = 999;
 /// How often a file is taken anew that was replaced while it was taken.
 const TRIES: u32 = 100;
 
+/// How long somebody may hold a file who only asks who has it.
+const ASKING: Duration = Duration::from_millis(5);
+
 /// The path of a file that belongs to a journal.
 pub(crate) fn beside(journal: &Path, suffix: &str) -> PathBuf {
     let mut name = journal.as_os_str().to_owned();
@@ -149,6 +152,7 @@ impl Held {
             let path = path.to_owned();
             return Err(OpenError::Network { path, kind });
         }
+        let mut waited = false;
         for _ in 0..TRIES {
             let there = path.symlink_metadata();
             if there.as_ref().is_ok_and(std::fs::Metadata::is_symlink) {
@@ -170,6 +174,12 @@ impl Held {
             };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
+                // Whoever only asked who has it gives it back at once.
+                Err(rustix::io::Errno::WOULDBLOCK) if !waited => {
+                    waited = true;
+                    std::thread::sleep(ASKING);
+                    continue;
+                }
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use()),
                 Err(error) => return Err(failed(error.into())),
             }

@@ -101,6 +101,12 @@ fn damage(table: Table, row: i64, what: &str) -> Damage {
 /// Whether an error of the database says that the file is not what was written.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    // The file ends where a page should be.
+    const SHORT_READ: i32 = 0x0A | 2 << 8;
+    if matches!(error, rusqlite::Error::SqliteFailure(error, _) if error.extended_code == SHORT_READ)
+    {
+        return true;
+    }
     match error.sqlite_error_code() {
         Some(code) => matches!(code, DatabaseCorrupt | NotADatabase) || is_of_the_schema(error),
         // A value of another type, a row or a table that is not there.

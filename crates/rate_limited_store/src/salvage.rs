@@ -1,6 +1,6 @@
 //! A new journal from what is good in a damaged one.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -144,8 +144,8 @@ struct Good {
     id: Id,
     /// The results, by their numbers.
     results: BTreeMap<i64, Spot>,
-    /// Calls with a result.
-    over: HashSet<i64>,
+    /// Calls with a result, and the number of the last one.
+    over: HashMap<i64, i64>,
     failures: BTreeMap<i64, Spot>,
     open: BTreeMap<u64, OpenRow>,
     resources: BTreeMap<i64, ResourceRow>,
@@ -185,7 +185,7 @@ impl Good {
             pages,
             id: id.unwrap_or_else(|| id_of(count)),
             results: BTreeMap::new(),
-            over: HashSet::new(),
+            over: HashMap::new(),
             failures: BTreeMap::new(),
             open: BTreeMap::new(),
             resources: BTreeMap::new(),
@@ -194,7 +194,8 @@ impl Good {
         };
         for (number, (spot, position)) in found.remove(&good.id).unwrap_or_default() {
             good.results.insert(number, spot);
-            good.over.insert(position);
+            let last = good.over.entry(position).or_insert(number);
+            *last = number.max(*last);
         }
         good.small(path)?;
         Ok(good)
@@ -216,7 +217,16 @@ impl Good {
         let job = db.and_then(|db| look::job(db, id).ok().flatten());
         let (has_resources, has_charges, has_job) =
             (resources.is_some(), charges.is_some(), job.is_some());
-        self.open = by(open.unwrap_or_default(), |row| row.position);
+        // A call that is run again has a result and is open; but one whose result only the pages have was
+        // open before that.
+        let totals = db.and_then(|db| Totals::read(db).ok().flatten());
+        let seen = totals.map_or(0, |totals| totals.results as i64);
+        let is_open = |row: &OpenRow| {
+            let last = self.over.get(&(row.position as i64));
+            last.is_none_or(|last| *last <= seen)
+        };
+        let open = open.unwrap_or_default().into_iter().filter(is_open);
+        self.open = by(open.collect(), |row| row.position);
         self.resources = by(resources.unwrap_or_default(), |row| row.id);
         self.charges = charges.unwrap_or_default().into_iter().collect();
         self.job = job.unwrap_or_default();
@@ -243,7 +253,7 @@ impl Good {
                 let row = OpenRow::of(record, id);
                 let is_row = row.is_some();
                 let fits = |row: &OpenRow| {
-                    !over.contains(&(row.position as i64)) && !known.contains(&row.position)
+                    !over.contains_key(&(row.position as i64)) && !known.contains(&row.position)
                 };
                 if let Some(row) = row.filter(fits) {
                     let known = open.get(&row.position).map(|known| known.attempts);

@@ -134,7 +134,9 @@ impl Job {
             "--durability",
             self.durability,
         ];
-        let mut command = command(self.folder.path(), &[&args[..], &more].concat());
+        // A call that was in flight in ten kills is not sent any more, but with this.
+        let again = ["--retry-failed"];
+        let mut command = command(self.folder.path(), &[&args[..], &more, &again].concat());
         command.env("RATE_LIMITED_BASE_URL", self.server.base_url());
         let lines = fs::File::open(self.folder.path().join("in.jsonl"));
         command.stdin(lines.expect("an input"));

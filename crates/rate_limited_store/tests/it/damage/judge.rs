@@ -259,6 +259,16 @@ impl Judge<'_> {
             return (0, salvaged.kept);
         }
         let found = results_of(&journal, salvaged.kept, truth, what);
+        // No call whose answer was kept is sent again.
+        let mut walk = Walk::new(&journal).expect("readable");
+        for call in 0..truth.calls {
+            let known = walk.look(key(call), key(call)).expect("undamaged");
+            let kept = truth.last.get(&call).and_then(|number| found.get(number));
+            if let Some(kept) = kept {
+                let is_over = matches!(known, Found::Over(over) if over.number == *kept);
+                assert!(is_over, "{what}: call {call} is {known:?}");
+            }
+        }
         drop(journal);
         let verified = verify(&path).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(
