@@ -390,7 +390,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let opened = Journal::open(&folder.path().join("j"), &Options::default());
         let journal = Arc::new(opened.expect("new").journal);
-        let count = 2 * GO_BYTES as u64 / 1_000;
+        let count = GO_BYTES as u64 / 800;
         let name = |index: u64| if index.is_multiple_of(3) { "" } else { "name" };
         let mut last = 0;
         let mut whole = Vec::new();

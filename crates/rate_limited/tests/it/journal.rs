@@ -49,7 +49,10 @@ impl Place {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is what functions of runners give")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is what functions of runners give"
+)]
 fn good(n: u32) -> Text {
     Ok(format!("answer {n}"))
 }
