@@ -18,7 +18,12 @@ __all__ = [
     "Journal",
     "Machine",
     "add_resource",
+    "api_limits",
+    "api_names",
+    "check_api",
     "digest",
+    "explain_api",
+    "read_answer",
     "resource_view",
     "set_quota",
 ]
@@ -113,6 +118,13 @@ class Journal:
     def close(self) -> None: ...
     def let_go_in_child(self) -> None: ...
 
+def api_names() -> list[str]: ...
+def explain_api(name: str) -> str: ...
+def api_limits(name: str, tier: str, model: str | None = None) -> dict[str, float] | None: ...
+def check_api(path: str) -> str: ...
+def read_answer(
+    api: str, status: int, headers: Sequence[tuple[str, str]], body: bytes
+) -> dict[str, Any]: ...
 def digest(parts: Sequence[bytes]) -> bytes: ...
 def add_resource(
     name: str, quota: float, window: float, at_completion: bool, learn: bool

@@ -104,6 +104,27 @@ fn as_nobody(path: &Path) -> Command {
     command(&["setpriv", "--reuid=65534", "--clear-groups"], path, "few")
 }
 
+/// Whatever the shell allows others.
+#[test]
+fn all_files_are_private_under_any_mask() {
+    let folder = memory();
+    let path = folder.path().join("run.journal");
+    let under = ["sh", "-c", "umask 000; exec \"$0\" \"$@\""];
+    let patience = Some(std::time::Duration::from_millis(500));
+    let said = run(command(&under, &path, "work"), patience);
+    assert!(!said.told.is_empty());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder.path()).expect("readable") {
+        let entry = entry.expect("readable");
+        let mode = entry.metadata().expect("known").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name().into_string().expect("plain"));
+    }
+    names.sort();
+    let suffixes = ["", "-ballast", "-count", "-shm", "-wal"];
+    assert_eq!(names, suffixes.map(|suffix| format!("run.journal{suffix}")));
+}
+
 #[test]
 fn a_folder_that_is_removed_meanwhile_stops_the_run_and_keeps_answers() {
     let folder = memory();

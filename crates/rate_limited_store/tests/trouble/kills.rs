@@ -55,7 +55,7 @@ fn what_was_told_survives() {
 
 #[test]
 fn one_process_has_it_at_a_time() {
-    let rounds = times(25, 500);
+    let rounds = times(100, 2_000);
     let (mut owners, mut refused) = (0, 0);
     for _ in 0..rounds {
         let folder = tempfile::tempdir().expect("a folder");

@@ -174,3 +174,53 @@ fn a_kill_at_any_call_of_the_system_costs_nothing() {
     }
     println!("{kills} kills at calls of the system, {results} results told, 0 lost");
 }
+
+/// After the disk has failed to take something, nothing is told that is not safe elsewhere: here nothing is.
+#[test]
+fn nothing_is_told_after_a_failed_wait_for_the_disk() {
+    if !has_strace() {
+        eprintln!("skipped: strace is not there, or may not trace");
+        return;
+    }
+    let most = times(20, 200);
+    let (mut failed, mut results) = (0, 0);
+    for nth in 1..=most {
+        let folder = crate::soak::memory();
+        let (path, log) = (
+            folder.path().join("run.journal"),
+            folder.path().join("trace"),
+        );
+        let log_path = log.to_str().expect("plain");
+        let inject = format!("inject=fsync,fdatasync:error=EIO:when={nth}+");
+        let under = [
+            "strace",
+            "-f",
+            "-qq",
+            "-y",
+            "-s",
+            "16",
+            "-o",
+            log_path,
+            "-e",
+            "trace=fsync,fdatasync,write",
+            "-e",
+            &inject,
+        ];
+        let said = run(command(&under, &path, "power"), None);
+        let mut has_failed = false;
+        for line in std::fs::read_to_string(&log).expect("a trace").lines() {
+            has_failed |= line.contains("(INJECTED)");
+            let is_told = line.contains("write(1<") && line.contains("\"told ");
+            assert!(!(has_failed && is_told), "{inject}: {line}");
+        }
+        assert!(has_failed, "{inject}");
+        assert!(said.words.iter().all(|word| word != "done"), "{inject}");
+        let told: BTreeSet<u64> = said.told.into_iter().collect();
+        check(&path, &told, &inject);
+        failed += usize::from(!said.errors.is_empty());
+        results += told.len();
+    }
+    println!(
+        "{most} disks that fail for good: {failed} runs said so, {results} results told before, 0 after"
+    );
+}
