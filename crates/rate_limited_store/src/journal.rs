@@ -190,6 +190,14 @@ impl Journal {
         self.reading(|db| reading::latest(db, self.id, position))
     }
 
+    /// Whether the result of that number is this one. It is not copied, nor is its checksum looked at.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_result(&self, number: u64, body: &[u8]) -> Result<bool, JournalError> {
+        self.reading(|db| reading::is_result(db, number, body))
+    }
+
     /// What went wrong with the attempts of a call, in order.
     ///
     /// # Errors

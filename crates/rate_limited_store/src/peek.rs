@@ -101,7 +101,7 @@ mod tests {
         assert!(peek(&path).is_err(), "there is none");
         let journal = open(&path);
         let key = Digest::of(&[b"a"]);
-        let end = End::done(0, key, key, 1, None);
+        let end = End::done(0, key, key, 1, Some(b"a".to_vec()));
         let ticket = journal.push(Record::End(end)).expect("open");
         journal.wait(ticket).expect("room");
         let held = peek(&path).expect("a good journal");
@@ -109,7 +109,17 @@ mod tests {
         assert!(held.holder.is_some_and(|holder| holder.contains("process")));
         drop(journal);
         assert_eq!(peek(&path).expect("a good journal").holder, None);
-        assert_eq!(open(&path).latest(0).expect("it is there").key, key);
+        let journal = open(&path);
+        assert_eq!(journal.latest(0).expect("it is there").key, key);
+        let is_result = |body: &[u8]| journal.is_result(1, body).expect("readable");
+        assert_eq!(
+            [is_result(b"a"), is_result(b"b"), is_result(b"")],
+            [true, false, false]
+        );
+        assert!(
+            !journal.is_result(2, b"a").expect("readable"),
+            "there is none"
+        );
     }
 
     /// To ask is to hold it for a moment: that must not keep a run from beginning.

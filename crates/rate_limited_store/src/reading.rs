@@ -24,6 +24,15 @@ pub(crate) fn read(db: &Connection, id: Id, number: u64) -> Result<Ended, Journa
     }
 }
 
+/// Whether the result of that number is this one.
+pub(crate) fn is_result(db: &Connection, number: u64, body: &[u8]) -> Result<bool, JournalError> {
+    let found = db
+        .prepare_cached("SELECT body FROM results WHERE number = ?1")?
+        .query_row([number as i64], |row| Ok(row.bytes(0) == Some(body)))
+        .optional();
+    Ok(found?.unwrap_or(false))
+}
+
 /// The latest result of a call.
 pub(crate) fn latest(db: &Connection, id: Id, position: Position) -> Result<Ended, JournalError> {
     let position = position as i64;

@@ -44,7 +44,7 @@ fn no_damage_goes_unnoticed() {
         let judge = Judge {
             sample,
             map: &maps[*at],
-            files: mutation.apply(&sample.files, &stranger.files),
+            files: mutation.apply(sample, &stranger.files),
             folder: tempfile::tempdir_in(place.path()).expect("room"),
             ballast: &ballast,
             is_of_a_stranger: matches!(mutation, Mutation::Stranger { file: File::Main }),

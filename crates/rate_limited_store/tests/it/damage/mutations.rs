@@ -57,6 +57,10 @@ pub(crate) enum Mutation {
         from: usize,
         to: usize,
     },
+    /// A page as it was when the journal was half as long: a write that the disk has lost.
+    Stale {
+        page: usize,
+    },
     /// A whole file of another journal.
     Stranger {
         file: File,
@@ -80,8 +84,8 @@ impl fmt::Display for Mutation {
 }
 
 impl Mutation {
-    pub(crate) fn apply(&self, files: &Files, stranger: &Files) -> Files {
-        let mut files = files.clone();
+    pub(crate) fn apply(&self, sample: &Sample, stranger: &Files) -> Files {
+        let mut files = sample.files.clone();
         let file = self.file();
         let theirs = part(&mut stranger.clone(), file).clone();
         let ours = part(&mut files, file);
@@ -119,6 +123,9 @@ impl Mutation {
                 let count = (theirs.len() - start) / step(file);
                 bytes[page(*to)].copy_from_slice(&theirs[page(from % count)]);
             }
+            Mutation::Stale { page: number } => {
+                bytes[page(*number)].copy_from_slice(&sample.earlier[page(*number)]);
+            }
             Mutation::Stranger { .. } => *bytes = theirs.unwrap_or_default(),
             Mutation::Text { .. } => *bytes = b"id,text\n1,hello\n".repeat(300),
             Mutation::Zeros { bytes: more, .. } => *bytes = vec![0; *more],
@@ -141,6 +148,7 @@ impl Mutation {
             | Mutation::Text { file }
             | Mutation::Zeros { file, .. }
             | Mutation::Gone { file } => *file,
+            Mutation::Stale { .. } => File::Main,
         }
     }
 }
@@ -174,6 +182,8 @@ pub(crate) fn mutations(sample: &Sample, seed: u64) -> impl Iterator<Item = Muta
             all.extend(pages(file, bytes, &mut dice));
         }
     }
+    let stale = 0..sample.earlier.len() / PAGE;
+    all.extend(stale.map(|page| Mutation::Stale { page }));
     for file in [File::Main, File::Log, File::Count] {
         all.push(Mutation::Stranger { file });
         all.push(Mutation::Text { file });

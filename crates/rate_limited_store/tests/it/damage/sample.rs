@@ -59,6 +59,8 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
 pub(crate) struct Sample {
     pub(crate) name: &'static str,
     pub(crate) files: Files,
+    /// The file itself when the journal was half as long, where it had another log then.
+    pub(crate) earlier: Vec<u8>,
     pub(crate) truth: Truth,
 }
 
@@ -94,7 +96,9 @@ pub(crate) fn open(path: &Path) -> Journal {
 impl Sample {
     pub(crate) fn all() -> Vec<Sample> {
         let closed = |path: &Path| {
-            drop(write(open(path), 0..CALLS, "mine"));
+            drop(write(open(path), 0..CALLS / 2, "mine"));
+            std::fs::copy(path, beside(path, ".earlier")).expect("room");
+            drop(write(open(path), CALLS / 2..CALLS, "mine"));
             Files::of(path)
         };
         let living = |path: &Path| {
@@ -153,14 +157,21 @@ impl Sample {
 
     fn of(name: &'static str, make: impl Fn(&Path) -> Files) -> Sample {
         let folder = memory();
-        let files = make(&folder.path().join("run.journal"));
+        let path = folder.path().join("run.journal");
+        let files = make(&path);
+        let earlier = std::fs::read(beside(&path, ".earlier")).unwrap_or_default();
         let copy = memory();
         let path = copy.path().join("run.journal");
         files.put(&path);
         let truth = Truth::of(&path);
         let whose = if name == "strange" { "theirs" } else { "mine" };
         truth.check(whose);
-        Sample { name, files, truth }
+        Sample {
+            name,
+            files,
+            earlier,
+            truth,
+        }
     }
 }
 
