@@ -109,7 +109,8 @@ impl<'a> Census<'a> {
                 self.found.before.add(over.state);
                 self.hear(glance.line, over.number);
                 if let Some(prefix) = &mut self.prefix {
-                    let (name, journal) = ((glance.line, id), &self.journal.journal);
+                    let name = (glance.line, id.is_some());
+                    let journal = &self.journal.journal;
                     prefix.result(name, &over, journal, self.mark);
                 }
                 (Fate::Over, over.position)
@@ -155,15 +156,12 @@ impl<'a> Census<'a> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let journal = Arc::clone(&self.journal.journal);
-        let (covered, is_proven) = match self.prefix {
-            Some(prefix) => prefix.end(&journal),
-            None => (Covered::default(), false),
-        };
+        let prefix = self.prefix.as_ref();
+        let is_proven = prefix.is_some_and(Prefix::is_proven) || self.found.is_proven;
         Ok(Surveyed {
             plan: Arc::new(self.plan),
-            covered,
-            is_proven: is_proven || self.found.is_proven,
+            covered: prefix.map_or(Covered::default(), Prefix::covered),
+            is_proven,
             numbers: self.walk.census(),
             ..self.found
         })

@@ -145,6 +145,12 @@ impl Feed {
                 job.entry = entry;
                 return Ok(Some(job));
             }
+            Recalled::Counted(position) => {
+                let line = request.line;
+                let place = Place { line, position };
+                self.state.outlet.put_recorded(index, place);
+                return Ok(None);
+            }
             Recalled::Over(over) => return self.over(index, &request, &over).map(|()| None),
             Recalled::Unknown(begun) => (code::UNKNOWN, begun),
             Recalled::Suspect(begun) => (code::SUSPECT, begun),

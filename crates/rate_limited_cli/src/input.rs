@@ -226,29 +226,21 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn next_item(&mut self) -> Result<Option<Item>, InputError> {
-        if let Some((line, position)) = self.over() {
-            let passed = self.lines.pass();
-            passed.map_err(|source| self.lines.failed(&self.name, source))?;
-            return Ok(Some(Item::Over { line, position }));
-        }
+        let (plan, ids) = (&mut self.plan, &self.ids);
+        let mut over = |line| match plan.as_mut()?.fate(line)? {
+            (Fate::Over, position) if !ids.is_duplicate(line) => Some(position),
+            _ => None,
+        };
         match self
             .lines
-            .next()
+            .next(&mut over)
             .map_err(|source| self.lines.failed(&self.name, source))?
         {
+            Some(Judged::Over(line, position)) => Ok(Some(Item::Over { line, position })),
             Some(Judged::Good(good)) => Ok(Some(self.ids.judge(good))),
             Some(Judged::Bad(bad)) => Ok(Some(Item::Bad(bad))),
             Some(Judged::Known(..)) => unreachable!("nothing is known at a glance here"),
             None => self.end().map(|()| None),
-        }
-    }
-
-    /// The next line and its result, if its call is over.
-    fn over(&mut self) -> Option<(u64, u64)> {
-        let line = self.lines.next_number();
-        match self.plan.as_mut()?.fate(line)? {
-            (Fate::Over, position) if !self.ids.is_duplicate(line) => Some((line, position)),
-            _ => None,
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) enum Judged {
     Good(Good),
     /// It was known at a glance: its number, and its own name.
     Known(u64, Option<String>),
+    /// Its number is that of a call that is over: the number, and where its result is.
+    Over(u64, u64),
     Bad(BadLine),
 }
 
@@ -61,8 +63,12 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    pub(crate) fn next(&mut self) -> io::Result<Option<Judged>> {
-        self.next_unless(&mut |_, _| false)
+    /// The next line. Where `over` has a place for the result of its number, it is not judged.
+    pub(crate) fn next(
+        &mut self,
+        over: &mut dyn FnMut(u64) -> Option<u64>,
+    ) -> io::Result<Option<Judged>> {
+        self.step(over, &mut |_, _| false)
     }
 
     /// The next line; one that `known` knows at a glance is not judged. It is told where the source stands
@@ -71,7 +77,18 @@ impl<R: BufRead> Lines<R> {
         &mut self,
         known: &mut dyn FnMut(&Glance<'_>, u64) -> bool,
     ) -> io::Result<Option<Judged>> {
+        self.step(&mut |_| None, known)
+    }
+
+    fn step(
+        &mut self,
+        over: &mut dyn FnMut(u64) -> Option<u64>,
+        known: &mut dyn FnMut(&Glance<'_>, u64) -> bool,
+    ) -> io::Result<Option<Judged>> {
         while let Some(line) = self.raw.next()? {
+            if let Some(position) = over(line.number) {
+                return Ok(Some(Judged::Over(line.number, position)));
+            }
             let Some(bytes) = line.bytes else {
                 let fault = Fault::new(0, BadReason::TooLong(self.bytes_max as u64));
                 return Ok(Some(Judged::Bad(located(
@@ -89,16 +106,6 @@ impl<R: BufRead> Lines<R> {
             return Ok(Some(judged(line.number, line.offset, bytes, &mut known)));
         }
         Ok(None)
-    }
-
-    /// The number of the next line.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.raw.number() + 1
-    }
-
-    /// Passes over the next line without a look at it.
-    pub(crate) fn pass(&mut self) -> io::Result<()> {
-        self.raw.next().map(|_| ())
     }
 
     /// All lines so far, blank ones included.

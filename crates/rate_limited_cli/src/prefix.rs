@@ -1,14 +1,13 @@
 //! How much of an output that is there can stay.
 //!
-//! What stays is an unbroken beginning: each line belongs to the present input at its place, and its call is
-//! over. The lines are compared as far as their heads and ends go; of results, which may be gigabytes, a
-//! sample is compared whole with those of the journal: the first ones, every thousandth, and the last.
+//! What stays is an unbroken beginning: each line is the one that would be written there, compared byte for
+//! byte with the result in the journal.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use rate_limited_store::{Digest, Found, Journal, JournalError, Over, State, Walk};
+use rate_limited_store::{Digest, Found, Journal, JournalError, Over, Walk};
 
 use crate::identity::key_of;
 use crate::record::kept_part;
@@ -16,11 +15,8 @@ use crate::record::kept_part;
 /// No line of an output is longer, in bytes: an answer of 64 MiB whose every byte is escaped.
 const LINE_BYTES_MAX: u64 = 512 << 20;
 
-/// The results at the beginning that are compared whole.
-const FIRST_COMPARED: u64 = 16;
-
-/// Of the others, each of this number is compared whole.
-const EACH_COMPARED: u64 = 1_024;
+/// The results of which one at least must be in the journal, if an output has so many.
+const ASKED: u64 = 16;
 
 /// How each line begins.
 const HEAD: &[u8] = b"{\"id\":\"request-";
@@ -55,12 +51,9 @@ pub(crate) struct Mark {
 #[derive(Debug)]
 pub(crate) struct Prefix {
     source: BufReader<File>,
-    next: Vec<u8>,
-    /// The last line with a result, without its head, if it was not compared yet; and its result.
-    last: Option<(Vec<u8>, u64)>,
+    line: Vec<u8>,
     covered: Covered,
-    /// What is covered up to the last result that was compared.
-    sound: Covered,
+    /// Whether one of its results was found in the journal.
     is_proven: bool,
     is_broken: bool,
 }
@@ -69,82 +62,38 @@ impl Prefix {
     pub(crate) fn new(output: File) -> Prefix {
         Prefix {
             source: BufReader::with_capacity(1 << 17, output),
-            next: Vec::new(),
-            last: None,
+            line: Vec::new(),
             covered: Covered::default(),
-            sound: Covered::default(),
             is_proven: false,
             is_broken: false,
         }
     }
 
-    pub(crate) fn is_broken(&self) -> bool {
-        self.is_broken
-    }
-
-    /// Whether all lines so far can stay for sure.
-    pub(crate) fn is_sure(&self) -> bool {
-        self.covered == self.sound && !self.is_broken
-    }
-
-    /// Compares the next line with the call that is over; `mark` is where the input stands behind it.
+    /// Compares the next line with the result of a call that is over; `mark` is where the input stands
+    /// behind it. Whether the line can stay.
     pub(crate) fn result(
         &mut self,
-        (number, custom_id): (u64, Option<&str>),
+        (number, is_named): (u64, bool),
         over: &Over,
         journal: &Journal,
         mark: Mark,
-    ) {
-        if !self.read() {
-            return;
+    ) -> bool {
+        if self.read() {
+            let part = kept_part(&self.line, number, is_named);
+            self.is_broken = !is_result(journal, over.number, part);
+            self.is_proven |= !self.is_broken;
+            self.cover(mark);
         }
-        let line = self.next.strip_suffix(b"\n").unwrap_or_default();
-        let part = kept_part(line, number, custom_id.is_some());
-        let begins = match custom_id {
-            // A name that needs an escape is compared as it is written.
-            Some(id) => {
-                let name = serde_json::to_string(id).unwrap_or_default();
-                let named = part.strip_prefix(b"\"custom_id\":");
-                named.and_then(|part| part.strip_prefix(name.as_bytes()))
-            }
-            None => Some(part).filter(|part| part.len() < line.len()),
-        };
-        let begins = begins.is_some_and(|rest| {
-            let rest = rest.strip_prefix(b",").unwrap_or(rest);
-            rest.starts_with(b"\"response\":")
-        });
-        let is_success = over.state == State::Done;
-        if !begins || part.ends_with(SUCCESS) != is_success {
-            self.is_broken = true;
-            return;
-        }
-        let lines = self.covered.lines;
-        let compared = !is_success || lines < FIRST_COMPARED || lines.is_multiple_of(EACH_COMPARED);
-        if compared && !is_result(journal, over.number, part) {
-            self.is_broken = true;
-            return;
-        }
-        let (start, end) = (line.len() - part.len(), line.len());
-        self.cover(mark);
-        if compared {
-            self.prove();
-        } else {
-            let (mut last, _) = self.last.take().unwrap_or_default();
-            std::mem::swap(&mut last, &mut self.next);
-            last.truncate(end);
-            last.drain(..start);
-            self.last = Some((last, over.number));
-        }
+        !self.is_broken
     }
 
-    /// Compares the next line with one that is made anew.
-    pub(crate) fn exact(&mut self, line: &[u8], mark: Mark) {
+    /// Compares the next line with one that is made anew. Whether it can stay.
+    pub(crate) fn exact(&mut self, line: &[u8], mark: Mark) -> bool {
         if self.read() {
-            self.is_broken = self.next != line;
-            if !self.is_broken {
-                self.cover(mark);
-            }
+            self.is_broken = self.line != line;
+            self.cover(mark);
         }
+        !self.is_broken
     }
 
     /// What stands at this place of the input has no line that could stay.
@@ -152,14 +101,14 @@ impl Prefix {
         self.is_broken = true;
     }
 
-    /// How much can stay. Whether a whole result proved that the output belongs to the journal.
-    pub(crate) fn end(mut self, journal: &Journal) -> (Covered, bool) {
-        match self.last.take() {
-            Some((part, number)) if is_result(journal, number, &part) => self.prove(),
-            Some(_) => self.covered = self.sound,
-            None => {}
-        }
-        (self.covered, self.is_proven)
+    /// How much can stay.
+    pub(crate) fn covered(&self) -> Covered {
+        self.covered
+    }
+
+    /// Whether one of its results was found in the journal.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven
     }
 
     /// Reads the next line, if there is a whole one and those before could stay.
@@ -167,33 +116,28 @@ impl Prefix {
         if self.is_broken {
             return false;
         }
-        self.next.clear();
+        self.line.clear();
         let read = (&mut self.source)
             .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut self.next);
+            .read_until(b'\n', &mut self.line);
         // What cannot be read cannot stay; whether it can be written again is seen when it is opened.
-        self.is_broken = read.is_err() || !self.next.ends_with(b"\n");
+        self.is_broken = read.is_err() || !self.line.ends_with(b"\n");
         !self.is_broken
     }
 
     fn cover(&mut self, input: Mark) {
-        self.covered.lines += 1;
-        self.covered.bytes += self.next.len() as u64;
-        self.covered.input = input;
-    }
-
-    fn prove(&mut self) {
-        self.last = None;
-        self.sound = self.covered;
-        self.is_proven = true;
+        if !self.is_broken {
+            self.covered.lines += 1;
+            self.covered.bytes += self.line.len() as u64;
+            self.covered.input = input;
+        }
     }
 }
 
 /// Whether the journal has this as a result.
 pub(crate) fn is_result(journal: &Journal, number: u64, part: &[u8]) -> bool {
     // A damaged result is found again when it is to be written.
-    let ended = journal.read(number);
-    ended.is_ok_and(|ended| ended.body.as_deref() == Some(part))
+    journal.is_result(number, part).unwrap_or(false)
 }
 
 /// Whose results an output has.
@@ -237,7 +181,7 @@ pub(crate) fn origin(output: &Path, journal: &Journal) -> Result<Origin, OriginE
     let mut walk = Walk::new(journal)?;
     let mut witnesses = Vec::new();
     let (mut line, mut tried) = (Vec::new(), 0);
-    while tried < FIRST_COMPARED {
+    while tried < ASKED {
         line.clear();
         source.set_limit(LINE_BYTES_MAX);
         if source.read_until(b'\n', &mut line)? == 0 {

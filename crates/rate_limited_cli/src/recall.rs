@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rate_limited::journal::{Begun, Keyed, OnChange};
-use rate_limited_store::{Decision, Found, JournalError, Over, Walk};
+use rate_limited_store::{Decision, Found, JournalError, Over, Position, Walk};
 
 use crate::identity::Identity;
 use crate::job::Entry;
@@ -25,6 +25,8 @@ pub(crate) enum Recall {
 #[derive(Debug)]
 pub(crate) enum Recalled {
     Run(Option<Entry>),
+    /// Its call is over, and was counted before: its result is at this position.
+    Counted(Position),
     /// Its call is over; whether another request was answered than the present one.
     Over(Over),
     /// Its call was in flight when an earlier run died, and is left alone.
@@ -111,7 +113,7 @@ fn walked(keyed: Keyed, decision: Decision) -> Recalled {
     }
 }
 
-fn planned(known: &Known, keyed: Keyed, fate: Fate, position: u64) -> Recalled {
+fn planned(known: &Known, keyed: Keyed, fate: Fate, position: Position) -> Recalled {
     let call = known.past.unfinished.get(&position);
     // Of a request that is another one than before, nothing is known.
     let call = call.filter(|call| call.request == keyed.request);
@@ -123,8 +125,8 @@ fn planned(known: &Known, keyed: Keyed, fate: Fate, position: u64) -> Recalled {
     match fate {
         Fate::Unknown => Recalled::Unknown(begun),
         Fate::Suspect => Recalled::Suspect(begun),
-        // What is over was passed over before it was read.
-        Fate::Run | Fate::Last | Fate::Over => Recalled::Run(Some(Entry {
+        Fate::Over => Recalled::Counted(position),
+        Fate::Run | Fate::Last => Recalled::Run(Some(Entry {
             keyed,
             begun,
             is_last: fate == Fate::Last,

@@ -156,6 +156,7 @@ impl Scanner<'_> {
                     good += 1;
                     names.add(line, custom_id.as_deref(), self.hash);
                 }
+                Judged::Over(..) => unreachable!("nothing is known of calls here"),
                 Judged::Bad(line) => {
                     watch.bad_line(&line, lines.bytes());
                     bad.add(line);

@@ -8,7 +8,6 @@ use rate_limited_store::{Journal, Over};
 use crate::outlet::Outlet;
 use crate::output::OutputError;
 use crate::prefix::{Mark, Origin, Prefix};
-use crate::recorded::Place;
 use crate::request::Request;
 
 /// As long as each line so far has its own in the output, nothing is written and nothing is sent.
@@ -18,15 +17,6 @@ pub(crate) struct SoFar {
     prefix: Prefix,
     origin: Origin,
     journal: Arc<Journal>,
-    /// The lines since the last one of which it is sure that it can stay.
-    unsure: Vec<(u64, Line)>,
-}
-
-/// A line that may have to be written again.
-#[derive(Debug)]
-enum Line {
-    Recorded(Place),
-    Made(Vec<u8>),
 }
 
 impl SoFar {
@@ -41,35 +31,19 @@ impl SoFar {
             prefix,
             origin,
             journal,
-            unsure: Vec::new(),
         }
     }
 
     /// Takes in a call that is over. Whether its line is there.
-    pub(crate) fn result(&mut self, index: u64, request: &Request, over: &Over) -> bool {
-        let place = Place {
-            line: request.line,
-            position: over.position,
-        };
-        self.unsure.push((index, Line::Recorded(place)));
-        let name = (request.line, request.custom_id.as_deref());
+    pub(crate) fn result(&mut self, request: &Request, over: &Over) -> bool {
+        let name = (request.line, request.custom_id.is_some());
         self.prefix
-            .result(name, over, &self.journal, Mark::default());
-        self.goes_on()
+            .result(name, over, &self.journal, Mark::default())
     }
 
     /// Takes in a line that is made anew. Whether it is there.
-    pub(crate) fn exact(&mut self, index: u64, line: Vec<u8>) -> bool {
-        self.prefix.exact(&line, Mark::default());
-        self.unsure.push((index, Line::Made(line)));
-        self.goes_on()
-    }
-
-    fn goes_on(&mut self) -> bool {
-        if self.prefix.is_sure() {
-            self.unsure.clear();
-        }
-        !self.prefix.is_broken()
+    pub(crate) fn exact(&mut self, line: &[u8]) -> bool {
+        self.prefix.exact(line, Mark::default())
     }
 
     /// Cuts the output behind what can stay, and goes on there.
@@ -77,24 +51,14 @@ impl SoFar {
     /// # Errors
     /// The output has results that are not in the journal: it is left as it is.
     pub(crate) fn settle(self, outlet: &Outlet) -> Result<(), OutputError> {
-        let journal = &self.journal;
-        let (covered, is_proven) = self.prefix.end(journal);
-        if !self.origin.allows(is_proven) {
+        if !self.origin.allows(self.prefix.is_proven()) {
             return Err(OutputError::Elsewhere {
                 output: self.output,
-                journal: journal.path().to_owned(),
+                journal: self.journal.path().to_owned(),
             });
         }
+        let covered = self.prefix.covered();
         outlet.go_on_behind(covered.lines, covered.bytes);
-        for (index, line) in self.unsure {
-            if index < covered.lines {
-                continue;
-            }
-            match line {
-                Line::Recorded(place) => outlet.put_recorded(index, place),
-                Line::Made(line) => outlet.put(index, line, None),
-            }
-        }
         Ok(())
     }
 }

@@ -124,18 +124,17 @@ impl State {
         request: &Request,
         over: &Over,
     ) -> Result<(), OutputError> {
-        let mut so_far = lock(&self.so_far);
-        let Some(there) = so_far.as_mut() else {
-            let place = Place {
-                line: request.line,
-                position: over.position,
-            };
-            self.outlet.put_recorded(index, place);
+        let is_there = |there: &mut SoFar| there.result(request, over);
+        if lock(&self.so_far).as_mut().is_some_and(is_there) {
             return Ok(());
+        }
+        self.settle()?;
+        let place = Place {
+            line: request.line,
+            position: over.position,
         };
-        let goes_on = there.result(index, request, over);
-        drop(so_far);
-        if goes_on { Ok(()) } else { self.settle() }
+        self.outlet.put_recorded(index, place);
+        Ok(())
     }
 
     /// Takes in a line that is made anew by each run.
@@ -143,14 +142,13 @@ impl State {
     /// # Errors
     /// The output has results that are not in the journal.
     pub(crate) fn made(&self, index: u64, line: Vec<u8>) -> Result<(), OutputError> {
-        let mut so_far = lock(&self.so_far);
-        let Some(there) = so_far.as_mut() else {
-            self.outlet.put(index, line, None);
+        let is_there = |there: &mut SoFar| there.exact(&line);
+        if lock(&self.so_far).as_mut().is_some_and(is_there) {
             return Ok(());
-        };
-        let goes_on = there.exact(index, line);
-        drop(so_far);
-        if goes_on { Ok(()) } else { self.settle() }
+        }
+        self.settle()?;
+        self.outlet.put(index, line, None);
+        Ok(())
     }
 
     /// The requests of the run, those that were over before included, where that is known.

@@ -308,6 +308,35 @@ fn a_clean_removes_the_journal_and_nothing_else() {
     assert!(world.path("x.journal").exists());
 }
 
+/// What is in flight when the journal goes is still answered, written and told.
+#[test]
+fn a_journal_that_is_removed_stops_the_run() {
+    let world = World::slow(200);
+    let child = world.start(&requests(60), &["--max-concurrent", "4"]);
+    world.wait_for_arrivals(8);
+    fs::remove_file(world.path(JOURNAL)).expect("a journal");
+    let outcome = world.end(child);
+    outcome.expect(4, 60);
+    outcome.expect_order();
+    told(
+        &outcome,
+        "failed to write the journal out.jsonl.journal: it was moved or removed",
+    );
+    told(
+        &outcome,
+        "next: the same command again goes on where it stopped",
+    );
+    let sent = world.stats().arrivals as usize;
+    assert!((8..16).contains(&sent), "{sent}");
+    assert_eq!(outcome.count(""), sent, "each that was sent has its answer");
+    assert_eq!(outcome.count("not_run"), 60 - sent);
+    let messages = outcome.all("/error/message");
+    assert_eq!(
+        messages[59],
+        "the journal could not be used: the run ended before the request was sent"
+    );
+}
+
 /// A key in the environment, in a URL, in answers and in errors is in no file.
 #[test]
 fn no_file_has_a_key() {

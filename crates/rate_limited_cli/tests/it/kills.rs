@@ -1,7 +1,7 @@
 //! The command, killed at any moment, again and again: what it acknowledged is never lost and never sent
 //! again, and the limits hold across the runs.
 //!
-//! `KILLS=3000` makes it a long test; the default is a short one.
+//! `RATE_LIMITED_KILLS` says how many times; the default is 200, and 3,000 with `RATE_LIMITED_SOAK`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,11 +17,15 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::dice::Dice;
 use crate::logged::Logged;
 use crate::world::command;
 
-/// Kills in all, unless the variable of this name says another number.
+/// Kills in all.
 const KILLS: u64 = 200;
+
+/// Kills in all of the long version.
+const KILLS_OF_A_SOAK: u64 = 3_000;
 
 /// Jobs that are run, and killed, side by side.
 const JOBS: u64 = 4;
@@ -56,20 +60,6 @@ struct Tally {
     jobs: AtomicU64,
     /// The fullest window of any server, in thousandths of the quota.
     fullest: AtomicU64,
-}
-
-/// Numbers that look random, the same in each run of the test.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self, range: std::ops::Range<u64>) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        range.start + (mixed ^ (mixed >> 31)) % (range.end - range.start)
-    }
 }
 
 /// A job, and all that is known of it from outside.
@@ -279,10 +269,18 @@ fn work(number: u64, kills: u64, runtime: &Runtime, tally: &Tally) {
     }
 }
 
+fn kills() -> u64 {
+    let told = std::env::var("RATE_LIMITED_KILLS").ok();
+    let usual = match std::env::var_os("RATE_LIMITED_SOAK") {
+        Some(_) => KILLS_OF_A_SOAK,
+        None => KILLS,
+    };
+    told.and_then(|kills| kills.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn kills_lose_nothing_and_repeat_nothing_that_is_done() {
-    let kills = std::env::var("KILLS").ok();
-    let kills = kills.and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let kills = kills();
     let runtime = Runtime::new().expect("a runtime");
     let tally = Tally::default();
     let started = Instant::now();

@@ -1,6 +1,8 @@
 //! The parts of the command, from outside.
 
+mod dice;
 mod duration;
+mod edits;
 mod estimate;
 mod examples;
 mod journal;
