@@ -82,9 +82,7 @@ def _plain(value: Any, depth: int, where: str) -> Any:
     if kind is dict:
         if all(type(key) is str for key in value) and _KIND not in value:
             return {key: _plain(item, deeper, where) for key, item in value.items()}
-        pairs = [
-            [_plain(key, deeper, where), _plain(item, deeper, where)] for key, item in value.items()
-        ]
+        pairs = [[_plain(key, deeper, where), _plain(item, deeper, where)] for key, item in value.items()]
         return {_KIND: "dict", "v": pairs}
     simple = _SIMPLE.get(kind)
     if simple is not None:
@@ -232,9 +230,7 @@ def _pydantic(plain: dict[str, Any]) -> Any:
     extra = plain["extra"]
     state = {
         "__dict__": {name: _restored(item) for name, item in plain["v"]},
-        "__pydantic_extra__": None
-        if extra is None
-        else {name: _restored(item) for name, item in extra},
+        "__pydantic_extra__": None if extra is None else {name: _restored(item) for name, item in extra},
         "__pydantic_fields_set__": set(plain["set"]),
         "__pydantic_private__": None,
     }

@@ -26,7 +26,7 @@ logger = logging.getLogger("rate_limited")
 _open: weakref.WeakValueDictionary[str, RunnerJournal] = weakref.WeakValueDictionary()
 
 _CHANGED = (
-    "; nothing was sent: on_change=\"rerun\" calls changed and new ones and keeps the old answers in the "
+    '; nothing was sent: on_change="rerun" calls changed and new ones and keeps the old answers in the '
     'journal, on_change="keep" takes the old answers, another journal= begins anew'
 )
 _UNKNOWN = '; nothing was sent: on_unknown="retry" calls them again, "skip" leaves them alone'

@@ -33,9 +33,7 @@ def own_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _own is None or _own[0] != os.getpid():
             loop = asyncio.new_event_loop()
-            thread = threading.Thread(
-                target=loop.run_forever, name="rate_limited-loop", daemon=True
-            )
+            thread = threading.Thread(target=loop.run_forever, name="rate_limited-loop", daemon=True)
             thread.start()
             _own = (os.getpid(), loop)
         return _own[1]

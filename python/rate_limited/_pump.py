@@ -13,9 +13,7 @@ from collections.abc import Callable
 class Pump:
     """A thread that waits until there is something to read, reads it, and calls back on the loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, fileno: int, on_news: Callable[[], object]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, fileno: int, on_news: Callable[[], object]) -> None:
         self._loop = loop
         self._fileno = fileno
         self._on_news = on_news

@@ -107,9 +107,7 @@ class Rows:
             self._ticker = Ticker(progress, interval, self.snapshot)
             self._ticker.start()
 
-    def results(
-        self, items: Iterable[Any], *, ordered: bool, raises: bool
-    ) -> Iterator[tuple[int, Any]]:
+    def results(self, items: Iterable[Any], *, ordered: bool, raises: bool) -> Iterator[tuple[int, Any]]:
         """Each row's number and result.
 
         Ctrl-C while it waits starts nothing new, waits for what is in flight, and is raised. Between two
@@ -177,9 +175,7 @@ class Rows:
         numbers["failed"] = self._failures + failed
         numbers["done"] = self._given + len(ended) - numbers["failed"]
         slow = self._service.slow_calls()
-        numbers["slow_calls"] = {
-            row: slow[future.number] for future, row in waiting if future.number in slow
-        }
+        numbers["slow_calls"] = {row: slow[future.number] for future, row in waiting if future.number in slow}
         since = self._stalled_since
         if since is not None and waiting:
             numbers["waiting_on"] = f"call {waiting[0][1]:,}, {len(ended):,} results behind it"

@@ -57,9 +57,7 @@ def cost_function(resource: Resource) -> Callable[[Call], Any]:
     """What a call takes of a resource before it is sent."""
     before, at_most = resource.arguments_usage_extractor, resource.max_results_usage_estimator
     if before is not None and at_most is not None:
-        return lambda call: TwoParts(
-            arguments_usage(resource, call), results_usage_max(resource, call)
-        )
+        return lambda call: TwoParts(arguments_usage(resource, call), results_usage_max(resource, call))
     only = before or at_most
     return only if only is not None else lambda _call: 0
 
@@ -99,9 +97,7 @@ def shown_as(schedule: Any, function: Any) -> Any:
     except Exception:  # noqa: BLE001 - what cannot say what it takes can still be called
         shown = name
     text = inspect.getdoc(function) or "It has no documentation."
-    schedule.__doc__ = (
-        f"Schedules a call of {name}; run() runs it. Returns None.\n\n{shown}\n\n{text}"
-    )
+    schedule.__doc__ = f"Schedules a call of {name}; run() runs it. Returns None.\n\n{shown}\n\n{text}"
     annotations = dict(getattr(function, "__annotations__", None) or {})
     schedule.__annotations__ = {**annotations, "return": None}
     schedule.__wrapped__ = function

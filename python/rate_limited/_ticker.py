@@ -12,9 +12,7 @@ from rate_limited._progress import Progress
 class Ticker:
     """Shows snapshots of a run every `interval` seconds, from `start` until `close`."""
 
-    def __init__(
-        self, progress: Progress, interval: float, snapshot: Callable[[], dict[str, Any]]
-    ) -> None:
+    def __init__(self, progress: Progress, interval: float, snapshot: Callable[[], dict[str, Any]]) -> None:
         self._progress = progress
         self._interval = interval
         self._snapshot = snapshot
@@ -23,9 +21,7 @@ class Ticker:
 
     def start(self) -> None:
         """Begins to show."""
-        self._thread = threading.Thread(
-            target=self._tick, name="rate_limited-progress", daemon=True
-        )
+        self._thread = threading.Thread(target=self._tick, name="rate_limited-progress", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -243,9 +243,7 @@ class Resource:
             extractor = getattr(self, argument)
             if extractor is not None and not callable(extractor):
                 kind = type(extractor).__name__
-                raise TypeError(
-                    f"{argument} of resource {self.name!r} must be callable, not {kind}"
-                )
+                raise TypeError(f"{argument} of resource {self.name!r} must be callable, not {kind}")
         if self.max_results_usage_estimator and not self.results_usage_extractor:
             raise ValueError(
                 f"resource {self.name!r} has a max_results_usage_estimator, which needs a "

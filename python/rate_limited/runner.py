@@ -154,9 +154,7 @@ class Runner(Generic[P, R]):
         self.timeout = seconds("timeout", timeout)
         self.grace_seconds = seconds("grace_seconds", grace_seconds) or 0.0
         self.progress_interval = seconds("progress_interval", progress_interval) or 1.0
-        self.long_wait_warning_seconds = seconds(
-            "long_wait_warning_seconds", long_wait_warning_seconds
-        )
+        self.long_wait_warning_seconds = seconds("long_wait_warning_seconds", long_wait_warning_seconds)
         self.pacing = seconds("pacing", pacing, most=86_400)
         self.interrupted = False
         self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
@@ -499,9 +497,7 @@ class Runner(Generic[P, R]):
     def _exclusively(self) -> Iterator[None]:
         self._check_process()
         if not self._running.acquire(blocking=False):
-            raise RuntimeError(
-                "the runner is running already: wait for that run, or make another runner"
-            )
+            raise RuntimeError("the runner is running already: wait for that run, or make another runner")
         self.interrupted, self._rows = False, None
         self._attempts.complaint = None
         try:

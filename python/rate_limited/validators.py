@@ -61,9 +61,7 @@ def normalise(validation: Validation) -> tuple[Validator, ...]:
     return tuple(_accepted(f"validation[{i}]", each) for i, each in enumerate(validation))
 
 
-def check(
-    validators: tuple[Validator, ...], result: Any, watch: HookWatch | None = None
-) -> Verdict:
+def check(validators: tuple[Validator, ...], result: Any, watch: HookWatch | None = None) -> Verdict:
     """Asks the validators in order and stops at the first that does not accept `result`.
 
     The truth of what one returns decides. One that raises does not accept, and neither does one

@@ -128,14 +128,15 @@ def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
     return condition()
 
 
-def most_in_window(times: list[float], window: float) -> int:
-    """The most of these moments that lie in any half-open window of so many seconds."""
-    times, most, first = sorted(times), 0, 0
-    for last, moment in enumerate(times):
-        while times[first] <= moment - window:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
+def ahead_of_quota(times: list[float], since: float, quota: int, window: float) -> list[float]:
+    """Those of these moments, in seconds, before which more calls began than the windows since then allow.
+
+    A call is let go at most as late as it notes its moment, so the n-th moment noted is not before the n-th
+    call was let go: on a busy machine too, where a note comes late, nothing is found that was not so.
+    """
+    return [
+        moment for number, moment in enumerate(sorted(times)) if moment < since + number // quota * window
+    ]
 
 
 PREAMBLE = """

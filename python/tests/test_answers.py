@@ -28,7 +28,9 @@ def test_apis_are_known_by_name() -> None:
         ("github_graphql", 200, [("retry-after", "9")], b'{"errors": [{"type": "RATE_LIMITED"}]}', "refused", 9.0),
     ],
 )  # fmt: skip
-def test_answers(api: str, status: int, headers: list[tuple[str, str]], body: bytes, class_: str, wait: float | None) -> None:
+def test_answers(
+    api: str, status: int, headers: list[tuple[str, str]], body: bytes, class_: str, wait: float | None
+) -> None:
     told = _native.read_answer(api, status, headers, body)
     assert (told["class"], told["wait"]) == (class_, wait)
 

@@ -190,9 +190,7 @@ def test_the_limit_is_filled_and_not_passed(server: Server, kind: str) -> None:
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_a_refusal_is_waited_for_and_costs_no_retry(server: Server, kind: str) -> None:
     server.script = [error(429, "rate_limit_error", retry_after="1")]
-    runner = AnthropicRunner(
-        server.client(of_kind(kind)), 500, 30_000, 8_000, max_retries=0, progress=False
-    )
+    runner = AnthropicRunner(server.client(of_kind(kind)), 500, 30_000, 8_000, max_retries=0, progress=False)
     ask(runner, 0)
     begun = time.monotonic()
     results, exceptions = runner.run()
@@ -215,9 +213,7 @@ PASSING = [
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_what_passes_is_tried_again(server: Server, kind: str, failure: Any) -> None:
     server.script = [failure]
-    runner = AnthropicRunner(
-        server.client(of_kind(kind)), 500, 30_000, 8_000, max_retries=1, progress=False
-    )
+    runner = AnthropicRunner(server.client(of_kind(kind)), 500, 30_000, 8_000, max_retries=1, progress=False)
     ask(runner, 0)
     results, exceptions = runner.run()
     assert results[0].model == "m0"
@@ -359,9 +355,7 @@ def call(content: Any = "hi", **kwargs: Any) -> Call:
 
 def test_the_resources() -> None:
     requests, read, written = anthropic_resources(50, 30_000, 8_000)
-    assert [
-        (each.name, each.quota, each.time_window_seconds) for each in (requests, read, written)
-    ] == [
+    assert [(each.name, each.quota, each.time_window_seconds) for each in (requests, read, written)] == [
         ("requests_per_minute", 50, 60),
         ("input_tokens_per_minute", 30_000, 60),
         ("output_tokens_per_minute", 8_000, 60),
@@ -400,10 +394,7 @@ def test_the_estimate_of_an_input() -> None:
     assert base == 9
     assert apis.estimate_input_tokens(call("a" * 400)) == 108
     assert apis.estimate_input_tokens(call("hi", system="a" * 40)) == base + 10
-    assert (
-        apis.estimate_input_tokens(call("hi", system=[{"type": "text", "text": "a" * 40}]))
-        == base + 10
-    )
+    assert apis.estimate_input_tokens(call("hi", system=[{"type": "text", "text": "a" * 40}])) == base + 10
     image = {"type": "image", "source": {"type": "base64", "data": "A" * 100_000}}
     assert apis.estimate_input_tokens(call([{"type": "text", "text": "hi"}, image])) == base + 765
     tools = [{"name": "f", "input_schema": {"a": "b" * 400}}]
@@ -422,9 +413,7 @@ def test_an_input_that_may_lie_in_a_cache_is_never_refused() -> None:
     assert estimate(call(long, **mark)) == 30_000
     assert estimate(call("hi", **mark)) == 9
     runner = AnthropicRunner(create, 50, 30_000, 8_000, progress=False)
-    runner.schedule(
-        model="m", max_tokens=1, messages=[{"role": "user", "content": [{**part, **mark}]}]
-    )
+    runner.schedule(model="m", max_tokens=1, messages=[{"role": "user", "content": [{**part, **mark}]}])
     with pytest.raises(ValueError, match="exceeds resource quota"):
         runner.schedule(model="m", max_tokens=1, messages=[{"role": "user", "content": long}])
 

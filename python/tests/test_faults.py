@@ -19,10 +19,10 @@ import numpy
 import pytest
 from support import (
     WAYS_TO_RUN,
+    ahead_of_quota,
     eventually,
     in_thread,
     kinds,
-    most_in_window,
     quiet,
     scheduled,
     watchdog,  # noqa: F401
@@ -532,8 +532,8 @@ def test_a_cancelled_run_coro_stops_calling_and_can_go_on(kind: str) -> None:
 
 
 def test_failed_attempts_take_their_share_of_the_quota() -> None:
-    # A server counts them too: ten attempts of four calls, two in any 0.3 s.
-    times: list[float] = []
+    # A server counts them too: eight attempts of four calls, two in any 0.3 s.
+    begun, times = time.monotonic(), list[float]()
 
     def fail(n: int) -> None:
         times.append(time.monotonic())
@@ -542,11 +542,12 @@ def test_failed_attempts_take_their_share_of_the_quota() -> None:
     resource = Resource("requests", 2, 0.3, arguments_usage_extractor=lambda _: 1)
     _, exceptions = scheduled(quiet(fail, [resource], max_retries=1), *range(4)).run()
     assert [len(errors) for errors in exceptions] == [2] * 4
-    assert most_in_window(times, 0.29) <= 2
+    assert len(times) == 8
+    assert ahead_of_quota(times, begun, 2, 0.3) == []
 
 
 def test_rejected_answers_take_their_share_of_the_quota() -> None:
-    times: list[float] = []
+    begun, times = time.monotonic(), list[float]()
 
     def answer(n: int) -> int:
         times.append(time.monotonic())
@@ -556,7 +557,8 @@ def test_rejected_answers_take_their_share_of_the_quota() -> None:
     runner = quiet(answer, [resource], max_retries=1, validation=lambda _: False)
     _, exceptions = scheduled(runner, *range(4)).run()
     assert [len(errors) for errors in exceptions] == [2] * 4
-    assert most_in_window(times, 0.29) <= 2
+    assert len(times) == 8
+    assert ahead_of_quota(times, begun, 2, 0.3) == []
 
 
 @pytest.mark.parametrize("way", WAYS_TO_RUN)

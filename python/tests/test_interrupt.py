@@ -106,9 +106,7 @@ HANGING = {
 }
 
 
-def hanging(
-    kind: str, seconds: float, grace: float, *moments: float, way: str = "script"
-) -> Script:
+def hanging(kind: str, seconds: float, grace: float, *moments: float, way: str = "script") -> Script:
     before = f"""
         seconds, hangs = {seconds}, threading.Event()
         runner = Runner(work, limits(), max_concurrent=2, grace_seconds={grace}, progress=False)

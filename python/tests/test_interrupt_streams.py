@@ -89,9 +89,7 @@ REPORT = """
     """
 
 
-def script(
-    kind: str, rows: str, way: str, *moments: float, before: str = "", grace: float = 5
-) -> Script:
+def script(kind: str, rows: str, way: str, *moments: float, before: str = "", grace: float = 5) -> Script:
     make = f"""
         moments = {moments}
         runner = Runner(
@@ -101,9 +99,7 @@ def script(
     take = TAKE.replace("ROWS_HERE", ROWS[rows])
     indented = dedented(WAYS[way]).strip().replace("\n", "\n" + " " * 8)
     report = REPORT.replace("WAY_HERE", indented)
-    return Script(
-        dedented("seconds = lambda n: 0.02", before, BODIES[kind], make, take, before, report)
-    )
+    return Script(dedented("seconds = lambda n: 0.02", before, BODIES[kind], make, take, before, report))
 
 
 @pytest.mark.parametrize("moment", [0.05, 0.21])

@@ -208,7 +208,10 @@ def test_a_changed_row_ends_a_stream(api: Api, path: Path) -> None:
 
 
 def test_arguments_without_a_form_need_a_key(api: Api, path: Path) -> None:
-    with runner(api, path) as made, pytest.raises(ValueError, match=r"the argument question is of type object.*key="):
+    with (
+        runner(api, path) as made,
+        pytest.raises(ValueError, match=r"the argument question is of type object.*key="),
+    ):
         made.schedule(object())
     with runner(api, path) as made, pytest.raises(ValueError, match=r"the argument extra"):
         made.schedule("a", extra=object())
@@ -314,7 +317,9 @@ def test_other_files_are_left_alone(api: Api, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"on_change": "x"}, {"on_unknown": "x"}, {"durability": "x"}], ids=lambda option: next(iter(option))
+    "option",
+    [{"on_change": "x"}, {"on_unknown": "x"}, {"durability": "x"}],
+    ids=lambda option: next(iter(option)),
 )
 def test_options_that_are_none(api: Api, path: Path, option: Any) -> None:
     with pytest.raises(ValueError, match=r"must be .*'x'|must be .*\"x\""):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support import (
     WAYS_TO_RUN,
+    ahead_of_quota,
     kinds,
-    most_in_window,
     quiet,
     scheduled,
     watchdog,  # noqa: F401
@@ -85,8 +85,7 @@ def test_no_window_has_more_than_the_quota(kind: str, way: Any) -> None:
     runner = scheduled(quiet(sleeper.of_kind(kind), [resource]), *range(60))
     begun = time.monotonic()
     way(runner)
-    # The clock is read a moment after the call was let go: by less than a fiftieth of the window.
-    assert most_in_window(sleeper.times, window * 0.98) <= 20
+    assert ahead_of_quota(sleeper.times, begun, 20, window) == []
     assert 2 * window * 0.98 < time.monotonic() - begun < 2 * window + 0.4
 
 
@@ -94,14 +93,14 @@ def test_two_limits_bind_together() -> None:
     requests = Resource("requests", 10, 0.3, arguments_usage_extractor=lambda _: 1)
     tokens = Resource("tokens", 100, 0.6, arguments_usage_extractor=lambda _: 10)
     sleeper = Sleeper(0.001)
+    begun = time.monotonic()
     scheduled(quiet(sleeper.sync, [requests, tokens]), *range(20)).run()
-    assert most_in_window(sleeper.times, 0.58) <= 10
+    assert len(sleeper.times) == 20
+    assert ahead_of_quota(sleeper.times, begun, 10, 0.6) == []
 
 
 def test_a_small_call_runs_while_a_large_one_waits() -> None:
-    resource = Resource(
-        "tokens", 10, 0.6, arguments_usage_extractor=lambda call: call.get_argument("n")
-    )
+    resource = Resource("tokens", 10, 0.6, arguments_usage_extractor=lambda call: call.get_argument("n"))
     begun: dict[int, float] = {}
 
     def note(n: int) -> None:

@@ -111,9 +111,7 @@ def test_limits_hold_all_the_same() -> None:
 
 def test_large_and_small_calls_still_run_side_by_side() -> None:
     # Pacing must not hide from the scheduler which calls are large.
-    tokens = Resource(
-        "tokens", 10, 0.5, arguments_usage_extractor=lambda call: call.get_argument("n")
-    )
+    tokens = Resource("tokens", 10, 0.5, arguments_usage_extractor=lambda call: call.get_argument("n"))
     noting = Noting()
     begun: dict[int, float] = {}
 

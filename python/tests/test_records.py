@@ -106,9 +106,7 @@ def test_an_async_function_is_limited_in_place() -> None:
 
 def test_one_name_is_one_quota() -> None:
     def of(quota: int) -> Resource:
-        return Resource(
-            "requests", quota, 60, arguments_usage_extractor=lambda _: 1, shared="test-one-name"
-        )
+        return Resource("requests", quota, 60, arguments_usage_extractor=lambda _: 1, shared="test-one-name")
 
     made = Runner(odd_fails, [of(5)], progress=False)
     for _ in range(3):

@@ -85,9 +85,7 @@ def test_an_estimate_must_be_settled():
     ["arguments_usage_extractor", "results_usage_extractor", "max_results_usage_estimator"],
 )
 def test_what_cannot_be_called_is_refused(argument):
-    with pytest.raises(
-        TypeError, match=f"{argument} of resource 'tokens' must be callable, not int"
-    ):
+    with pytest.raises(TypeError, match=f"{argument} of resource 'tokens' must be callable, not int"):
         Resource("tokens", 100, 60, **{argument: 1})
 
 

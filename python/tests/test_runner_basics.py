@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support import (
     WAYS_TO_RUN,
+    ahead_of_quota,
     kinds,
-    most_in_window,
     plenty,
     quiet,
     scheduled,
@@ -53,9 +53,7 @@ def test_no_calls_give_empty_lists(way: Any) -> None:
     assert way(quiet(len)) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "result", [None, 0, False, "", [], ValueError("returned"), Ellipsis, NotImplemented]
-)
+@pytest.mark.parametrize("result", [None, 0, False, "", [], ValueError("returned"), Ellipsis, NotImplemented])
 def test_any_result_is_a_result(result: Any) -> None:
     calls: list[int] = []
 
@@ -339,28 +337,29 @@ def test_two_runners_keep_a_shared_quota_together() -> None:
     resource = Resource("requests", 10, window, arguments_usage_extractor=lambda _: 1)
     recorder = Recorder()
     runners = [scheduled(quiet(recorder, [resource]), *range(15)) for _ in range(2)]
+    begun = time.monotonic()
     took = run_together(*runners)
     assert len(recorder.times) == 30
-    assert most_in_window(recorder.times, window * 0.98) <= 10
+    assert ahead_of_quota(recorder.times, begun, 10, window) == []
     assert 2 * window * 0.95 <= took < 2 * window + 0.5
 
 
 def test_one_after_the_other_the_quota_is_kept_too() -> None:
     resource = Resource("requests", 5, 0.5, arguments_usage_extractor=lambda _: 1)
     recorder = Recorder()
+    begun = time.monotonic()
     for _ in range(2):
         scheduled(quiet(recorder, [resource]), *range(5)).run()
-    assert most_in_window(recorder.times, 0.49) <= 5
+    assert ahead_of_quota(recorder.times, begun, 5, 0.5) == []
 
 
 def test_resources_of_one_key_are_one() -> None:
     recorder = Recorder()
+    begun = time.monotonic()
     for _ in range(2):
-        resource = Resource(
-            "requests", 5, 0.5, arguments_usage_extractor=lambda _: 1, shared="basics"
-        )
+        resource = Resource("requests", 5, 0.5, arguments_usage_extractor=lambda _: 1, shared="basics")
         scheduled(quiet(recorder, [resource]), *range(5)).run()
-    assert most_in_window(recorder.times, 0.49) <= 5
+    assert ahead_of_quota(recorder.times, begun, 5, 0.5) == []
 
 
 def test_different_resources_do_not_disturb_each_other() -> None:

@@ -74,9 +74,7 @@ class FakeChat:
         self.requests.append(request)
         prompt = request["messages"][0]["content"]
         # The first poem about a topic is odd in letters, the second one even.
-        letters = len(
-            [asked for asked in self.requests if asked["messages"] == request["messages"]]
-        )
+        letters = len([asked for asked in self.requests if asked["messages"] == request["messages"]])
         return {
             "choices": [{"message": {"role": "assistant", "content": "a" * letters}}],
             "usage": {"total_tokens": 40, "prompt_tokens": 15, "completion_tokens": 25},

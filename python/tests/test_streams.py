@@ -128,9 +128,7 @@ def test_a_callback_that_raises_or_is_slow_loses_nothing() -> None:
 
 
 def test_submit_refuses_what_can_never_run() -> None:
-    resource = Resource(
-        "tokens", 10, 60, arguments_usage_extractor=lambda call: call.get_argument("n")
-    )
+    resource = Resource("tokens", 10, 60, arguments_usage_extractor=lambda call: call.get_argument("n"))
     with quiet(double, [resource]) as runner:
         with pytest.raises(ValueError, match="exceeds resource quota"):
             runner.submit(11)
@@ -189,9 +187,7 @@ def test_a_failure_holds_the_answer_that_was_rejected() -> None:
 
 
 def test_a_row_that_can_never_run_fails_alone() -> None:
-    resource = Resource(
-        "tokens", 10, 60, arguments_usage_extractor=lambda call: call.get_argument("n")
-    )
+    resource = Resource("tokens", 10, 60, arguments_usage_extractor=lambda call: call.get_argument("n"))
     with quiet(double, [resource]) as runner:
         rows = list(runner.map([1, 99, 2]))
     assert (rows[0], rows[2]) == (2, 4)

@@ -88,9 +88,7 @@ class AnthropicRunner(ClientRunner[P, R]):
     @overload
     def __init__(
         self,
-        client_or_create: (
-            _MessagesClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]
-        ),
+        client_or_create: (_MessagesClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]),
         requests_per_minute: float,
         input_tokens_per_minute: float,
         output_tokens_per_minute: float,
@@ -161,9 +159,7 @@ def anthropic_resources(
             input_tokens_per_minute,
             60,
             results_usage_extractor=get_input_tokens,
-            max_results_usage_estimator=partial(
-                estimate_input_tokens, quota=input_tokens_per_minute
-            ),
+            max_results_usage_estimator=partial(estimate_input_tokens, quota=input_tokens_per_minute),
             shared=key("input tokens"),
             learn=True,
         ),
@@ -172,9 +168,7 @@ def anthropic_resources(
             output_tokens_per_minute,
             60,
             results_usage_extractor=get_output_tokens,
-            max_results_usage_estimator=partial(
-                estimate_output_tokens, quota=output_tokens_per_minute
-            ),
+            max_results_usage_estimator=partial(estimate_output_tokens, quota=output_tokens_per_minute),
             shared=key("output tokens"),
             learn=True,
         ),

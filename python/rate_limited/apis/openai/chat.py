@@ -70,9 +70,7 @@ def openai_chat_resources(
     ]
 
 
-def get_tokens_per_minute(
-    quota: float, model_max_len: int, *, shared: str | None = None
-) -> Resource:
+def get_tokens_per_minute(quota: float, model_max_len: int, *, shared: str | None = None) -> Resource:
     """At most `quota` tokens, of prompts and answers together, in any minute.
 
     What `estimate_tokens_used` says is held back until the answer is there, and less of it once
@@ -96,9 +94,7 @@ def get_tokens_per_minute(
         quota,
         60,
         results_usage_extractor=get_used_tokens,
-        max_results_usage_estimator=partial(
-            estimate_tokens_used, model_max_len=model_max_len, quota=quota
-        ),
+        max_results_usage_estimator=partial(estimate_tokens_used, model_max_len=model_max_len, quota=quota),
         shared=shared,
         learn=True,
     )

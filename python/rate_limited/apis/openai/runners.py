@@ -92,9 +92,7 @@ class OpenAIChatRunner(ClientRunner[P, R]):
     @overload
     def __init__(
         self,
-        client_or_create: (
-            _ChatClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]
-        ),
+        client_or_create: (_ChatClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]),
         requests_per_minute: float,
         tokens_per_minute: float,
         model_max_len: int = ...,
@@ -179,9 +177,7 @@ class OpenAIEmbeddingsRunner(ClientRunner[P, R]):
         shared: str | None = None,
         **options: Unpack[RunnerOptions],
     ) -> None:
-        resources = openai_embeddings_resources(
-            requests_per_minute, tokens_per_minute, shared=shared
-        )
+        resources = openai_embeddings_resources(requests_per_minute, tokens_per_minute, shared=shared)
         super().__init__(client_or_create, resources, options)
 
 
