@@ -36,6 +36,12 @@ def checked_resources(resources: Collection[Resource]) -> list[Resource]:
     return found
 
 
+def checked_progress(progress: Any) -> Any:
+    if not isinstance(progress, bool) and not callable(progress):
+        raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
+    return progress
+
+
 def native_id(resource: Resource) -> int:
     identity = resource._identity
     with _naming:

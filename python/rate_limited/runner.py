@@ -23,6 +23,7 @@ from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
+    checked_progress,
     checked_resources,
     cost_function,
     count,
@@ -96,6 +97,8 @@ class Runner(Generic[P, R]):
     (['HONEY BADGERS'], [[]])
     """
 
+    _journal: RunnerJournal | None
+
     @overload
     def __init__(
         self,
@@ -156,31 +159,17 @@ class Runner(Generic[P, R]):
         self.progress_interval = seconds("progress_interval", progress_interval) or 1.0
         self.long_wait_warning_seconds = seconds("long_wait_warning_seconds", long_wait_warning_seconds)
         self.pacing = seconds("pacing", pacing, most=86_400)
-        self.interrupted = False
-        self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
-        if not isinstance(progress, bool) and not callable(progress):
-            raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
-        self._progress_setting = progress
-        self._generation = _fork.generation
+        self._progress_setting = checked_progress(progress)
         self._resources = checked_resources(resources)
         self._checks = validators.normalise(
             validation if validation_function is None else validation_function
         )
-        self._is_async = is_async(function)
-        self._watch = HookWatch() if self._is_async else None
-        self._costs_of = [cost_function(resource) for resource in self._resources]
-        self._in_two_parts = any(
-            resource.arguments_usage_extractor and resource.results_usage_extractor
-            for resource in self._resources
-        )
-        self._running = threading.Lock()
-        self._journal: RunnerJournal | None = None
+        self._begin()
         if journal is not None:
-            limits = [native_id(r) for r in self._resources], [r.name for r in self._resources]
             self._journal = RunnerJournal(
                 journal,
                 function,
-                limits,
+                ([native_id(r) for r in self._resources], [r.name for r in self._resources]),
                 self.max_concurrent or 64,
                 self._running.locked,
                 key=key,
@@ -193,12 +182,26 @@ class Runner(Generic[P, R]):
             )
         self._machine = self._make_machine()
         self._attempts = self._make_attempts(self._machine)
+        self.schedule = self._make_schedule()  # type: ignore[method-assign]
+
+    def _begin(self) -> None:
+        """What follows from the settings, and a state without calls."""
+        self.interrupted = False
+        self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
+        self._generation = _fork.generation
+        self._is_async = is_async(self.function)
+        self._watch = HookWatch() if self._is_async else None
+        self._costs_of = [cost_function(resource) for resource in self._resources]
+        self._in_two_parts = any(
+            resource.arguments_usage_extractor and resource.results_usage_extractor
+            for resource in self._resources
+        )
+        self._running, self._lock = threading.Lock(), threading.Lock()
+        self._journal = None
         self._ledger = self._last_ledger = Ledger(0)
-        self._lock = threading.Lock()
         self._run: Run | None = None
         self._rows: Rows | None = None
         self._service: Service | None = None
-        self.schedule = self._make_schedule()  # type: ignore[method-assign]
 
     def schedule(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Schedules a call with these arguments; `run` runs it.
