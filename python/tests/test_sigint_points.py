@@ -1,4 +1,4 @@
-"""SIGINT at many points of a run of two seconds: what was paid for against what is kept.
+"""SIGINT at many points of a run of two seconds, with a journal and without: what was paid for against what is kept.
 
 Several processes run at once, so these tests have time-outs of their own and no watchdog.
 """
@@ -62,12 +62,15 @@ BODIES = {
 }
 
 RUN = """
-    runner = Runner(
-        work, [Resource.per_second("requests", 1_000_000)],
-        max_concurrent=4, grace_seconds=grace, progress=False,
-    )
-    for n in range(calls):
-        runner.schedule(n)
+    def made():
+        runner = Runner(
+            work, [Resource.per_second("requests", 1_000_000)],
+            max_concurrent=4, grace_seconds=grace, progress=False, journal=journal,
+        )
+        for n in range(calls):
+            runner.schedule(n)
+        return runner
+    runner = made()
     begin = time.monotonic()
     """
 
@@ -86,12 +89,17 @@ REPORT = """
     kept = {r for r in results if r is not None}
     latest = max(late)
     hung.add(-1)
-    again = runner.run()[0]
+    again, restored = runner.run()[0], True
+    asked = list(begun)
+    if journal is not None:
+        # Another process would find all of it there.
+        runner.close()
+        restored = made().run()[0] == again and begun == asked
     say(
         paid=len(early), kept=len(kept), lost=sorted(early - kept), interrupted=interrupted,
         in_place=all(r in (None, n) for n, r in enumerate(results)),
         shape=[len(results), len(exceptions)], returned=returned, late=latest,
-        complete=again == list(range(calls)),
+        complete=again == list(range(calls)), restored=restored,
         twice=sorted(n for n in set(begun) if begun.count(n) > 1),
     )
     """
@@ -112,7 +120,9 @@ SEND = """
 def settings(number: int, moment: float) -> tuple[str, str]:
     """The kind of the function, and the assignments that a point begins with."""
     kind = ("sync", "async")[number % 2]
-    return kind, f"moment, hangs, grace = {moment}, {number % 5 == 4}, {GRACE_SECONDS}"
+    journal = "tempfile.mkdtemp() + '/run.db'" if number // 2 % 2 else "None"
+    assigned = f"moment, hangs, grace = {moment}, {number % 5 == 4}, {GRACE_SECONDS}"
+    return kind, f"import tempfile\n{assigned}\njournal = {journal}"
 
 
 def interrupted_once(way: str, number: int, moment: float) -> dict[str, Any]:
@@ -139,7 +149,7 @@ def check(found: list[dict[str, Any]]) -> None:
         assert facts["in_place"], facts
         assert facts["shape"] == [260, 260], facts
         # The run after it does the rest. Only a call that hung is made again.
-        assert facts["complete"], facts
+        assert facts["complete"] and facts["restored"], facts
         assert len(facts["twice"]) <= facts["hangs"], facts
         took = facts["took"] = facts["returned"] - facts["sent"]
         # What the machine itself is late by is allowed for, and no more.

@@ -322,6 +322,11 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         self.push(Record::Pause { resource, until });
     }
 
+    fn learnt(&mut self, resource: ResourceId, learnt: Vec<u8>) {
+        let resource = resource.index() as u32;
+        self.push(Record::Learnt { resource, learnt });
+    }
+
     fn back(&mut self, place: &Place, attempts: u32, setback: Setback) {
         let failure = Failure {
             at: Wall::now(),
@@ -514,6 +519,7 @@ fn past_of(meters: &[Meter], now: Time) -> Vec<PastMeter> {
     let past = |meter: &Meter| PastMeter {
         charges: meter.charges_on(now).map(charge).collect(),
         paused_until: Time::from_nanos(meter.paused_until.nanos_on(now)),
+        learnt: meter.learnt.clone(),
     };
     meters.iter().map(past).collect()
 }

@@ -35,6 +35,8 @@ pub(crate) struct PastMeter {
     /// What was charged, the oldest first.
     pub(crate) charges: Vec<(Time, Amount)>,
     pub(crate) paused_until: Time,
+    /// What was learnt of it, as it was taken down.
+    pub(crate) learnt: Vec<u8>,
 }
 
 /// How an attempt that is no success ended.
@@ -78,6 +80,9 @@ pub(crate) trait Recorder<Req, Resp>: Send {
 
     /// A resource is paused.
     fn pause(&mut self, resource: ResourceId, until: Time, now: Time);
+
+    /// What was learnt of a resource.
+    fn learnt(&mut self, resource: ResourceId, learnt: Vec<u8>);
 
     /// An attempt came to nothing.
     fn back(&mut self, place: &Place, attempts: u32, setback: Setback);

@@ -12,6 +12,7 @@
 //! while calls are in flight, whatever it charges in the end: the bounds are reserved for a window, for
 //! four windows the next time, then for sixteen, and so on.
 
+use crate::learnt::{LearntShares, SHARES};
 use crate::time::Time;
 use std::collections::VecDeque;
 
@@ -32,6 +33,9 @@ const MARGIN_MAX: i64 = 2 * WHOLE;
 
 /// Shares are counted in millionths.
 const WHOLE: i64 = 1_000_000;
+
+/// The largest share that is believed.
+const SHARE_MAX: u32 = 4 * WHOLE as u32;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Learned {
@@ -77,15 +81,42 @@ impl Learned {
         i64::try_from(reserved).unwrap_or(bound).min(bound)
     }
 
+    /// What outlives the process.
+    pub(crate) fn learnt(&self) -> LearntShares {
+        let latest = |shares: &Shares| {
+            let skipped = shares.recent.len().saturating_sub(SHARES);
+            shares.recent.iter().skip(skipped).copied().collect()
+        };
+        let classes = self.classes.iter().enumerate();
+        let known = classes.filter(|(_, shares)| !shares.recent.is_empty());
+        LearntShares {
+            margin: self.margin,
+            memory: self.memory,
+            classes: known
+                .map(|(power, shares)| (power as u8, latest(shares)))
+                .collect(),
+        }
+    }
+
+    /// Takes over what was learnt before, as far as it could have been.
+    pub(crate) fn recall(&mut self, learnt: &LearntShares) {
+        self.margin = learnt.margin.clamp(WHOLE, MARGIN_MAX);
+        self.memory = learnt.memory.max(1);
+        for (power, latest) in &learnt.classes {
+            if let Some(shares) = self.classes.get_mut(usize::from(*power)) {
+                let latest = latest.iter().take(SHARES);
+                latest.for_each(|share| shares.push((*share).min(SHARE_MAX)));
+            }
+        }
+    }
+
     pub(crate) fn observe(&mut self, bound: i64, used: i64) {
         if bound <= 0 {
             return;
         }
         // A usage far above its bound says that the bound is wrong, not how wrong the next one is.
         let share = i128::from(used) * i128::from(WHOLE) / i128::from(bound);
-        let share = u32::try_from(share)
-            .unwrap_or(u32::MAX)
-            .min(4 * WHOLE as u32);
+        let share = u32::try_from(share).unwrap_or(u32::MAX).min(SHARE_MAX);
         self.classes[class(bound)].push(share);
         self.margin -= (self.margin - WHOLE) / 1_000;
     }

@@ -43,6 +43,7 @@ mod entries;
 mod error;
 mod event;
 mod learned;
+mod learnt;
 mod limiter;
 mod outcome;
 mod progress;

@@ -4,6 +4,7 @@ use crate::amount::Amount;
 use crate::backoff::{Backoff, Chance};
 use crate::error::QuotaError;
 use crate::learned::Learned;
+use crate::learnt::Learnt;
 use crate::outcome::Class;
 use crate::quota::{Mark, Meter, Moment, Quota, check_replacement};
 use crate::time::{Time, nanos};
@@ -493,13 +494,38 @@ impl Ledger {
         self.meter.charge(all.as_micros().max(0), now);
     }
 
+    /// What was learnt of the server, beside its charges.
+    pub(crate) fn learnt(&self) -> Learnt {
+        Learnt {
+            guard: self.guard,
+            shares: self.learned.as_ref().map(Learned::learnt),
+        }
+    }
+
+    /// Takes over what was learnt before, as far as it could have been learnt here.
+    pub(crate) fn recall(&mut self, learnt: &Learnt) {
+        let widest = self.widest_guard().max(self.guard);
+        if self.guard > 0 {
+            self.guard = learnt.guard.clamp(self.guard, widest);
+            self.meter.set_guard(self.guard);
+        }
+        if let (Some(learned), Some(shares)) = (&mut self.learned, &learnt.shares) {
+            learned.recall(shares);
+        }
+        self.version += 1;
+    }
+
+    fn widest_guard(&self) -> u64 {
+        nanos(self.resource.quota.window()) / 100
+    }
+
     fn tell_news(&mut self) {
         self.version += u64::from(self.held_is_waited_for);
         self.held_is_waited_for = false;
     }
 
     fn widen_guard(&mut self) {
-        let widest = nanos(self.resource.quota.window()) / 100;
+        let widest = self.widest_guard();
         if self.guard > 0 && self.guard < widest {
             self.guard = (self.guard * 2).min(widest);
             self.meter.set_guard(self.guard);

@@ -4,13 +4,17 @@ use crate::account::lock;
 use crate::clock::now;
 use crate::machine::Inner;
 use crate::step::Step;
-use rate_limited_core::{Amount, Entry, ResourceId, Time};
+use rate_limited_core::{Amount, Entry, Limiter, ResourceId, Time};
 use rate_limited_store::{
     Back, Begun, Charged, Decision, Digest, Dispatch, End, Failure, Journal, JournalError, Meter,
     Objection, Opened, Past, Policy, Record, State, Ticket, Walk, Wall,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+/// How often what was learnt is taken down.
+const EACH: Duration = Duration::from_secs(2);
 
 /// An open journal, for all machines of a runner.
 pub(crate) struct Shared {
@@ -156,6 +160,12 @@ impl Lookup {
         };
         self.past.meters.iter().map(past).collect()
     }
+
+    /// What was learnt of each resource before.
+    pub(crate) fn learnt(&self) -> Vec<Vec<u8>> {
+        let meters = self.past.meters.iter();
+        meters.map(|meter| meter.learnt.clone()).collect()
+    }
 }
 
 /// What one machine has in a journal.
@@ -171,6 +181,8 @@ pub(crate) struct Book {
     ended: VecDeque<(Ticket, Step)>,
     last_ticket: Ticket,
     paused: Vec<Time>,
+    /// What was taken down as learnt of each resource, and when.
+    learnt: (Time, Vec<Vec<u8>>),
 }
 
 enum Brought {
@@ -180,7 +192,10 @@ enum Brought {
 
 impl Book {
     pub(crate) fn new(shared: Arc<Shared>) -> Book {
-        let meters = &shared.lookup().charges();
+        let (meters, learnt) = {
+            let lookup = shared.lookup();
+            (lookup.charges(), lookup.learnt())
+        };
         Book {
             positions: HashMap::new(),
             brought: HashMap::new(),
@@ -188,6 +203,7 @@ impl Book {
             ended: VecDeque::new(),
             last_ticket: 0,
             paused: meters.iter().map(|(_, until)| *until).collect(),
+            learnt: (Time::default(), learnt),
             shared: Arc::clone(&shared),
         }
     }
@@ -318,6 +334,27 @@ impl Book {
         }
         for (resource, until) in news {
             self.push(Record::Pause { resource, until });
+        }
+    }
+
+    /// Takes down what was learnt of the resources, if there is news; while a run goes on, now and then.
+    pub(crate) fn learn(&mut self, limiter: &Limiter, resources: &[ResourceId], is_end: bool) {
+        let now = now();
+        let (last, known) = &mut self.learnt;
+        if !is_end && now < *last + EACH {
+            return;
+        }
+        *last = now;
+        let mut news = Vec::new();
+        for (place, (known, id)) in known.iter_mut().zip(resources).enumerate() {
+            let learnt = limiter.learnt(*id);
+            if learnt != *known {
+                known.clone_from(&learnt);
+                news.push((place as u32, learnt));
+            }
+        }
+        for (resource, learnt) in news {
+            self.push(Record::Learnt { resource, learnt });
         }
     }
 

@@ -170,12 +170,18 @@ impl Journal {
 
     /// Tells the limits what was taken of them before, once.
     pub(crate) fn replay(&self) {
-        let charges = self.shared.lookup().charges();
+        let (charges, learnt) = {
+            let lookup = self.shared.lookup();
+            (lookup.charges(), lookup.learnt())
+        };
         let mut replayed = lock(&REPLAYED);
         let replayed = replayed.get_or_insert_default();
         let now = crate::clock::now();
-        for (resource, (charges, paused_until)) in self.resources.iter().zip(charges) {
+        let past = charges.into_iter().zip(learnt);
+        for (resource, ((charges, paused_until), learnt)) in self.resources.iter().zip(past) {
             if replayed.insert((*resource, self.path.clone())) {
+                // Of a form that is not known here nothing is recalled.
+                let _ = account::limiter().recall(*resource, &learnt);
                 account::limiter().replay(*resource, &charges, paused_until, now);
             }
         }

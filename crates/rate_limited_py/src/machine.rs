@@ -131,10 +131,11 @@ impl Machine {
 
     /// Waits until all that was taken down is safe.
     fn flush(&self, py: Python<'_>) {
-        let last = lock(&self.inner.state)
-            .book
-            .as_ref()
-            .and_then(|book| book.last());
+        let last = {
+            let state = &mut *lock(&self.inner.state);
+            state.learn(true);
+            state.book.as_ref().and_then(|book| book.last())
+        };
         if let Some((journal, ticket)) = last {
             // An error is there for whoever asks.
             let _ = py.detach(|| journal.wait(ticket));

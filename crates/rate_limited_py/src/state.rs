@@ -358,6 +358,14 @@ impl State {
         if class != Class::Success {
             self.came_back(call, class);
         }
+        self.learn(false);
+    }
+
+    /// Takes down what was learnt of the resources: now and then, or at the end.
+    pub(crate) fn learn(&mut self, is_end: bool) {
+        if let Some(book) = &mut self.book {
+            book.learn(&account::limiter(), &self.resources, is_end);
+        }
     }
 
     /// Takes down that an attempt brought nothing.

@@ -76,6 +76,8 @@ pub struct Meter {
     pub spent: i64,
     /// Until when the server asked to leave it alone.
     pub paused_until: Wall,
+    /// What was learnt of it, as it was recorded; empty: nothing.
+    pub learnt: Vec<u8>,
 }
 
 impl Meter {
@@ -219,6 +221,7 @@ fn meter(
         charges: Vec::new(),
         spent: known.spent,
         paused_until: known.paused_until,
+        learnt: known.learnt.clone(),
     };
     for charge in charges.iter().filter(|row| row.resource == known.id) {
         let (at, micros) = (charge.at, charge.amount);

@@ -23,6 +23,13 @@ pub enum Record {
         /// Until when.
         until: Wall,
     },
+    /// What was learnt of a resource beside that, in place of what was before.
+    Learnt {
+        /// The resource, by its place among those of the [`Options`](crate::Options).
+        resource: u32,
+        /// In whatever form the caller has it.
+        learnt: Vec<u8>,
+    },
     /// What an attempt took of a limit. It goes in before the attempt's end: of a crash in between, the
     /// quota is counted twice rather than not at all.
     Charge(Charged),

@@ -302,6 +302,7 @@ pub(crate) struct ResourceRow {
     pub(crate) name: String,
     pub(crate) spent: i64,
     pub(crate) paused_until: Wall,
+    pub(crate) learnt: Vec<u8>,
 }
 
 impl Small for ResourceRow {
@@ -313,14 +314,16 @@ impl Small for ResourceRow {
             name: fields.text(1)?.to_owned(),
             spent: fields.number(2).filter(|spent| *spent >= 0)?,
             paused_until: Wall(fields.number(3)?),
+            learnt: fields.bytes(4)?.to_vec(),
         };
-        (fields.number(4)? == resource.sum(id)).then_some(resource)
+        (fields.number(5)? == resource.sum(id)).then_some(resource)
     }
 
     fn sum(&self, id: Id) -> i64 {
         let sum = Sum::of(Table::Resources, id).number(self.id);
         let sum = sum.bytes(Some(self.name.as_bytes())).number(self.spent);
-        sum.number(self.paused_until.0).finish()
+        let sum = sum.number(self.paused_until.0);
+        sum.bytes(Some(&self.learnt)).finish()
     }
 }
 
@@ -332,6 +335,7 @@ impl ResourceRow {
             self.name,
             self.spent,
             self.paused_until.0,
+            self.learnt,
             sum
         ])?;
         Ok(sum)

@@ -331,6 +331,9 @@ fn later(resources: &mut BTreeMap<i64, ResourceRow>, row: &ResourceRow) {
     let known = resources.entry(row.id).or_insert_with(|| row.clone());
     known.spent = known.spent.max(row.spent);
     known.paused_until = known.paused_until.max(row.paused_until);
+    if known.learnt.is_empty() {
+        known.learnt.clone_from(&row.learnt);
+    }
 }
 
 fn by<K: Ord, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> BTreeMap<K, T> {

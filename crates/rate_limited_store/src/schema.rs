@@ -44,7 +44,7 @@ pub(crate) const TABLES: [(&str, &str); 8] = [
     ),
     (
         "resources",
-        "CREATE TABLE resources (id INTEGER PRIMARY KEY, name TEXT NOT NULL, spent INTEGER NOT NULL, paused_until INTEGER NOT NULL, sum INTEGER NOT NULL)",
+        "CREATE TABLE resources (id INTEGER PRIMARY KEY, name TEXT NOT NULL, spent INTEGER NOT NULL, paused_until INTEGER NOT NULL, learnt BLOB NOT NULL, sum INTEGER NOT NULL)",
     ),
     (
         "charges",
@@ -68,7 +68,7 @@ pub(crate) const PUT_RESULT: &str = "INSERT INTO results VALUES (?1, ?2, ?3, ?4,
 pub(crate) const PUT_FAILURE: &str = "INSERT INTO failures VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(crate) const LAST_FAILURE: &str = "SELECT max(id) FROM failures WHERE id > ?1 AND id <= ?2";
 pub(crate) const PUT_RESOURCE: &str =
-    "INSERT OR REPLACE INTO resources VALUES (?1, ?2, ?3, ?4, ?5)";
+    "INSERT OR REPLACE INTO resources VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(crate) const PUT_CHARGE: &str =
     "INSERT INTO charges (resource, at, amount, sum) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const DROP_CHARGES: &str = "DELETE FROM charges WHERE resource = ?1 AND at < ?2";

@@ -157,7 +157,12 @@ impl Store {
                 Record::Back(back) => self.back(back)?,
                 Record::End(end) => self.end(end)?,
                 Record::Charge(charge) => charges.add(*charge),
-                Record::Pause { resource, until } => self.pause(*resource, *until)?,
+                Record::Pause { resource, until } => {
+                    self.change_resource(*resource, |row| row.paused_until = *until)?;
+                }
+                Record::Learnt { resource, learnt } => {
+                    self.change_resource(*resource, |row| row.learnt.clone_from(learnt))?;
+                }
             }
         }
         for ((resource, _), (at, amount)) in charges.0 {
@@ -258,15 +263,14 @@ impl Store {
         Ok(())
     }
 
-    fn pause(&mut self, place: u32, until: Wall) -> Result<()> {
+    fn change_resource(&mut self, place: u32, change: impl FnOnce(&mut ResourceRow)) -> Result<()> {
         let id = self.places.get(place as usize);
         let Some(known) = id.and_then(|id| self.resources.get(id)) else {
             return Ok(());
         };
-        self.put_resource(ResourceRow {
-            paused_until: until,
-            ..known.clone()
-        })
+        let mut row = known.clone();
+        change(&mut row);
+        self.put_resource(row)
     }
 
     /// Finds the resources, and adds those that are new; for a commit.
@@ -284,6 +288,7 @@ impl Store {
                 name: (*name).to_owned(),
                 spent: 0,
                 paused_until: Wall(0),
+                learnt: Vec::new(),
             })?;
             self.places.push(id);
         }

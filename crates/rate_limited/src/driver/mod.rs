@@ -186,6 +186,7 @@ where
                 Turn::Sleep(wait) => self.sleep(Some(wait), &mut inputs, each).await,
             }
         };
+        self.record_learnt(true);
         self.handle.forget();
         self.handle.show(self.scheduler.progress(), None);
         Ok(stop)
@@ -308,6 +309,7 @@ where
         if matches!(class, Class::Refused { .. }) {
             self.record_pauses();
         }
+        self.record_learnt(false);
     }
 
     /// Takes down the latest error of a call.

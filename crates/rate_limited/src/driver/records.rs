@@ -9,6 +9,10 @@ use crate::runner::Finished;
 use rate_limited_core::{AttemptId, CallId, Class, Failure, Input, Outcome, Time};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often what was learnt is taken down.
+const EACH: Duration = Duration::from_secs(2);
 
 /// What a run takes down, and what waits for that.
 pub(super) struct Records<Req, Resp> {
@@ -23,6 +27,8 @@ pub(super) struct Records<Req, Resp> {
     last: VecDeque<(u64, Req, Place)>,
     /// Until when each resource was known to be paused.
     paused: Vec<Time>,
+    /// What was taken down as learnt of each resource, and when.
+    learnt: (Time, Vec<Vec<u8>>),
     stopped: bool,
     pub(super) restored: u64,
 }
@@ -36,6 +42,7 @@ impl<Req, Resp> Records<Req, Resp> {
             over: VecDeque::new(),
             last: VecDeque::new(),
             paused: Vec::new(),
+            learnt: (Time::default(), Vec::new()),
             stopped: false,
             restored: 0,
         }
@@ -71,8 +78,11 @@ where
         let most = self.scheduler.progress().max_concurrent;
         let past = records.recorder.begin(&quotas, most, now)?;
         for (id, meter) in ids.into_iter().zip(past) {
+            // Of a form that is not known here nothing is recalled.
+            let _ = limiter.recall(id, &meter.learnt);
             limiter.replay(id, &meter.charges, meter.paused_until, now);
             records.paused.push(meter.paused_until);
+            records.learnt.1.push(meter.learnt);
         }
         self.scheduler.keep_entries();
         let events = self.events.0.clone();
@@ -255,6 +265,27 @@ where
             if until > *known {
                 *known = until;
                 records.recorder.pause(id, *known, now);
+            }
+        }
+    }
+
+    /// Takes down what was learnt of the resources, if there is news; while a run goes on, now and then.
+    pub(super) fn record_learnt(&mut self, is_end: bool) {
+        let Some(records) = &mut self.records else {
+            return;
+        };
+        let now = self.clock.now();
+        let (last, known) = &mut records.learnt;
+        if !is_end && now < *last + EACH {
+            return;
+        }
+        *last = now;
+        let limiter = lock(&self.limiter);
+        for (known, id) in known.iter_mut().zip(limiter.resources()) {
+            let learnt = limiter.learnt(id);
+            if learnt != *known {
+                known.clone_from(&learnt);
+                records.recorder.learnt(id, learnt);
             }
         }
     }

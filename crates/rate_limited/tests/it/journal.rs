@@ -245,6 +245,39 @@ async fn a_call_that_was_in_flight_is_sent_again_or_not_as_told() {
 }
 
 #[tokio::test]
+async fn a_restart_knows_what_calls_use() {
+    let place = Place::new();
+    // Of bounds of 100, eight calls go at once; what they use is a tenth of that.
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let runner = || {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        let tokens = Resource::per("tokens", 800, Duration::from_millis(250))
+            .cost(|_: &u32| 100)
+            .usage(|_: &u32, _: &String| 10)
+            .learn(true);
+        Runner::new(move |n: u32| {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(40)).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                good(n)
+            }
+        })
+        .max_retries(0)
+        .resource(tokens)
+        .journal(place.recording())
+    };
+    run(runner(), 0..40).await;
+    most.store(0, Ordering::SeqCst);
+    // None of what was charged before counts any more; what was learnt does.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    run(runner(), 0..64).await;
+    let most = most.load(Ordering::SeqCst);
+    assert!(most > 16, "{most} at once");
+}
+
+#[tokio::test]
 async fn a_restart_does_not_burst() {
     let place = Place::new();
     let limited = || {

@@ -3,6 +3,7 @@
 use super::Limiter;
 use crate::amount::Amount;
 use crate::event::ResourceId;
+use crate::learnt::Learnt;
 use crate::resource::Ledger;
 use crate::snapshot::{ResourceSnapshot, Snapshot};
 use crate::time::Time;
@@ -70,5 +71,34 @@ impl Limiter {
                 ledger.replay(charges, paused_until, now);
             });
         }
+    }
+
+    /// What was learnt of a resource so far, for a later process: how late requests arrive, and what calls
+    /// use of their bounds. At most 17 kB; a few bytes where nothing is learnt.
+    pub fn learnt(&self, resource: ResourceId) -> Vec<u8> {
+        self.ledgers[resource.index()].learnt().to_bytes()
+    }
+
+    /// Takes over what [`Limiter::learnt`] gave in an earlier process; before [`Limiter::replay`]. Whether
+    /// these bytes are of that form: others change nothing.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};
+    ///
+    /// let quota = Quota::per_minute(Amount::units(60));
+    /// let mut limiter = Limiter::new(Time::PROCESS_START);
+    /// let requests = limiter.add(Resource::new("requests", quota))?;
+    /// let learnt = limiter.learnt(requests);
+    /// assert!(limiter.recall(requests, &learnt));
+    /// assert!(!limiter.recall(requests, b"something else"));
+    /// # Ok::<(), rate_limited_core::QuotaError>(())
+    /// ```
+    pub fn recall(&mut self, resource: ResourceId, learnt: &[u8]) -> bool {
+        let learnt = Learnt::of_bytes(learnt);
+        let known = learnt.filter(|_| resource.index() < self.ledgers.len());
+        known.is_some_and(|learnt| {
+            self.change(resource.index(), |ledger| ledger.recall(&learnt));
+            true
+        })
     }
 }

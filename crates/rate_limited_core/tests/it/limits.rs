@@ -179,8 +179,9 @@ fn debt_is_paid_before_anything_else_goes() {
 fn learned_reservations_let_more_run_at_once_and_stay_within_the_quota() {
     let tokens = Resource::new("tokens", Quota::per(Amount::units(10_000), secs(10.0)))
         .settlement(Settlement::Usage);
-    let makespan = |learn| {
-        let (limiter, id) = limiter(tokens.clone().learn(learn));
+    let makespan = |learn, learnt: &[u8]| {
+        let (mut limiter, id) = limiter(tokens.clone().learn(learn));
+        limiter.recall(id, learnt);
         let mut play = Play::new(limiter, settings(), move |call, _, _| Reply {
             after: secs(5.0),
             outcome: Outcome::new(Class::Success)
@@ -199,13 +200,18 @@ fn learned_reservations_let_more_run_at_once_and_stay_within_the_quota() {
             let used: u32 = inside.map(|s| 90 + (s.call as u32 * 37) % 20).sum();
             assert!(used <= 10_100, "{used} tokens within 10 s of {from:?}");
         }
-        play.now.since(START).as_secs_f64()
+        let learnt = play.limiter.learnt(id);
+        (play.now.since(START).as_secs_f64(), learnt)
     };
     // 50,000 tokens by 10,000 per 10 s: 40 s and the last answer, at best. What calls use is known
     // after 16 of them, which takes two waves of whole bounds.
-    let (learned, plain) = (makespan(true), makespan(false));
+    let ((learned, learnt), (plain, _)) = (makespan(true, &[]), makespan(false, &[]));
     assert!(learned < 62.0, "{learned} s");
     assert!(plain > 150.0, "{plain} s");
+    // A later process knows it from the beginning.
+    let (recalled, _) = makespan(true, &learnt);
+    assert!(recalled < 56.0, "{recalled} s");
+    assert!(recalled + 4.0 < learned, "{recalled} s, {learned} s");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod attacks;
 mod chance;
 mod jitter;
+mod learnt;
 mod limits;
 mod order;
 mod play;

@@ -55,8 +55,11 @@ impl Run {
             let (attempt, ..) = self.record.leaving.remove(0);
             let class = match class {
                 0 => Class::Failure,
-                // Refusals widen the guard, which a restart learns anew.
-                1 => Class::Permanent,
+                // Refusals widen the guard.
+                1 => Class::Refused {
+                    resource: None,
+                    retry_after: None,
+                },
                 2 => Class::NotSent,
                 _ => Class::Success,
             };
@@ -157,6 +160,7 @@ proptest! {
         let now = run.now + Duration::from_millis(away);
         let mut again = Limiter::new(START);
         let id = again.add(resource(quota, counted)).expect("a sound quota");
+        prop_assert!(again.recall(id, &run.limiter.learnt(run.id)));
         again.replay(id, &past, Time::default(), now);
         let before = match quota {
             // Which call began a window is not known any more: what was charged within one counts.

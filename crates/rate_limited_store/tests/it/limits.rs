@@ -103,6 +103,12 @@ fn resources_are_known_by_name() {
         .journal
         .push(Record::Charge(charged(1, Wall::now(), 3)))
         .expect("open");
+    let learnt = b"calls use a tenth".to_vec();
+    let record = Record::Learnt {
+        resource: 1,
+        learnt: learnt.clone(),
+    };
+    opened.journal.push(record).expect("open");
     drop(opened);
     let options = Options {
         resources: ["money", "images", "requests"]
@@ -115,5 +121,6 @@ fn resources_are_known_by_name() {
         panic!("three of them")
     };
     assert_eq!((money.charges.len(), images.charges.len()), (1, 0));
+    assert_eq!((&money.learnt, images.learnt.len()), (&learnt, 0));
     assert_eq!(requests.paused_until, until);
 }

@@ -236,6 +236,10 @@ fn write(journal: Journal, calls: std::ops::Range<u64>, whose: &str) -> Journal 
                 last = push(Record::Back(back(call, 1)));
             }
         }
+        push(Record::Learnt {
+            resource: 1,
+            learnt: b"calls use a tenth".to_vec(),
+        });
         last = last.max(push(Record::Pause {
             resource: 0,
             until: Wall(Wall::now().0 + 1_000_000_000_000),
