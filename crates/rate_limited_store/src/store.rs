@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
+use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, ffi};
 
 use crate::error::Table;
 use crate::record::{Back, Charged, Dispatch, End, Failure, Record, State};
@@ -61,6 +61,24 @@ pub(crate) fn connect(path: &Path, write: bool) -> Result<Connection> {
     Ok(db)
 }
 
+/// Changes go into a log from now on.
+fn keep_a_log(db: &Connection) -> Result<()> {
+    let mut statement = db.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut is_kept = false;
+    // The header is written behind the row that names the mode: only who asks for the next one hears of a
+    // disk that fails there.
+    while let Some(row) = rows.next()? {
+        is_kept = row.get::<_, String>(0)? == "wal";
+    }
+    if is_kept {
+        return Ok(());
+    }
+    let failed = ffi::Error::new(ffi::SQLITE_IOERR_WRITE);
+    let what = "its header could not be written".to_owned();
+    Err(Error::SqliteFailure(failed, Some(what)))
+}
+
 /// The path without links in its folders, which the database would refuse.
 fn absolute(path: &Path) -> PathBuf {
     let folder = path
@@ -88,7 +106,7 @@ impl Store {
         totals.put(&db)?;
         job.put(&db, id)?;
         db.execute_batch("COMMIT")?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        keep_a_log(&db)?;
         Ok(Store::of(db, totals, Vec::new()))
     }
 

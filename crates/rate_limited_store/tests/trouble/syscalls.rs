@@ -20,11 +20,8 @@ fn check(path: &Path, told: &BTreeSet<u64>, what: &str) {
     if told.is_empty() && !path.exists() {
         return;
     }
-    let opened = match Journal::open(path, &Options::default()) {
-        Ok(opened) => opened,
-        Err(error) if told.is_empty() => return eprintln!("{what}: {error}"),
-        Err(error) => panic!("{what}: {error}"),
-    };
+    let opened = Journal::open(path, &Options::default());
+    let opened = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut walk = Walk::new(&opened.journal).expect("readable");
     for call in told {
         let found = walk.look(key(*call), key(*call)).expect("undamaged");
