@@ -68,7 +68,7 @@ pub use handle::{Handle, View};
 pub use inputs::Inputs;
 pub use rate_limited_core::{
     Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, MaxConcurrent, Order, Progress,
-    Quota, QuotaError, ResourceId, ResourceView, Settlement, Stop, Wait, WaitingOn,
+    Quota, QuotaError, ResourceId, ResourceView, Settlement, Stop, Time, Wait, WaitingOn,
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};

@@ -1,6 +1,6 @@
 //! The API of a run: a real one, or the simulated one inside.
 
-use rate_limited::http::{BuildError, Client, Key};
+use rate_limited::http::{BuildError, Client, ClientBuilder, Key};
 
 use crate::args::{ApiArgs, RunArgs};
 use crate::call::Caller;
@@ -8,6 +8,7 @@ use crate::gate::Gate;
 use crate::key::{self, BaseUrl};
 use crate::limit::Limit;
 use crate::meters::Meters;
+use crate::preset::{Preset, Route};
 use crate::refusal::Refusal;
 #[cfg(feature = "simulate")]
 use crate::simulation::{self, Simulation};
@@ -17,6 +18,7 @@ pub(crate) enum Address {
     Real {
         base_url: BaseUrl,
         key: Option<Key>,
+        preset: Option<Preset>,
     },
     #[cfg(feature = "simulate")]
     Simulated,
@@ -27,17 +29,21 @@ impl Address {
     ///
     /// # Errors
     /// No key where one is needed, or one that cannot be used.
-    pub(crate) fn of(args: &RunArgs) -> Result<Address, Refusal> {
+    pub(crate) fn of(args: &RunArgs, preset: Option<Preset>) -> Result<Address, Refusal> {
         #[cfg(feature = "simulate")]
         if args.simulate {
             return Ok(Address::Simulated);
         }
-        let base_url = key::base_url(&args.api);
-        let key = key::key(&args.api, &base_url.value)?;
+        let base_url = key::base_url(&args.api, preset)?;
+        let key = key::key(&args.api, preset, &base_url)?;
         // What is wrong with the URL is told before a long input is looked through.
-        client(&base_url.value, key.clone(), true, args.api.max_answer)
-            .map_err(|error| unusable(error, &base_url))?;
-        Ok(Address::Real { base_url, key })
+        let client = client(&base_url.value, key.clone(), preset, args.api.max_answer);
+        client.map_err(|error| unusable(error, &base_url))?;
+        Ok(Address::Real {
+            base_url,
+            key,
+            preset,
+        })
     }
 
     /// What tells the API from others, without secrets. All simulated ones are one.
@@ -50,12 +56,24 @@ impl Address {
         }
     }
 
-    /// The limits of the run: those that were told; a simulated API knows its own.
-    pub(crate) fn limits(&self, told: Vec<Limit>) -> Vec<Limit> {
+    /// The limits of the run: those that were told, and of what nobody told those of the API's
+    /// description; a simulated API knows its own.
+    ///
+    /// # Errors
+    /// The API has no such tier.
+    pub(crate) fn limits(&self, told: Vec<Limit>, args: &ApiArgs) -> Result<Vec<Limit>, Refusal> {
         match self {
             #[cfg(feature = "simulate")]
-            Address::Simulated if told.is_empty() => simulation::limits(),
-            _ => told,
+            Address::Simulated if told.is_empty() => Ok(simulation::limits()),
+            Address::Real {
+                preset: Some(preset),
+                ..
+            } => {
+                let mut limits = preset.limits(args)?;
+                limits.retain(|known| told.iter().all(|limit| limit.name != known.name));
+                Ok([told, limits].concat())
+            }
+            _ => Ok(told),
         }
     }
 
@@ -66,14 +84,19 @@ impl Address {
     pub(crate) fn connect(
         self,
         args: &ApiArgs,
+        route: &Route,
         #[cfg_attr(not(feature = "simulate"), expect(unused_variables))] meters: &Meters,
     ) -> Result<Api, Refusal> {
-        let (endpoint, max_answer) = (args.endpoint.clone(), args.max_answer);
+        let (route, max_answer) = (route.clone(), args.max_answer);
         match self {
-            Address::Real { base_url, key } => Ok(Api {
+            Address::Real {
+                base_url,
+                key,
+                preset,
+            } => Ok(Api {
                 caller: Caller::new(
-                    client(&base_url.value, key, true, max_answer)?,
-                    endpoint,
+                    client(&base_url.value, key, preset, max_answer)?,
+                    route,
                     Some(Gate::new()),
                 ),
                 shown: base_url.shown().to_owned(),
@@ -82,9 +105,10 @@ impl Address {
             #[cfg(feature = "simulate")]
             Address::Simulated => {
                 let simulation = Simulation::start(meters).map_err(Refusal::System)?;
-                let client = client(&simulation.base_url(), None, false, max_answer)?;
+                let builder = builder(&simulation.base_url(), max_answer).proxy_from_env(false);
+                let client = builder.build().map_err(Refusal::Client)?;
                 Ok(Api {
-                    caller: Caller::new(client, endpoint, None),
+                    caller: Caller::new(client, route, None),
                     shown: "the simulated API".to_owned(),
                     after: Afterword(Some(simulation)),
                 })
@@ -123,17 +147,22 @@ impl Afterword {
 fn client(
     base_url: &str,
     key: Option<Key>,
-    proxies: bool,
+    preset: Option<Preset>,
     max_answer: u64,
 ) -> Result<Client, Refusal> {
-    let max_answer = usize::try_from(max_answer).unwrap_or(usize::MAX);
-    let mut builder = Client::builder(base_url)
-        .proxy_from_env(proxies)
-        .body_bytes_max(max_answer);
+    let mut builder = builder(base_url, max_answer);
+    if let Some(preset) = preset {
+        builder = builder.api(preset.api());
+    }
     if let Some(key) = key {
         builder = builder.key(key);
     }
     builder.build().map_err(Refusal::Client)
+}
+
+fn builder(base_url: &str, max_answer: u64) -> ClientBuilder {
+    let max_answer = usize::try_from(max_answer).unwrap_or(usize::MAX);
+    Client::builder(base_url).body_bytes_max(max_answer)
 }
 
 /// Says of a base URL that cannot be used what it is and where it comes from.

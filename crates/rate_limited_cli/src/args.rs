@@ -35,13 +35,14 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Apis(ApisArgs),
     Status(StatusArgs),
     Clean(CleanArgs),
     #[cfg(feature = "simulate")]
     Simulate(SimulateArgs),
 }
 
-/// Run a file of requests through an OpenAI-compatible API.
+/// Run a file of requests through an API: an OpenAI-compatible one, or any that --api names.
 ///
 /// The input has one request a line: in the batch file format (custom_id, method, url, body) or a bare
 /// request body. The output has one line for each of them, in the batch output format and in the order
@@ -65,7 +66,7 @@ pub(crate) struct RunArgs {
     pub(crate) output: Option<OsString>,
     /// Start a simulated API inside and send the requests there: no key, no network, no costs
     #[cfg(feature = "simulate")]
-    #[arg(long, conflicts_with_all = ["base_url", "key_file"])]
+    #[arg(long, conflicts_with_all = ["base_url", "key_file", "api"])]
     pub(crate) simulate: bool,
     /// Print nothing but errors
     #[arg(short, long)]
@@ -98,6 +99,14 @@ impl RunArgs {
     }
 }
 
+/// List the APIs that are known, or explain one: its limits, what calls cost, what refusals mean.
+#[derive(Debug, Args)]
+pub(crate) struct ApisArgs {
+    /// The API to explain: a name from the list, or a file that describes one
+    #[arg(value_name = "NAME|FILE.toml")]
+    pub(crate) api: Option<String>,
+}
+
 /// What the API allows.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
@@ -105,7 +114,8 @@ pub(crate) struct LimitArgs {
     /// A limit of the API, such as requests=3500/1m or tokens=90k/1m; repeatable
     ///
     /// NAME is requests (each call takes 1) or tokens (each call takes its prompt and its longest
-    /// answer, corrected to what the API says it used). One NAME may have limits for several windows.
+    /// answer, corrected to what the API says it used); with --api any that it meters, and it then
+    /// replaces what the description says. One NAME may have limits for several windows.
     #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
     pub(crate) limits: Vec<Limit>,
     /// Requests per minute: short for --limit requests=N/1m
@@ -155,10 +165,22 @@ impl LimitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "API")]
 pub(crate) struct ApiArgs {
-    /// Where the API is [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of OpenAI]
+    /// The API: one that `rate-limited apis` lists, or a file that describes one
+    ///
+    /// Its description says where it is, how the key is sent, what calls cost, what is charged, and
+    /// what its refusals mean. Without it: an OpenAI-compatible API that charges the tokens it used.
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) api: Option<String>,
+    /// A set of limits that the description of the API has, such as one for a plan
+    #[arg(long, value_name = "NAME", requires = "api")]
+    pub(crate) tier: Option<String>,
+    /// The model for which the limits of the tier are taken; requests name theirs themselves
+    #[arg(long, value_name = "NAME", requires = "tier")]
+    pub(crate) model: Option<String>,
+    /// Where the API is [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of the API]
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
-    /// The environment variable that holds the key [default: OPENAI_API_KEY]
+    /// The environment variable that holds the key [default: that of the API, such as OPENAI_API_KEY]
     #[arg(long, value_name = "NAME", conflicts_with = "key_file", value_parser = variable_name)]
     pub(crate) key_env: Option<String>,
     /// A file that holds the key; keys are never taken from arguments
@@ -169,7 +191,8 @@ pub(crate) struct ApiArgs {
     pub(crate) max_answer: u64,
     /// The path for requests that have no url of their own
     ///
-    /// Default: /v1/chat/completions, and /v1/embeddings for bodies with nothing but an input.
+    /// Default: that of the API, such as /v1/chat/completions, and /v1/embeddings for bodies with nothing
+    /// but an input.
     #[arg(long, value_name = "PATH", value_parser = endpoint)]
     pub(crate) endpoint: Option<String>,
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rate_limited::http::{Answer, Client, HttpError};
-use rate_limited::{Class, Resources, sent};
+use rate_limited::http::{Answer, Client, HttpError, Unit};
+use rate_limited::{Amount, Class, Resources, sent};
+use rate_limited_store::Digest;
 
 use crate::gate::Gate;
 use crate::job::Job;
 use crate::meters::Meters;
+use crate::names::Names;
+use crate::preset::Route;
 use crate::record::code;
-use crate::request::Request;
 use crate::size;
 
 /// A good answer.
@@ -22,6 +24,17 @@ pub(crate) struct Reply {
     pub(crate) answer: Answer,
     /// The tokens that it says were used.
     pub(crate) tokens: Option<u64>,
+}
+
+impl Reply {
+    /// What it says was charged to a resource of the API, or was used of its unit.
+    pub(crate) fn used(&self, resource: &str, unit: Unit) -> Option<Amount> {
+        let charged = self.answer.charges.iter();
+        let charged = charged.filter(|(known, _)| *known == resource);
+        let used = self.answer.used.iter().filter(|(known, _)| *known == unit);
+        let mut both = charged.map(|it| it.1).chain(used.map(|it| it.1));
+        both.next()
+    }
 }
 
 /// Why there is no good answer.
@@ -72,8 +85,8 @@ impl std::error::Error for CallError {}
 #[derive(Debug)]
 pub(crate) struct Caller {
     client: Client,
-    /// The path for requests without one.
-    endpoint: Option<String>,
+    route: Route,
+    names: Names,
     gate: Option<Gate>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
@@ -87,10 +100,11 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// A caller; with a gate the first attempts go a few at a time.
-    pub(crate) fn new(client: Client, endpoint: Option<String>, gate: Option<Gate>) -> Caller {
+    pub(crate) fn new(client: Client, route: Route, gate: Option<Gate>) -> Caller {
         Caller {
             client,
-            endpoint,
+            route,
+            names: Names::of(None),
             gate,
             timeout: Duration::MAX,
             max_answer: u64::MAX,
@@ -108,6 +122,12 @@ impl Caller {
             max_answer,
             ..self
         }
+    }
+
+    /// Tells the journal, by which calls are known to the API for good.
+    pub(crate) fn known_by(self, journal: Option<Digest>) -> Caller {
+        let names = Names::of(journal);
+        Caller { names, ..self }
     }
 
     /// Makes one attempt.
@@ -128,7 +148,11 @@ impl Caller {
         let started = Instant::now();
         let answer = self
             .client
-            .post(self.path(&job.request), job.request.body.clone())
+            .post_once(
+                self.route.path(&job.request),
+                job.request.body.clone(),
+                &self.names.name(&job),
+            )
             .await;
         trip.ends(answer.as_ref().err());
         self.note(&answer, started.elapsed());
@@ -164,15 +188,6 @@ impl Caller {
             return CallError::TooLarge(error, self.max_answer);
         }
         CallError::Http(error)
-    }
-
-    fn path<'a>(&'a self, request: &'a Request) -> &'a str {
-        let told = request.url_path.as_deref().or(self.endpoint.as_deref());
-        told.unwrap_or(if request.generates {
-            "/v1/chat/completions"
-        } else {
-            "/v1/embeddings"
-        })
     }
 
     fn note(&self, answer: &Result<Answer, HttpError>, took: Duration) {
@@ -235,7 +250,11 @@ pub(crate) fn class_of(
 ) -> Class {
     match error.downcast_ref() {
         Some(CallError::Http(error) | CallError::TooLarge(error, _)) => {
-            error.class_with(|unit| meters.named(unit).and_then(|name| resources.find(name)))
+            let spoken_of = error.resource().filter(|name| meters.has(name));
+            error.class_with(|unit| {
+                let name = spoken_of.or_else(|| meters.named(unit));
+                name.and_then(|name| resources.find(name))
+            })
         }
         Some(CallError::HeldBack) => Class::NotSent,
         None => Class::Failure,
@@ -249,13 +268,14 @@ mod tests {
     use super::Trip;
     use crate::input::{Item, Reader};
     use crate::job::Job;
+    use crate::preset::Route;
 
     fn job() -> Job {
         let mut lines = Reader::stream(&b"{\"input\":\"cat\"}"[..], "-");
         let Some(Ok(Item::Request(request))) = lines.next() else {
             panic!("a request")
         };
-        Job::new(0, request, 0)
+        Job::new(0, request, &Route::default(), 0)
     }
 
     #[test]

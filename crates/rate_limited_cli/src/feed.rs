@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::input::{InputError, Item};
 use crate::job::Job;
+use crate::preset::Route;
 use crate::recall::{Recall, RecallError, Recalled};
 use crate::record::{Record, code};
 use crate::recorded::Place;
@@ -22,11 +23,13 @@ use crate::verdict;
 pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, InputError>> + Send>;
 
 /// What a feed needs to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FeedOptions {
     pub(crate) policy: BadLinePolicy,
     /// The answer tokens of a request without a limit of its own.
     pub(crate) answer_default: u64,
+    /// Where requests go, and what they cost there.
+    pub(crate) route: Route,
     /// How many requests are taken.
     pub(crate) first: Option<u64>,
 }
@@ -141,7 +144,8 @@ impl Feed {
         let (code, begun) = match recalled {
             Recalled::Run(entry) => {
                 self.state.settle().map_err(Cause::Output)?;
-                let mut job = Job::new(index, request, self.options.answer_default);
+                let (route, default) = (&self.options.route, self.options.answer_default);
+                let mut job = Job::new(index, request, route, default);
                 job.entry = entry;
                 return Ok(Some(job));
             }

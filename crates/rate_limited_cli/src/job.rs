@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rate_limited::Amount;
 use rate_limited::http::HttpError;
 use rate_limited::journal::{Begun, Keyed};
 
-use crate::estimate;
+use crate::preset::Route;
 use crate::record::{self, Kept};
 use crate::recorded::Place;
 use crate::request::Request;
@@ -22,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) request: Request,
     /// The most tokens that it is expected to take.
     pub(crate) tokens: u64,
+    /// What it is expected to take of each resource of the API, where one is named.
+    costs: Vec<(&'static str, Amount)>,
     /// What the journal knows of its call, where there is one.
     pub(crate) entry: Option<Entry>,
     /// The verdict that was put into the journal and is not told yet.
@@ -58,10 +61,12 @@ impl Setback {
 }
 
 impl Job {
-    pub(crate) fn new(index: u64, request: Request, answer_default: u64) -> Job {
+    pub(crate) fn new(index: u64, request: Request, route: &Route, answer_default: u64) -> Job {
+        let costs = route.costs(&request, answer_default);
         Job {
             index,
-            tokens: estimate::tokens_max(&request, answer_default),
+            tokens: Route::tokens(&request, &costs, answer_default),
+            costs,
             request,
             entry: None,
             verdict: Mutex::new(None),
@@ -69,6 +74,12 @@ impl Job {
             in_flight: AtomicBool::new(false),
             last: Mutex::new(None),
         }
+    }
+
+    /// What it is expected to take of a resource of the API.
+    pub(crate) fn cost(&self, resource: &str) -> Amount {
+        let found = self.costs.iter().find(|(name, _)| *name == resource);
+        found.map_or(Amount::ZERO, |(_, amount)| *amount)
     }
 
     /// Keeps a verdict that is in the journal until it is told.

@@ -8,6 +8,7 @@ use std::path::Path;
 use rate_limited::http::Key;
 
 use crate::args::ApiArgs;
+use crate::preset::Preset;
 use crate::refusal::Refusal;
 
 /// Where the API is if nobody says.
@@ -17,6 +18,9 @@ const BASE_URL: &str = "https://api.openai.com/v1";
 const KEY_BYTES_MAX: u64 = 16 << 10;
 
 const KEY_VARIABLE: &str = "OPENAI_API_KEY";
+
+/// Who says where the API is if nobody does.
+const DEFAULT: &str = "the default";
 
 /// Where the API is, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +38,11 @@ impl BaseUrl {
     }
 }
 
-/// Where the API is: as told, as the environment says, or the default.
-pub(crate) fn base_url(args: &ApiArgs) -> BaseUrl {
+/// Where the API is: as told, as the environment says, or the default: that of the API's description.
+///
+/// # Errors
+/// The API has no address that is the same for all.
+pub(crate) fn base_url(args: &ApiArgs, preset: Option<Preset>) -> Result<BaseUrl, Refusal> {
     let told = args.base_url.clone().map(|value| BaseUrl {
         value,
         source: "--base-url",
@@ -45,27 +52,53 @@ pub(crate) fn base_url(args: &ApiArgs) -> BaseUrl {
         let source = *name;
         Some(BaseUrl { value, source })
     };
+    // What is meant for another API is not for this one.
+    let is_openai = preset.is_none_or(|preset| preset.api().name == "openai");
     let variables = ["RATE_LIMITED_BASE_URL", "OPENAI_BASE_URL"];
-    told.or_else(|| variables.iter().find_map(in_environment))
-        .unwrap_or_else(|| BaseUrl {
-            value: BASE_URL.to_owned(),
-            source: "the default",
-        })
+    let variables = &variables[..=usize::from(is_openai)];
+    let found = told.or_else(|| variables.iter().find_map(in_environment));
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let known = preset.map_or(Some(BASE_URL), |preset| preset.api().base_url.as_deref());
+    if let Some(url) = known.filter(|url| !url.contains('{')) {
+        return Ok(BaseUrl {
+            value: url.to_owned(),
+            source: DEFAULT,
+        });
+    }
+    let api = preset.map_or("the API", |preset| &preset.api().title);
+    let example = known.unwrap_or("https://api.example.com/v1");
+    Err(Refusal::NoBaseUrl(api.to_owned(), example.to_owned()))
 }
 
 /// The key; none where a server of one's own may need none.
 ///
 /// # Errors
-/// A key that was pointed at and is not there or not usable; no key for the default API.
-pub(crate) fn key(args: &ApiArgs, base_url: &str) -> Result<Option<Key>, Refusal> {
+/// A key that was pointed at and is not there or not usable; no key for an API at its own address.
+pub(crate) fn key(
+    args: &ApiArgs,
+    preset: Option<Preset>,
+    base_url: &BaseUrl,
+) -> Result<Option<Key>, Refusal> {
     if let Some(path) = &args.key_file {
         return key_in_file(path).map(Some);
     }
-    let name = args.key_env.as_deref().unwrap_or(KEY_VARIABLE);
+    let of_api = match preset {
+        Some(preset) => preset.api().key_env.as_deref(),
+        None => Some(KEY_VARIABLE),
+    };
+    let Some(name) = args.key_env.as_deref().or(of_api) else {
+        return Ok(None);
+    };
     let Some(value) = variable(name) else {
+        let needs_one = base_url.source == DEFAULT && !is_local(&base_url.value);
         return match &args.key_env {
             Some(name) => Err(Refusal::NoVariable(name.clone())),
-            None if base_url == BASE_URL => Err(Refusal::NoKey(BASE_URL.to_owned())),
+            None if needs_one => Err(Refusal::NoKey {
+                url: base_url.value.clone(),
+                variable: name.to_owned(),
+            }),
             None => Ok(None),
         };
     };
@@ -74,6 +107,11 @@ pub(crate) fn key(args: &ApiArgs, base_url: &str) -> Result<Option<Key>, Refusal
         reason,
     };
     Key::new(value).map(Some).map_err(bad)
+}
+
+/// Whether it is a server of this machine, which may need no key.
+fn is_local(url: &str) -> bool {
+    url.starts_with("http://localhost") || url.starts_with("http://127.0.0.1")
 }
 
 fn key_in_file(path: &Path) -> Result<Key, Refusal> {

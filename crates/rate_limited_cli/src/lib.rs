@@ -14,14 +14,15 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `key`, `call`, `gate`, `meters` | one attempt, and what it is limited by |
+//! | `api`, `preset`, `key`, `call`, `gate`, `meters`, `names` | one attempt, and what it is limited by |
 //! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `say` | what people are told |
-//! | `report`, `clean` | the commands `status` and `clean` |
+//! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod again;
 mod api;
+mod apis;
 mod args;
 pub mod bad_line;
 mod binding;
@@ -46,6 +47,7 @@ mod key;
 pub mod limit;
 mod line;
 mod meters;
+mod names;
 mod offsets;
 mod opening;
 mod outlet;
@@ -53,6 +55,7 @@ pub mod output;
 mod plan;
 mod prefix;
 mod prepare;
+mod preset;
 mod progress;
 pub mod prompt;
 mod raw_lines;
@@ -128,6 +131,7 @@ where
 fn command(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Apis(args) => apis::apis(args),
         Command::Status(args) => report::status(args),
         Command::Clean(args) => clean::clean(args),
         #[cfg(feature = "simulate")]

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, AmountError, Quota, Resource, Units};
+use rate_limited::{Amount, AmountError, Counted, Quota, Resource, Time, Units};
+use rate_limited_apis::{self as apis, Kind, Moment, Settlement};
 
 use crate::call::Reply;
 use crate::job::Job;
 use crate::limit::Limit;
+use crate::preset::Preset;
 use crate::refusal::Refusal;
 
 /// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
@@ -34,10 +36,11 @@ impl Work {
     }
 
     pub(crate) fn of(&self, unit: Unit) -> f64 {
-        if unit == Unit::Tokens {
-            self.tokens
-        } else {
-            self.requests
+        match unit {
+            Unit::Tokens => self.tokens,
+            Unit::Requests => self.requests,
+            // Of others it is not known before.
+            _ => 0.0,
         }
     }
 }
@@ -49,6 +52,8 @@ pub(crate) struct Meter {
     pub(crate) name: String,
     pub(crate) unit: Unit,
     pub(crate) limit: Limit,
+    /// What the description of the API says of it.
+    spec: Option<&'static apis::Resource>,
 }
 
 impl Meter {
@@ -63,32 +68,72 @@ impl Meter {
     }
 
     fn as_quota(&self) -> Quota {
-        Quota::per(
+        let (quota, window) = (
             Amount::from_micros(self.limit.quota_micros),
             self.limit.window,
-        )
+        );
+        let spec = self.spec.filter(|spec| spec.window == Some(window));
+        match spec.filter(|spec| spec.kind == Some(Kind::Bucket) || spec.slice.is_some()) {
+            // It needs no calendar.
+            Some(spec) => spec.quota(quota, Moment::from_seconds(0), &|_| Time::default()),
+            // No window of another kind refuses what a sliding one lets through.
+            None => None,
+        }
+        .unwrap_or(Quota::per(quota, window))
     }
 
     fn resource(&self) -> Resource<Arc<Job>, Reply> {
-        let window = self.limit.window;
+        let Some(spec) = self.spec else {
+            return self.plain_resource();
+        };
+        let (name, unit) = (spec.name.as_str(), spec.unit);
+        let counted = match spec.counted {
+            Some(apis::Counted::Completion) => Counted::AtCompletion,
+            _ => Counted::AtDispatch,
+        };
         let resource = Resource::new(self.name.clone(), self.as_quota())
-            .guard((window / 250).max(LATENESS.min(window / 100)));
+            .cost(move |job: &Arc<Job>| job.cost(name))
+            .counted(counted)
+            .failures_count(spec.failures_count.unwrap_or(true))
+            .refusals_count(spec.refusals_count.unwrap_or(false));
+        let resource = if counted == Counted::AtDispatch {
+            resource.guard(self.guard())
+        } else {
+            resource
+        };
+        match spec.settlement {
+            // What was estimated is charged, whatever is used.
+            None | Some(Settlement::Keep) => resource,
+            Some(_) => {
+                let used = move |_: &Arc<Job>, reply: &Reply| Told(reply.used(name, unit));
+                resource.usage(used).learn(true)
+            }
+        }
+    }
+
+    fn guard(&self) -> Duration {
+        let window = self.limit.window;
+        (window / 250).max(LATENESS.min(window / 100))
+    }
+
+    fn plain_resource(&self) -> Resource<Arc<Job>, Reply> {
+        let resource = Resource::new(self.name.clone(), self.as_quota()).guard(self.guard());
         match self.unit {
             Unit::Tokens => resource
                 .cost(|job: &Arc<Job>| job.tokens)
-                .usage(|_: &Arc<Job>, reply: &Reply| Told(reply.tokens))
+                .usage(|_: &Arc<Job>, reply: &Reply| Told(reply.used("tokens", Unit::Tokens)))
                 .learn(true),
             _ => resource,
         }
     }
 }
 
-/// The tokens that an answer tells, or that it tells none.
-struct Told(Option<u64>);
+/// What an answer tells, or that it tells nothing.
+struct Told(Option<Amount>);
 
 impl Units for Told {
     fn units(self) -> Result<Amount, AmountError> {
-        self.0.ok_or(AmountError::NotANumber)?.units()
+        self.0.ok_or(AmountError::NotANumber)
     }
 }
 
@@ -97,21 +142,24 @@ impl Units for Told {
 pub(crate) struct Meters(Vec<Meter>);
 
 impl Meters {
-    /// The meters of these limits.
+    /// The meters of these limits: on requests and tokens, or on what the API meters.
     ///
     /// # Errors
-    /// A limit on something else than requests and tokens; two of one name for one window; less than
-    /// one request.
-    pub(crate) fn new(limits: &[Limit]) -> Result<Meters, Refusal> {
+    /// A limit on something else; two of one name for one window; less than one request.
+    pub(crate) fn new(limits: &[Limit], preset: Option<Preset>) -> Result<Meters, Refusal> {
         Limit::check_distinct(limits)?;
         let alone = |name: &str| limits.iter().filter(|limit| limit.name == name).count() == 1;
         let meter = |limit: &Limit| {
-            let unit = match limit.name.as_str() {
-                "requests" => Unit::Requests,
-                "tokens" => Unit::Tokens,
+            let spec = preset.and_then(|preset| preset.resource(&limit.name));
+            let unit = match (limit.name.as_str(), spec, preset) {
+                (_, Some(spec), _) => spec.unit,
+                ("requests", None, None) => Unit::Requests,
+                ("tokens", None, None) => Unit::Tokens,
                 _ => {
+                    let known = preset.map(Preset::resources);
                     return Err(Refusal::UnknownResource {
                         limit: limit.clone(),
+                        known: known.unwrap_or_else(|| "requests and tokens".to_owned()),
                     });
                 }
             };
@@ -128,6 +176,7 @@ impl Meters {
                 name,
                 unit,
                 limit: limit.clone(),
+                spec,
             })
         };
         limits
@@ -159,6 +208,11 @@ impl Meters {
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<Arc<Job>, Reply>> {
         self.iter().map(Meter::resource)
+    }
+
+    /// Whether a resource has this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.iter().any(|meter| meter.name == name)
     }
 
     /// The name of the resource that a refusal speaks of. Of several windows the shortest is meant

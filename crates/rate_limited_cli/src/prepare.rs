@@ -15,6 +15,7 @@ use crate::journal::{self, RunJournal, UnknownCalls};
 use crate::meters::Meters;
 use crate::output::{Existing, OutputError, OutputTarget};
 use crate::prefix::{self, Origin, Prefix};
+use crate::preset::Preset;
 use crate::refusal::Refusal;
 use crate::reorder::Order;
 use crate::source::{self, Looked, Source, Target};
@@ -43,13 +44,14 @@ pub(crate) enum Kept {
 
 impl Prepared<'_> {
     pub(crate) fn new(args: &RunArgs) -> Result<Prepared<'_>, Refusal> {
-        let options = source::options(args);
+        let preset = args.api.api.as_deref().map(Preset::named).transpose()?;
+        let options = source::options(args, preset);
         let Target {
             output,
             is_worthless,
         } = source::target(args)?;
-        let address = Address::of(args)?;
-        let meters = Meters::new(&address.limits(args.limits.all()?))?;
+        let address = Address::of(args, preset)?;
+        let meters = Meters::new(&address.limits(args.limits.all()?, &args.api)?, preset)?;
         let place = journal::place(args, &output, is_worthless)?;
         let existing = match &place {
             _ if args.journal.fresh || is_worthless => Existing::Replaced,
@@ -65,7 +67,7 @@ impl Prepared<'_> {
             None => Kept::Output,
             Some(path) => keep(&path, args, &meters, identity, &output)?,
         };
-        let looked = look(args, options, &meters, &journal, &output)?;
+        let looked = look(args, options.clone(), &meters, &journal, &output)?;
         Ok(Prepared {
             args,
             options,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rate_limited::RunError;
-use rate_limited::http::BuildError;
+use rate_limited::http::{BuildError, DescriptionError, UnknownApi};
 use rate_limited::journal::{JournalError, Objection, OpenError};
 
 use crate::exit::Exit;
@@ -39,11 +39,32 @@ pub(crate) enum Refusal {
     #[error("failed to set up the client: {0}")]
     Client(BuildError),
     #[error(
-        "limit {limit} is of an unknown resource {}: known are requests and tokens, as in \
+        "limit {limit} is of an unknown resource {}: known are {known}, as in \
          --limit requests=500/1m",
         quoted(&limit.name)
     )]
-    UnknownResource { limit: Limit },
+    UnknownResource { limit: Limit, known: String },
+    #[error(
+        "{0}; `rate-limited apis` lists all that are known, and --api FILE.toml takes one's own"
+    )]
+    UnknownApi(UnknownApi),
+    #[error("the description {path} of an API is not usable: {error}")]
+    Description {
+        path: String,
+        error: Box<DescriptionError>,
+    },
+    #[error(
+        "{api} has no tier {}: {}",
+        quoted(tier),
+        if known.is_empty() { "tell its limits with --limit".to_owned() } else { format!("known are {known}") }
+    )]
+    UnknownTier {
+        api: String,
+        tier: String,
+        known: String,
+    },
+    #[error("{0} is at an address of your own: pass --base-url, such as {1}")]
+    NoBaseUrl(String, String),
     #[error("limit {limit} lets no request pass, as each takes 1: write {instead}")]
     BelowOne { limit: Limit, instead: Limit },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
@@ -57,10 +78,10 @@ pub(crate) enum Refusal {
     #[error("the input {0} has no requests: write one request a line, such as {EXAMPLE}")]
     Empty(String),
     #[error(
-        "there is no key for {0}: set OPENAI_API_KEY, or pass --key-file PATH; to try without one, \
+        "there is no key for {url}: set {variable}, or pass --key-file PATH; to try without one, \
          pass --simulate"
     )]
-    NoKey(String),
+    NoKey { url: String, variable: String },
     #[error("the environment variable {} that --key-env names is not set: export it first", quoted(.0))]
     NoVariable(String),
     #[error("{reason}: check what {} holds", quoted(variable))]

@@ -100,7 +100,7 @@ impl<'a> Prepared<'a> {
             journal,
         } = self;
         let (mut journal, origin) = opened(journal, args, &meters)?;
-        let api = address.connect(&args.api, &meters)?;
+        let api = address.connect(&args.api, &options.route, &meters)?;
         let (items, recall) = lines(&looked, journal.as_ref())?;
         if target.is_named_pipe() && !args.quiet {
             say(format_args!(
@@ -170,6 +170,7 @@ impl Started<'_> {
     async fn carry_out(self) -> Result<Exit, Refusal> {
         let args = self.args;
         let caller = self.caller.bounds(args.pace.timeout, args.api.max_answer);
+        let caller = caller.known_by(self.journal.as_ref().map(|it| it.journal.identity()));
         let caller = Arc::new(caller);
         let runner = runner(args, &self.meters, &caller, self.journal.as_ref());
         let handle = runner.handle();

@@ -36,7 +36,7 @@ fn try_serve(args: &SimulateArgs) -> Result<(), Refusal> {
     } else {
         args.limits.clone()
     };
-    let meters = Meters::new(&limits)?;
+    let meters = Meters::new(&limits, None)?;
     let (min, max) = args.latency.unwrap_or(LATENCY);
     let model = simulation::model(args.seed, &meters)
         .latency(Latency::Uniform { min, max })

@@ -7,7 +7,6 @@ use std::path::Path;
 use crate::args::RunArgs;
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::census::{Census, Surveyed};
-use crate::estimate;
 use crate::feed::{FeedOptions, Items};
 use crate::input::{InputError, Reader};
 use crate::line::Glance;
@@ -15,6 +14,7 @@ use crate::meters::Meters;
 use crate::output::OutputTarget;
 use crate::plan::{Fate, Follower};
 use crate::prefix::Mark;
+use crate::preset::{Preset, Route};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::scan::{Scan, Watch, scan_file_watched};
@@ -67,6 +67,7 @@ impl Source {
                 surveyed: None,
             });
         }
+        let policy = options.policy;
         let mut survey = Survey {
             options,
             census,
@@ -75,7 +76,7 @@ impl Source {
             too_large: TooLarge::under(meters),
             is_wanted: true,
         };
-        let scan = scan_file_watched(&args.input, options.policy, &mut survey)?;
+        let scan = scan_file_watched(&args.input, policy, &mut survey)?;
         let Survey {
             census,
             seen,
@@ -91,7 +92,7 @@ impl Source {
         }
         // Lines whose name an earlier one has were counted before that was known.
         totals.requests = totals.requests.min(scan.requests);
-        let recorded = if options.policy == BadLinePolicy::Record {
+        let recorded = if policy == BadLinePolicy::Record {
             scan.bad_total
         } else {
             0
@@ -171,7 +172,13 @@ impl Watch for Survey<'_> {
         if !self.is_wanted {
             return;
         }
-        let tokens = estimate::tokens_max(request, self.options.answer_default);
+        let FeedOptions {
+            route,
+            answer_default,
+            ..
+        } = &self.options;
+        let costs = route.costs(request, *answer_default);
+        let tokens = Route::tokens(request, &costs, *answer_default);
         self.totals.tokens = self.totals.tokens.saturating_add(tokens);
         self.totals.requests += 1;
         if let Some(too_large) = &mut self.too_large {
@@ -187,7 +194,7 @@ impl Watch for Survey<'_> {
 }
 
 /// What is done with lines, and with how many.
-pub(crate) fn options(args: &RunArgs) -> FeedOptions {
+pub(crate) fn options(args: &RunArgs, preset: Option<Preset>) -> FeedOptions {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
     } else {
@@ -196,6 +203,7 @@ pub(crate) fn options(args: &RunArgs) -> FeedOptions {
     FeedOptions {
         policy: args.lines.on_bad_line.unwrap_or(policy),
         answer_default: args.limits.max_tokens_default,
+        route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
     }
 }

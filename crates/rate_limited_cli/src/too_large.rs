@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn the_first_lines_are_named() {
         let limit = "tokens=10/1s".parse().expect("a limit");
-        let meters = Meters::new(&[limit]).expect("known");
+        let meters = Meters::new(&[limit], None).expect("known");
         let mut found = TooLarge::under(&meters).expect("tokens");
         for (line, tokens) in [
             (1, 10),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::digest::Digest;
 use crate::error::{JournalError, OpenError};
 use crate::look;
 use crate::opening::{self, Parts};
@@ -188,6 +189,11 @@ impl Journal {
     /// There is none, or it is damaged, or the file cannot be read.
     pub fn latest(&self, position: Position) -> Result<Ended, JournalError> {
         self.reading(|db| reading::latest(db, self.id, position))
+    }
+
+    /// What tells this journal from all others, each time it is open.
+    pub fn identity(&self) -> Digest {
+        Digest::of(&[b"journal".as_slice(), &self.id.bytes()])
     }
 
     /// Whether the result of that number is this one. It is not copied, nor is its checksum looked at.

@@ -32,6 +32,9 @@ pub struct Answer {
     pub readings: Vec<Reading<'static>>,
     /// What the answer says was used, by unit. Only good answers say.
     pub used: Vec<(Unit, Amount)>,
+    /// What the answer was charged for, by the API's resources that are not charged by estimate. Only good
+    /// answers say.
+    pub charges: Vec<(&'static str, Amount)>,
 }
 
 impl Answer {
@@ -72,6 +75,7 @@ impl fmt::Debug for Answer {
             .field("retry_after", &self.retry_after)
             .field("readings", &self.readings)
             .field("used", &self.used)
+            .field("charges", &self.charges)
             .finish()
     }
 }

@@ -113,7 +113,8 @@ impl ClientBuilder {
         }
     }
 
-    /// The API, which says what answers mean. Default: that of `openai`, whose form many servers have.
+    /// The API, which says what answers mean, how the key is sent, and which headers it asks for. Default:
+    /// that of `openai`, whose form many servers have.
     ///
     /// ```
     /// use rate_limited::http::{Api, Client};
@@ -128,7 +129,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The key, sent as `Authorization: Bearer …`. Default: none.
+    /// The key, sent as the API has it: `Authorization: Bearer …` for most. Default: none.
     pub fn key(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
@@ -214,6 +215,7 @@ impl ClientBuilder {
             secrets: Secrets::new(self.key.iter().chain(secret_values)),
             body_bytes_max: self.body_bytes_max,
             http2: self.http2,
+            query_key: self.query_key(),
             api: self.api.unwrap_or_else(openai),
         }))
     }
@@ -247,17 +249,34 @@ impl ClientBuilder {
             .map_err(|error| BuildError::Http(error.without_url()))
     }
 
+    /// The header that carries the key, and what stands before it there.
+    fn key_header(&self) -> Option<(&str, &str)> {
+        match self.api.and_then(|api| api.auth.as_ref()) {
+            Some(auth) => Some((auth.header.as_deref()?, &auth.prefix)),
+            None => Some((AUTHORIZATION.as_str(), "Bearer ")),
+        }
+    }
+
+    /// The parameter of the query that carries the key, and the key.
+    fn query_key(&self) -> Option<(String, Key)> {
+        let auth = self.api.and_then(|api| api.auth.as_ref())?;
+        Some((auth.query.clone()?, self.key.clone()?))
+    }
+
     fn header_map(&self) -> Result<HeaderMap, BuildError> {
         let mut map = HeaderMap::new();
         map.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
         map.insert(ACCEPT, HeaderValue::from_static("application/json"));
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = &self.key {
-            let value = key.header("Bearer ");
-            map.insert(
-                AUTHORIZATION,
-                value.ok_or_else(|| bad_value(AUTHORIZATION.as_str()))?,
-            );
+        let asked = self.api.iter().flat_map(|api| &api.headers);
+        let asked = asked.filter_map(|header| Some((&header.name, header.value.as_ref()?)));
+        for (name, value) in asked {
+            let value = HeaderValue::from_str(value).map_err(|_| bad_value(name))?;
+            map.insert(header_name(name)?, value);
+        }
+        if let (Some(key), Some((name, prefix))) = (&self.key, self.key_header()) {
+            let value = key.header(prefix).ok_or_else(|| bad_value(name))?;
+            map.insert(header_name(name)?, value);
         }
         for (name, value) in &self.headers {
             let value = HeaderValue::from_str(value).map_err(|_| bad_value(name))?;

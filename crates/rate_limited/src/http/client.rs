@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use rate_limited_core::Class;
+use reqwest::header::HeaderValue;
 use reqwest::{Response, Url};
 
 use super::endpoint::Endpoint;
@@ -15,7 +16,7 @@ use super::outgoing::Departure;
 use super::redirect::{self, REDIRECTS_MAX};
 use super::secrets::Secrets;
 use super::transport::Transport;
-use super::{Answer, Api, ClientBuilder, HttpError, body};
+use super::{Answer, Api, ClientBuilder, HttpError, Key, body};
 
 /// A client of one API, fit for thousands of attempts in flight. A clone is cheap and shares the
 /// connections.
@@ -39,6 +40,8 @@ pub(super) struct Inner {
     pub(super) secrets: Secrets,
     pub(super) body_bytes_max: usize,
     pub(super) http2: bool,
+    /// The parameter of the query that carries the key, if one does.
+    pub(super) query_key: Option<(String, Key)>,
     pub(super) api: &'static Api,
 }
 
@@ -84,15 +87,61 @@ impl Client {
     /// # }
     /// ```
     pub async fn post(&self, path: &str, body: Bytes) -> Result<Answer, HttpError> {
+        self.exchange(path, body, None).await
+    }
+
+    /// As [`post`](Client::post), with a key by which the API recognises a call that is sent again, where
+    /// its description names a header for that (`idempotency_header`); elsewhere it is not sent.
+    ///
+    /// Give the same key for each attempt of a call, and another one for each call.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Client::post); a key that no header can carry is `Permanent`, as `bad_idempotency_key`.
+    ///
+    /// ```
+    /// use rate_limited::http::{Api, Client};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let stripe = Client::builder("https://api.stripe.com").api(Api::named("stripe")?).build()?;
+    /// let answer = stripe.post_once("/v1/charges", "{}".into(), "order-17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn post_once(
+        &self,
+        path: &str,
+        body: Bytes,
+        idempotency_key: &str,
+    ) -> Result<Answer, HttpError> {
+        let value = HeaderValue::from_str(idempotency_key).map_err(|_| {
+            let message = "the idempotency key has a character that no header can carry";
+            HttpError::new(Class::Permanent, "bad_idempotency_key", message.to_owned())
+        })?;
+        self.exchange(path, body, Some(value)).await
+    }
+
+    async fn exchange(
+        &self,
+        path: &str,
+        body: Bytes,
+        idempotency_key: Option<HeaderValue>,
+    ) -> Result<Answer, HttpError> {
         let inner = &*self.0;
         let mut url = inner.endpoint.join(path).map_err(|reason| {
             let message = format!("the path is not usable: {reason}");
             HttpError::new(Class::Permanent, "bad_path", message)
         })?;
+        if let Some((name, key)) = &inner.query_key {
+            url.query_pairs_mut().append_pair(name, key.reveal());
+        }
+        let known_by = inner.api.idempotency_header.as_deref().zip(idempotency_key);
         let departure = Departure::new(&body, inner.http2);
         let mut redirects_left = REDIRECTS_MAX;
         loop {
-            let response = inner.send(url, body.clone(), &departure).await?;
+            let response = inner
+                .send(url, body.clone(), known_by.as_ref(), &departure)
+                .await?;
             let head = Head::of(&response, SystemTime::now());
             match redirect::next(&head) {
                 Some(next) if redirects_left > 0 => url = next,
@@ -111,9 +160,14 @@ impl Inner {
         &self,
         url: Url,
         body: Bytes,
+        known_by: Option<&(&str, HeaderValue)>,
         departure: &Departure,
     ) -> Result<Response, HttpError> {
-        let response = self.http.post(url).body(departure.of(body)).send().await;
+        let mut request = self.http.post(url).body(departure.of(body));
+        if let Some((name, value)) = known_by {
+            request = request.header(*name, value.clone());
+        }
+        let response = request.send().await;
         response.map_err(|error| self.transport.failed(error, departure, &self.secrets))
     }
 

@@ -34,6 +34,7 @@ impl Judge<'_> {
             retry_after: head.wait,
             readings: Vec::new(),
             used: Vec::new(),
+            charges: Vec::new(),
         };
         // The status of an error says more than what became of its body.
         if head.is_redirect() {
@@ -45,6 +46,7 @@ impl Judge<'_> {
         match body.fault.filter(|_| head.is_success()) {
             None if feedback.class == apis::Class::Success => {
                 answer.used = feedback.usage;
+                answer.charges = feedback.charges;
                 Ok(answer)
             }
             None => Err(self.refused(answer, &feedback)),

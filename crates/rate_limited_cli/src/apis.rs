@@ -1,0 +1,41 @@
+//! `rate-limited apis`: which APIs are known, and what is known of one.
+
+use std::io::{self, Write};
+
+use rate_limited::http::Api;
+
+use crate::args::ApisArgs;
+use crate::exit::Exit;
+use crate::preset::Preset;
+use crate::refusal::Refusal;
+use crate::say::complain;
+
+/// Lists the APIs, or explains one.
+pub(crate) fn apis(args: &ApisArgs) -> Exit {
+    match text(args) {
+        Ok(text) => {
+            // Whoever closed standard output does not want to know.
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            Exit::Success
+        }
+        Err(refusal) => {
+            complain(&refusal);
+            refusal.exit()
+        }
+    }
+}
+
+fn text(args: &ApisArgs) -> Result<String, Refusal> {
+    match &args.api {
+        Some(name) => Ok(Preset::named(name)?.api().explain()),
+        None => Ok(Api::built_in().map(line).collect()),
+    }
+}
+
+fn line(api: &Api) -> String {
+    let limits: Vec<_> = api.resources.iter().map(|it| &*it.name).collect();
+    let Api {
+        name, title, as_of, ..
+    } = api;
+    format!("{name:<16} {title:<28} {as_of}  {}\n", limits.join(", "))
+}

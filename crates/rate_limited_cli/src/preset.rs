@@ -1,0 +1,217 @@
+//! What is known of the API of a run: a built-in description, or one's own file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rate_limited::Amount;
+use rate_limited::http::Api;
+use rate_limited_apis::{Kind, Request as Sent, Resource};
+
+use crate::args::ApiArgs;
+use crate::estimate;
+use crate::limit::Limit;
+use crate::refusal::Refusal;
+use crate::request::Request;
+
+/// The API that the command line names with `--api`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preset(&'static Api);
+
+impl Preset {
+    /// The API of this name, or the one that a file describes.
+    ///
+    /// # Errors
+    /// No API has the name; the file cannot be read, or is no description.
+    pub(crate) fn named(name: &str) -> Result<Preset, Refusal> {
+        if !is_path(name) {
+            return Ok(Preset(Api::named(name).map_err(Refusal::UnknownApi)?));
+        }
+        let api = Api::load(name).map_err(|error| Refusal::Description {
+            path: name.to_owned(),
+            error: Box::new(error),
+        })?;
+        // It is used until the process ends.
+        Ok(Preset(Box::leak(Box::new(api))))
+    }
+
+    pub(crate) fn api(self) -> &'static Api {
+        self.0
+    }
+
+    /// The metered resource of this name.
+    pub(crate) fn resource(self, name: &str) -> Option<&'static Resource> {
+        self.0.resource(name)
+    }
+
+    /// The names of what it meters, for people.
+    pub(crate) fn resources(self) -> String {
+        let names: Vec<_> = self.0.resources.iter().map(|it| &*it.name).collect();
+        names.join(", ")
+    }
+
+    /// The limits that hold where the user tells none: those of the tier, or those that all users have.
+    ///
+    /// # Errors
+    /// The API has no such tier.
+    pub(crate) fn limits(self, args: &ApiArgs) -> Result<Vec<Limit>, Refusal> {
+        let known = if let Some(tier) = &args.tier {
+            let limits = self.0.limits(tier, args.model.as_deref());
+            limits.ok_or_else(|| self.no_tier(tier))?
+        } else {
+            let of_all = self.0.resources.iter();
+            let of_all = of_all.filter_map(|it| Some((it.name.as_str(), it.limit?)));
+            of_all.collect()
+        };
+        let limit = |(name, quota): (&str, f64)| {
+            let resource = self.resource(name)?;
+            // How many at once is no quota of a window, and a budget has none.
+            let window = match resource.kind {
+                Some(Kind::Slots | Kind::Budget) => None,
+                _ => resource.window,
+            }?;
+            let quota = match resource.kind {
+                Some(Kind::Spacing) => Amount::units(1),
+                _ => Amount::cost(quota).ok()?,
+            };
+            Some(Limit {
+                name: name.to_owned(),
+                quota_micros: quota.as_micros(),
+                window,
+            })
+        };
+        Ok(known.into_iter().filter_map(limit).collect())
+    }
+
+    fn no_tier(self, tier: &str) -> Refusal {
+        let mut tiers: Vec<&str> = self.0.tiers.iter().map(|it| it.name.as_str()).collect();
+        tiers.dedup();
+        Refusal::UnknownTier {
+            api: self.0.name.clone(),
+            tier: tier.to_owned(),
+            known: tiers.join(", "),
+        }
+    }
+
+    /// The path for requests without one: that of the first kind of call that fits and is no pattern.
+    fn path(self, generates: bool) -> Option<&'static str> {
+        let plain = |path: &&str| !path.contains(['*', '{']);
+        let all = || self.0.endpoints.iter();
+        let fits = all().filter(|it| it.generates == generates).chain(all());
+        fits.map(|it| it.path.as_str()).find(plain)
+    }
+}
+
+/// An amount in whole units, rounded up.
+fn whole(amount: Amount) -> u64 {
+    let micros = amount.as_micros().max(0).unsigned_abs();
+    micros.div_ceil(1_000_000)
+}
+
+/// Whether it names a file, not one of the built-in APIs.
+fn is_path(name: &str) -> bool {
+    let is_toml = Path::new(name).extension().is_some_and(|it| it == "toml");
+    is_toml || name.contains(std::path::is_separator)
+}
+
+/// Where requests go that do not say it themselves, and what they cost there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Route {
+    preset: Option<Preset>,
+    /// The path that the command line names.
+    endpoint: Option<Arc<str>>,
+}
+
+impl Route {
+    pub(crate) fn new(preset: Option<Preset>, endpoint: Option<&str>) -> Route {
+        Route {
+            preset,
+            endpoint: endpoint.map(Arc::from),
+        }
+    }
+
+    /// The path of a request.
+    pub(crate) fn path<'a>(&'a self, request: &'a Request) -> &'a str {
+        let told = request.url_path.as_deref().or(self.endpoint.as_deref());
+        let of_api = || self.preset?.path(request.generates);
+        told.or_else(of_api).unwrap_or(if request.generates {
+            "/v1/chat/completions"
+        } else {
+            "/v1/embeddings"
+        })
+    }
+
+    /// What a request is expected to take of each resource of the API that it touches; nothing where no
+    /// API is named. `answer_default`: the most tokens of an answer where the request sets no bound.
+    pub(crate) fn costs(
+        &self,
+        request: &Request,
+        answer_default: u64,
+    ) -> Vec<(&'static str, Amount)> {
+        let Some(preset) = self.preset else {
+            return Vec::new();
+        };
+        let sent = Sent::post(self.path(request), &request.body);
+        let costs = preset.0.costs(&sent, answer_default).into_iter();
+        costs.map(|cost| (cost.resource, cost.amount)).collect()
+    }
+
+    /// The most tokens that a request is expected to take, of these costs.
+    pub(crate) fn tokens(
+        request: &Request,
+        costs: &[(&'static str, Amount)],
+        answer_default: u64,
+    ) -> u64 {
+        match costs.iter().find(|(name, _)| *name == "tokens") {
+            Some((_, amount)) => whole(*amount),
+            None => estimate::tokens_max(request, answer_default),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Preset, Route};
+    use crate::input::{Item, Reader};
+    use crate::request::Request;
+
+    fn request(line: &str) -> Request {
+        match Reader::stream(line.as_bytes(), "-").next() {
+            Some(Ok(Item::Request(request))) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn paths_are_those_of_the_request_the_user_or_the_api() {
+        let chat = request(r#"{"messages": []}"#);
+        let embedding = request(r#"{"input": "cat"}"#);
+        let own = request(r#"{"url": "/v1/x", "method": "POST", "body": {"input": "cat"}}"#);
+        let preset = |name| Some(Preset::named(name).expect("built in"));
+        for (name, chat_path, embedding_path) in [
+            ("openai", "/chat/completions", "/embeddings"),
+            ("anthropic", "/messages", "/messages/count_tokens"),
+            ("voyage", "/embeddings", "/embeddings"),
+        ] {
+            let route = Route::new(preset(name), None);
+            assert_eq!(route.path(&chat), chat_path, "{name}");
+            assert_eq!(route.path(&embedding), embedding_path, "{name}");
+            assert_eq!(route.path(&own), "/v1/x");
+            assert_eq!(Route::new(preset(name), Some("/y")).path(&chat), "/y");
+        }
+        assert_eq!(Route::default().path(&chat), "/v1/chat/completions");
+    }
+
+    #[test]
+    fn costs_are_those_of_the_description() {
+        let route = Route::new(Some(Preset::named("anthropic").expect("built in")), None);
+        let line = r#"{"model": "claude-fable-5", "max_tokens": 100, "messages": []}"#;
+        let costs = route.costs(&request(line), 1_000);
+        let of = |name| costs.iter().find(|(known, _)| *known == name);
+        assert_eq!(
+            of("output_tokens").map(|(_, it)| it.as_units()),
+            Some(100.0)
+        );
+        assert_eq!(of("requests").map(|(_, it)| it.as_units()), Some(1.0));
+        assert!(Route::default().costs(&request(line), 1_000).is_empty());
+    }
+}
