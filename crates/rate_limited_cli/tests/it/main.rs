@@ -1,5 +1,6 @@
 //! The parts of the command, from outside.
 
+mod apis;
 mod dice;
 mod duration;
 mod edits;
