@@ -177,7 +177,7 @@ fn anthropic_gets_its_headers_and_is_charged_what_was_used() {
     assert_eq!(text.and_then(Value::as_str), Some("Hello"));
 }
 
-/// OpenAI counts `max_tokens`, whatever an answer takes: two calls fit, and nothing comes back.
+/// An API may count `max_tokens`, whatever an answer takes: two calls fit, and nothing comes back.
 #[test]
 fn openai_is_charged_what_was_reserved() {
     let answer = r#"{"id":"c","choices":[],"usage":{"total_tokens":10}}"#;
