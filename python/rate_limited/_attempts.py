@@ -15,6 +15,7 @@ from rate_limited._classify import FATAL, PERMANENT, class_of
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorder
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
+from rate_limited._sdk_retries import RetryWatch
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
@@ -44,6 +45,7 @@ class Attempts:
         checks: tuple[Callable[[Any], Any], ...],
         on_failure: Callable[[BaseException], None],
         watch: HookWatch | None,
+        retries: RetryWatch,
         recorder: Recorder | None = None,
     ) -> None:
         self.function = function
@@ -53,6 +55,7 @@ class Attempts:
         self._on_failure = on_failure
         self._watch = watch
         self._recorder = recorder
+        self._retries = retries
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -108,8 +111,11 @@ class Attempts:
 
     def _failed(self, ledger: Ledger, index: int, error: BaseException) -> Verdict:
         self._note(ledger, index, error)
-        class_, wait = class_of(error)
-        return class_, None, wait
+        self._retries.look(error)
+        meaning = class_of(error)
+        if meaning.class_ == FATAL and meaning.why is not None:
+            self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
+        return meaning.class_, None, meaning.wait
 
     def _answered(self, ledger: Ledger, index: int, call: Call, answer: Any) -> Verdict:
         usage = self._usage(ledger, index, call, answer) if self._settles else None

@@ -1,16 +1,19 @@
 """What an exception of the user's function means: try again, wait, give up, or stop.
 
-Clients of web APIs raise exceptions that carry the status of the answer, by one of a few names, or say
-that there was no connection. Such a failure is taken to be the server's: it is tried again after a
-back-off, and where most attempts fail so the run waits for the server to come back. Any other exception
-comes from the function itself: it is tried again as soon as the limits allow, and tells nothing of the
-server.
+Clients of web APIs raise exceptions that show the answer, or say that there was no connection. What an answer
+means is for the description of its API to say, which is found by its address or its client. A failure is
+taken to be the server's: it is tried again after a back-off, and where most attempts fail so the run waits for
+the server to come back. Any other exception comes from the function itself: it is tried again as soon as the
+limits allow, and tells nothing of the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import NamedTuple
+
+from rate_limited._answers import Shown, shown
+from rate_limited._native import api_at, read_answer
 
 FAILURE, INVALID, REFUSED = "failure", "invalid", "refused"
 PERMANENT, FATAL = "permanent", "fatal"
@@ -18,72 +21,54 @@ PERMANENT, FATAL = "permanent", "fatal"
 # Parts of the names of classes by which clients say that no answer came.
 _NO_ANSWER = ("connection", "connect", "timeout", "timedout", "disconnected", "network", "protocol")
 
-# Codes with which an API says that no later call will be answered either, whatever the status.
-_FATAL_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "billing_hard_limit_reached",
-        "enforced_spend_limit_reached",
-        "contract_spend_limit_reached",
-        "linked_organization_spend_limit_reached",
-    }
-)
-_PERMANENT_STATUSES = frozenset({400, 404, 405, 410, 413, 415, 422})
-_FATAL_STATUSES = frozenset({401, 402, 403})
+# The API whose form most others have.
+_COMMON = "openai"
 
 
-def class_of(exception: BaseException) -> tuple[str, float | None]:
+class Meaning(NamedTuple):
+    """The class of a failure, how many seconds it asks to wait, and what to do about it where that is known."""
+
+    class_: str
+    wait: float | None = None
+    why: str | None = None
+
+
+def class_of(exception: BaseException) -> Meaning:
     """As `classify`, for exceptions that cannot even be looked at, too."""
     try:
         return classify(exception)
     except Exception:  # noqa: BLE001 - its attributes may do anything
-        return INVALID, None
+        return Meaning(INVALID)
 
 
-def classify(exception: BaseException) -> tuple[str, float | None]:
-    """The class of an exception, and how many seconds it asks to wait.
+def classify(exception: BaseException) -> Meaning:
+    """What an exception means.
 
     >>> class Refused(Exception):
     ...     status_code = 429
-    >>> classify(Refused())
-    ('refused', None)
-    >>> classify(ConnectionResetError("no"))
-    ('failure', None)
-    >>> classify(ValueError("no"))
-    ('invalid', None)
+    >>> classify(Refused()).class_
+    'refused'
+    >>> classify(ConnectionResetError("no")).class_
+    'failure'
+    >>> classify(ValueError("no")).class_
+    'invalid'
     """
     if isinstance(exception, (SystemExit, KeyboardInterrupt)):
-        return FATAL, None
-    status = _status(exception)
-    if status is None:
-        return FAILURE if _is_about_the_connection(exception) else INVALID, None
-    if _code(exception) in _FATAL_CODES or status in _FATAL_STATUSES:
-        return FATAL, None
-    if status == 429:
-        return REFUSED, _retry_after(exception)
-    if status in _PERMANENT_STATUSES:
-        return PERMANENT, None
-    return FAILURE, None
+        return Meaning(FATAL)
+    answer = shown(exception)
+    if answer is None:
+        return Meaning(FAILURE if _is_about_the_connection(exception) else INVALID)
+    told = read_answer(_api_of(answer), answer.status, answer.headers, answer.body)
+    class_ = told["class"]
+    if class_ == "success":
+        # It was no success to the client.
+        return Meaning(FAILURE)
+    return Meaning(class_, told["wait"] if class_ == REFUSED else None, told["why"])
 
 
-def _status(exception: BaseException) -> int | None:
-    response = getattr(exception, "response", None)
-    holders = (
-        (exception, "status_code"),
-        (response, "status_code"),
-        (exception, "status"),
-        (exception, "http_status"),
-        (exception, "code"),
-    )
-    for holder, name in holders:
-        value = getattr(holder, name, None)
-        if type(value) is int and 100 <= value < 600:
-            return value
-    return None
+def _api_of(answer: Shown) -> str:
+    at = api_at(answer.url) if answer.url is not None else None
+    return at or answer.client or _COMMON
 
 
 def _is_about_the_connection(exception: BaseException) -> bool:
@@ -91,22 +76,3 @@ def _is_about_the_connection(exception: BaseException) -> bool:
         return True
     names = (kind.__name__.lower() for kind in type(exception).__mro__[:-3])
     return any(part in name for name in names for part in _NO_ANSWER)
-
-
-def _code(exception: BaseException) -> Any:
-    # OpenAI's name for it, and Anthropic's.
-    codes = (getattr(exception, name, None) for name in ("code", "error_code"))
-    return next((code for code in codes if isinstance(code, str)), None)
-
-
-def _retry_after(exception: BaseException) -> float | None:
-    headers = getattr(getattr(exception, "response", None), "headers", None)
-    headers = headers if headers is not None else getattr(exception, "headers", None)
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit  # type: ignore[index]
-        except Exception:  # noqa: BLE001 - a header that is missing or no number tells nothing
-            continue
-        if 0 <= seconds < 400 * 86_400:
-            return seconds
-    return None

@@ -21,6 +21,7 @@ from rate_limited._native import Machine
 from rate_limited._records import records
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
+from rate_limited._sdk_retries import RetryWatch
 from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
     checked_progress,
@@ -191,6 +192,7 @@ class Runner(Generic[P, R]):
         self._generation = _fork.generation
         self._is_async = is_async(self.function)
         self._watch = HookWatch() if self._is_async else None
+        self._retries = RetryWatch(self.function)
         self._costs_of = [cost_function(resource) for resource in self._resources]
         self._in_two_parts = any(
             resource.arguments_usage_extractor and resource.results_usage_extractor
@@ -437,7 +439,13 @@ class Runner(Generic[P, R]):
     def _make_attempts(self, machine: Machine) -> Attempts:
         recorder = Recorder(self._journal, machine) if self._journal is not None else None
         return Attempts(
-            self.function, self._resources, self._checks, self._first_failure, self._watch, recorder
+            self.function,
+            self._resources,
+            self._checks,
+            self._first_failure,
+            self._watch,
+            self._retries,
+            recorder,
         )
 
     def _first_failure(self, error: BaseException) -> None:

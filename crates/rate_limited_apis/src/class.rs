@@ -5,6 +5,9 @@ use std::time::Duration;
 use rate_limited_core::ResourceId;
 use serde::Deserialize;
 
+/// The longest that a run waits for a quota that is gone: quotas of a day come back within one.
+const EXHAUSTED_WAIT_MAX: Duration = Duration::from_secs(86_400);
+
 /// What an answer means for its call and for the run.
 ///
 /// ```
@@ -71,7 +74,11 @@ impl Class {
     /// assert_eq!(Class::Throttled.kind(None, wait), refused);
     /// assert_eq!(Class::Overloaded.kind(None, wait), refused);
     /// assert_eq!(Class::Overloaded.kind(None, None), core::Class::Failure);
+    /// // What comes back within a day is waited for; with what takes longer the run ends, and goes on later.
+    /// assert_eq!(Class::Exhausted.kind(None, wait), refused);
     /// assert_eq!(Class::Exhausted.kind(None, None), core::Class::Fatal);
+    /// let next_month = Some(Duration::from_secs(20 * 86_400));
+    /// assert_eq!(Class::Exhausted.kind(None, next_month), core::Class::Fatal);
     /// ```
     pub fn kind(
         self,
@@ -87,7 +94,8 @@ impl Class {
         match self {
             Class::Success => Kind::Success,
             Class::Throttled | Class::RampTooSteep => refused,
-            Class::Overloaded | Class::Exhausted if retry_after.is_some() => refused,
+            Class::Overloaded if retry_after.is_some() => refused,
+            Class::Exhausted if retry_after.is_some_and(is_waited_for) => refused,
             Class::Overloaded | Class::Transient | Class::DeliveryUnknown => Kind::Failure,
             Class::Exhausted | Class::Fatal => Kind::Fatal,
             Class::BadCall => Kind::Permanent,
@@ -108,4 +116,9 @@ impl Class {
             Class::DeliveryUnknown => "delivery unknown",
         }
     }
+}
+
+/// Whether a run waits so long for a quota that is gone.
+fn is_waited_for(wait: Duration) -> bool {
+    wait <= EXHAUSTED_WAIT_MAX
 }

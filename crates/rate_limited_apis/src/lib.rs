@@ -26,7 +26,7 @@
 //!
 //! | module | noun |
 //! |---|---|
-//! | `api`, `built_in`, `check`, `error` | a description, those compiled in, what must hold, what may be wrong |
+//! | `api`, `built_in`, `address`, `check`, `error` | a description, those compiled in, where they are, what must hold, what may be wrong |
 //! | `resource`, `unit`, `anchor`, `endpoint`, `tier` | what a description consists of |
 //! | `request`, `prompt`, `cost` | a request measured, its tokens estimated, what it takes |
 //! | `answer`, `body`, `source` | an answer, its JSON, where in it a value is |
@@ -35,6 +35,7 @@
 //! | `parse` | everything that is written into headers |
 //! | `explain`, `moment`, `lenient` | text for people, wall time, short forms in TOML |
 
+mod address;
 mod anchor;
 mod answer;
 mod api;

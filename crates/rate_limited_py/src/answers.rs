@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use rate_limited_apis::{Answer, Api, Class, Moment};
+use rate_limited_apis::{Answer, Api, Feedback, Moment};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -17,6 +17,12 @@ pub(crate) fn api_names() -> Vec<&'static str> {
 #[pyfunction]
 pub(crate) fn explain_api(name: &str) -> PyResult<String> {
     Ok(named(name)?.explain())
+}
+
+/// The name of the API at a URL, if one that is described here is there.
+#[pyfunction]
+pub(crate) fn api_at(url: &str) -> Option<&'static str> {
+    Api::at(url).map(|api| api.name.as_str())
 }
 
 /// The limits of a tier of an API, by resource; None where they are not known.
@@ -62,7 +68,7 @@ pub(crate) fn read_answer<'py>(
     let feedback = named(api)?.read(&answer, now);
     let wait = feedback.wait.as_ref().map(|wait| wait.after);
     let dict = PyDict::new(py);
-    dict.set_item("class", class_name(feedback.class, wait.is_some()))?;
+    dict.set_item("class", class_name(&feedback))?;
     dict.set_item("kind", feedback.class.shown())?;
     dict.set_item("wait", wait.map(|wait| wait.as_secs_f64()))?;
     dict.set_item("resource", feedback.resource)?;
@@ -76,13 +82,13 @@ fn named(name: &str) -> PyResult<&'static Api> {
 }
 
 /// The class in the words of [`Machine`](crate::machine::Machine).
-fn class_name(class: Class, waits: bool) -> &'static str {
-    match class {
+fn class_name(feedback: &Feedback<'_>) -> &'static str {
+    use rate_limited_core::Class;
+    match feedback.kind(|_| None) {
         Class::Success => "success",
-        Class::Throttled | Class::RampTooSteep => "refused",
-        Class::Overloaded | Class::Exhausted if waits => "refused",
-        Class::Exhausted | Class::Fatal => "fatal",
-        Class::BadCall => "permanent",
+        Class::Refused { .. } => "refused",
+        Class::Fatal => "fatal",
+        Class::Permanent => "permanent",
         _ => "failure",
     }
 }

@@ -18,7 +18,7 @@ mod step;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
-    use super::answers::{api_limits, api_names, check_api, explain_api, read_answer};
+    use super::answers::{api_at, api_limits, api_names, check_api, explain_api, read_answer};
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};
