@@ -162,11 +162,15 @@ pub(crate) struct Witness {
 
 impl Origin {
     /// Whether the output may be cut, given that one of its results was, or was not, found in the journal.
-    pub(crate) fn allows(&self, is_proven: bool) -> bool {
+    /// If the input does not show whose they are, for it was edited, all results of the journal are asked.
+    pub(crate) fn allows(&self, is_proven: bool, journal: &Journal) -> bool {
         match self {
             Origin::Here => true,
             Origin::Elsewhere => false,
-            Origin::Unnamed(_) => is_proven,
+            Origin::Unnamed(witnesses) => {
+                let parts: Vec<&[u8]> = witnesses.iter().map(|it| &*it.part).collect();
+                is_proven || journal.has_result(&parts).unwrap_or(false)
+            }
         }
     }
 }

@@ -145,7 +145,7 @@ fn look(
     let is_proven = looked.surveyed.as_ref().is_some_and(|it| it.is_proven);
     // A stream proves it as it comes, unless its lines have no places.
     let comes = is_stream && args.lines.order == Order::Input;
-    if !comes && !origin.allows(is_proven) {
+    if !comes && !origin.allows(is_proven, &journal.journal) {
         return Err(elsewhere());
     }
     let (numbers, unknown) = match &looked.surveyed {

@@ -51,7 +51,7 @@ impl SoFar {
     /// # Errors
     /// The output has results that are not in the journal: it is left as it is.
     pub(crate) fn settle(self, outlet: &Outlet) -> Result<(), OutputError> {
-        if !self.origin.allows(self.prefix.is_proven()) {
+        if !self.origin.allows(self.prefix.is_proven(), &self.journal) {
             return Err(OutputError::Elsewhere {
                 output: self.output,
                 journal: self.journal.path().to_owned(),

@@ -204,6 +204,14 @@ impl Journal {
         self.reading(|db| reading::is_result(db, number, body))
     }
 
+    /// Whether any of these is a result of a call, whichever. All results are looked at.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn has_result(&self, bodies: &[&[u8]]) -> Result<bool, JournalError> {
+        self.reading(|db| reading::has_result(db, bodies))
+    }
+
     /// What went wrong with the attempts of a call, in order.
     ///
     /// # Errors

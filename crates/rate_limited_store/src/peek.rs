@@ -120,6 +120,9 @@ mod tests {
             !journal.is_result(2, b"a").expect("readable"),
             "there is none"
         );
+        let has_result = |bodies: &[&[u8]]| journal.has_result(bodies).expect("readable");
+        assert!(has_result(&[b"b", b"a"]));
+        assert!(!has_result(&[b"b", b""]) && !has_result(&[]));
     }
 
     /// To ask is to hold it for a moment: that must not keep a run from beginning.

@@ -1,6 +1,6 @@
 //! Results and failures on their way back.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use crate::error::{Damage, JournalError, Table};
 use crate::record::{Ended, Failure, Position, State};
@@ -31,6 +31,14 @@ pub(crate) fn is_result(db: &Connection, number: u64, body: &[u8]) -> Result<boo
         .query_row([number as i64], |row| Ok(row.bytes(0) == Some(body)))
         .optional();
     Ok(found?.unwrap_or(false))
+}
+
+/// Whether any of these is a result.
+pub(crate) fn has_result(db: &Connection, bodies: &[&[u8]]) -> Result<bool, JournalError> {
+    let places = vec!["?"; bodies.len()].join(", ");
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM results WHERE body IN ({places}))");
+    let found = db.query_row(&sql, params_from_iter(bodies), |row| row.get(0))?;
+    Ok(found)
 }
 
 /// The latest result of a call.
