@@ -41,6 +41,8 @@ bench:
 	cargo bench --locked -p rate_limited_core --bench core
 	cargo bench --locked -p rate_limited --bench driver
 	cargo bench --locked -p rate_limited_sim --bench makespan
+	cargo bench --locked -p rate_limited_store --bench journal
+	benches/resume
 	benches/python
 
 # The long versions of what `make test` proves in short: about an hour.
