@@ -1,35 +1,9 @@
-//! The tokens that a request may take, from its text alone: no tokenizer, no network.
+//! The tokens that a request may take where no API is named: its prompt, as [`Prompt`] estimates it, and its
+//! longest answers.
 //!
-//! These are estimates, made to reserve quota before the real usage is known. English text has about
-//! four characters a token; other scripts come close to one, so each character outside ASCII counts as
-//! a token of its own. Text that splits badly (long numbers, random letters) may exceed the bound, and
-//! images and sound are not counted at all; what the API then reports settles the account.
+//! [`Prompt`]: rate_limited_apis::Prompt
 
 use crate::request::Request;
-
-/// The characters of ASCII text that are taken for one token.
-pub const CHARS_PER_TOKEN: u64 = 4;
-
-/// The tokens added for each message, for its role and its separators; an estimate.
-pub const TOKENS_PER_MESSAGE: u64 = 4;
-
-/// The tokens added for each request, for the beginning of the answer; an estimate.
-pub const TOKENS_PER_REQUEST: u64 = 4;
-
-/// The most tokens that the prompt is expected to have; every input of an embedding request together.
-pub fn prompt_tokens(request: &Request) -> u64 {
-    let prompt = &request.prompt;
-    let ascii = prompt.chars.saturating_sub(prompt.wide_chars);
-    [
-        ascii.div_ceil(CHARS_PER_TOKEN),
-        prompt.wide_chars,
-        prompt.token_ids,
-        prompt.messages.saturating_mul(TOKENS_PER_MESSAGE),
-        TOKENS_PER_REQUEST,
-    ]
-    .into_iter()
-    .fold(0, u64::saturating_add)
-}
 
 /// The most tokens that all answers to a request may have together: its limit on one answer, or
 /// `answer_default` where it has none, times the answers that it asks for; 0 for embeddings.
@@ -58,5 +32,6 @@ pub fn answer_tokens(request: &Request, answer_default: u64) -> u64 {
 /// # Ok::<(), rate_limited_cli::input::InputError>(())
 /// ```
 pub fn tokens_max(request: &Request, answer_default: u64) -> u64 {
-    prompt_tokens(request).saturating_add(answer_tokens(request, answer_default))
+    let answers = answer_tokens(request, answer_default);
+    request.prompt.tokens().saturating_add(answers)
 }

@@ -5,7 +5,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`limit`], [`duration`], `size` | the values of options |
-//! | [`input`], [`scan`], [`request`], [`bad_line`], [`prompt`] | from lines to requests |
+//! | [`input`], [`scan`], [`request`], [`bad_line`] | from lines to requests |
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
@@ -57,7 +57,6 @@ mod prefix;
 mod prepare;
 mod preset;
 mod progress;
-pub mod prompt;
 mod raw_lines;
 mod recall;
 pub mod record;

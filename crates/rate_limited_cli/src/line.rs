@@ -8,12 +8,12 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use rate_limited_apis::Prompt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::bad_line::{BadReason, Fault};
-use crate::prompt::Prompt;
 use crate::request::Request;
 use crate::shape;
 use crate::text::cut;

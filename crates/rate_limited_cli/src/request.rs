@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-
-use crate::prompt::Prompt;
+use rate_limited_apis::Prompt;
 
 /// A request as one line of the input has it.
 ///

@@ -1,4 +1,4 @@
-use rate_limited_cli::estimate::{answer_tokens, prompt_tokens, tokens_max};
+use rate_limited_cli::estimate::{answer_tokens, tokens_max};
 
 use crate::lines::request;
 
@@ -24,7 +24,7 @@ fn the_bound_is_text_messages_and_answers() {
     ];
     for (line, prompt, answer) in cases {
         let request = request(line);
-        assert_eq!(prompt_tokens(&request), prompt, "{line}");
+        assert_eq!(request.prompt.tokens(), prompt, "{line}");
         assert_eq!(answer_tokens(&request, 1_000), answer, "{line}");
         assert_eq!(tokens_max(&request, 1_000), prompt + answer, "{line}");
     }
