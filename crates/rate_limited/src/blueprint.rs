@@ -16,6 +16,16 @@ type Validator<Resp> = Box<dyn Fn(&Resp) -> bool + Send + Sync>;
 type Classifier =
     Box<dyn Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class + Send + Sync>;
 
+/// Tells the limits that an answer or an error names.
+type LimitReader<Resp> = Box<
+    dyn Fn(
+            Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
+            &Resources,
+        ) -> Vec<(ResourceId, Amount)>
+        + Send
+        + Sync,
+>;
+
 /// The resources of a runner by name, for classifiers whose errors name one.
 #[derive(Clone, Debug, Default)]
 pub struct Resources(Vec<(String, ResourceId)>);
@@ -35,6 +45,7 @@ pub(crate) struct Blueprint<Req, Resp> {
     pub(crate) resources: Vec<Resource<Req, Resp>>,
     pub(crate) validators: Vec<Validator<Resp>>,
     pub(crate) classify: Classifier,
+    pub(crate) server_limits: Option<LimitReader<Resp>>,
     /// The ids of the resources, once the limiter knows them.
     pub(crate) ids: OnceLock<Resources>,
 }
@@ -46,6 +57,7 @@ impl<Req, Resp> Blueprint<Req, Resp> {
             resources: Vec::new(),
             validators: Vec::new(),
             classify: Box::new(|_, _| Class::Failure),
+            server_limits: None,
             ids: OnceLock::new(),
         }
     }
@@ -60,6 +72,17 @@ impl<Req, Resp> Blueprint<Req, Resp> {
         self.validators
             .iter()
             .all(|validator| catch_unwind(AssertUnwindSafe(|| validator(answer))).unwrap_or(false))
+    }
+
+    /// The limits that an answer or an error names. A function that panics names none.
+    pub(crate) fn server_limits(
+        &self,
+        end: Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
+    ) -> Vec<(ResourceId, Amount)> {
+        let (Some(read), Some(ids)) = (&self.server_limits, self.ids.get()) else {
+            return Vec::new();
+        };
+        catch_unwind(AssertUnwindSafe(|| read(end, ids))).unwrap_or_default()
     }
 
     pub(crate) fn class_of(&self, error: &(dyn Error + Send + Sync + 'static)) -> Class {

@@ -10,7 +10,8 @@ use crate::recorder::Recorder;
 use crate::resource::Resource;
 use crate::result::{CallResult, SharedError};
 use rate_limited_core::{
-    Backoff, Class, Failure, MaxConcurrent, Order, Progress, QuotaError, Settings, Stop,
+    Amount, Backoff, Class, Failure, MaxConcurrent, Order, Progress, QuotaError, ResourceId,
+    Settings, Stop,
 };
 use std::error::Error;
 use std::future::Future;
@@ -159,6 +160,37 @@ where
         + 'static,
     ) -> Self {
         self.declare(|blueprint| blueprint.classify = Box::new(class))
+    }
+
+    /// Which limits an answer or an error names: those of the resources that it speaks of, in their units and
+    /// over their windows. A limit below the one that was told holds at once, one above it never does. Default:
+    /// none, limits are taken as told.
+    ///
+    /// ```
+    /// use rate_limited::{Amount, Resource, Runner};
+    ///
+    /// # struct Answer { limit: u32 }
+    /// # async fn ask(_: u32) -> Result<Answer, std::io::Error> { Ok(Answer { limit: 500 }) }
+    /// let runner = Runner::new(ask)
+    ///     .resource(Resource::per_minute("requests", 3_500))
+    ///     .server_limits(|end, resources| {
+    ///         let limit = end.ok().map(|answer| Amount::units(answer.limit));
+    ///         resources.find("requests").zip(limit).into_iter().collect()
+    ///     });
+    /// # let _ = runner;
+    /// ```
+    #[must_use]
+    pub fn server_limits(
+        self,
+        read: impl Fn(
+            Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
+            &Resources,
+        ) -> Vec<(ResourceId, Amount)>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.declare(|blueprint| blueprint.server_limits = Some(Box::new(read)))
     }
 
     /// How often a failed call is tried again. Default 5; refusals do not count.

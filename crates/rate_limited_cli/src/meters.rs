@@ -62,6 +62,12 @@ impl Meter {
         Amount::from_micros(self.limit.quota_micros).as_units()
     }
 
+    /// Whether it is the API's own resource of this name, over the window that the API has.
+    pub(crate) fn is_of(&self, resource: &str) -> bool {
+        let spec = self.spec.filter(|spec| spec.name == resource);
+        spec.is_some_and(|spec| spec.window == Some(self.limit.window))
+    }
+
     /// How much a second.
     pub(crate) fn rate(&self) -> f64 {
         self.quota() / self.limit.window.as_secs_f64()

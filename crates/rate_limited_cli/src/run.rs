@@ -277,12 +277,14 @@ fn runner(
     journal: Option<&RunJournal>,
 ) -> Runner<Arc<Job>, Reply> {
     let (caller, named) = (Arc::clone(caller), Arc::clone(meters));
+    let told_by_server = Arc::clone(meters);
     let order = match args.pace.schedule {
         Schedule::Packed => Order::Packed,
         Schedule::InOrder => Order::InOrder,
     };
     let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
         .classify(move |error, resources| call::class_of(error, &named, resources))
+        .server_limits(move |end, resources| told_by_server.server_limits(end, resources))
         .max_retries(args.pace.max_retries)
         .attempt_timeout(Some(args.pace.timeout))
         .deadline(args.pace.deadline)

@@ -108,6 +108,15 @@ pub enum Input {
         /// The new quota.
         quota: Quota,
     },
+    /// The server names the limit of a resource, in its unit and over its window. One below the quota that the
+    /// user told holds at once and until the server names another one; one above it never does.
+    ServerLimit {
+        /// Which resource; a partition has a limit of its own.
+        resource: ResourceId,
+        /// How much a window. Nothing, or less, is not believed; less than a hundredth of the user's quota is
+        /// taken for that.
+        limit: Amount,
+    },
     /// The ends of the current and the next calendar window of a resource.
     Boundary {
         /// Which resource; its partitions change with it.

@@ -1,7 +1,7 @@
 //! What was learnt of a resource, as bytes that outlive the process.
 //!
 //! ```text
-//!   version u8 │ guard u64 │ margin i64 │ memory u32 │ classes u8 │ { power u8 │ count u8 │ share u32 … } …
+//!   version u8 │ guard u64 │ limit i64 │ margin i64 │ memory u32 │ classes u8 │ { power u8 │ count u8 │ share u32 … } …
 //! ```
 //! All numbers are little-endian. Whoever reads them believes nothing: bytes that are not of this form are no
 //! lesson, and values are held within what could have been learnt.
@@ -17,6 +17,8 @@ pub(crate) const SHARES: usize = 64;
 pub(crate) struct Learnt {
     /// By how much requests may reach the server late, in nanoseconds.
     pub(crate) guard: u64,
+    /// The limit that the server named, where it is lower than that of the user, in millionths; 0: none.
+    pub(crate) limit: i64,
     /// What calls use of their bounds, if that is learnt.
     pub(crate) shares: Option<LearntShares>,
 }
@@ -36,6 +38,7 @@ impl Learnt {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         bytes.extend(self.guard.to_le_bytes());
+        bytes.extend(self.limit.to_le_bytes());
         let Some(shares) = &self.shares else {
             return bytes;
         };
@@ -56,11 +59,16 @@ impl Learnt {
             return None;
         }
         let guard = u64::from_le_bytes(bytes.take()?);
+        let limit = i64::from_le_bytes(bytes.take()?);
         let shares = match bytes.0 {
             [] => None,
             _ => Some(LearntShares::of(&mut bytes)?),
         };
-        bytes.0.is_empty().then_some(Learnt { guard, shares })
+        bytes.0.is_empty().then_some(Learnt {
+            guard,
+            limit,
+            shares,
+        })
     }
 }
 

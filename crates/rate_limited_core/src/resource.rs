@@ -202,6 +202,8 @@ pub(crate) struct Ledger {
     episodes: u32,
     episode_start: Time,
     learned: Option<Learned>,
+    /// The limit that the server names, where it is lower than that of the user.
+    server_limit: Option<Amount>,
     /// Whether someone was told to wait for what is held: its charge then is news to him.
     held_is_waited_for: bool,
     /// Counts what comes back earlier than was foreseen: as long as it stands, a moment that
@@ -226,6 +228,7 @@ impl Ledger {
             episodes: 0,
             episode_start: Time::default(),
             learned: learns.then(Learned::new),
+            server_limit: None,
             held_is_waited_for: false,
             version: 0,
         }
@@ -240,6 +243,39 @@ impl Ledger {
         match &self.learned {
             Some(learned) => learned.reservation(bound, self.in_flight, now),
             None => bound,
+        }
+    }
+
+    /// The room that a reservation waits for. What the user's limit allows is tried, if need be alone: the
+    /// server may be wrong about its own.
+    fn room_for(&self, reservation: i64) -> i64 {
+        match self.server_limit {
+            Some(_) => reservation.min(self.quota().capacity().as_micros()),
+            None => reservation,
+        }
+    }
+
+    /// The quota in force: that of the user, or a lower one that the server names.
+    pub(crate) fn quota(&self) -> Quota {
+        match self.server_limit {
+            Some(limit) => self.resource.quota.with_limit(limit),
+            None => self.resource.quota,
+        }
+    }
+
+    /// The server names its limit. A lower one than the user's holds at once, a higher one never. One of
+    /// nothing would let nothing run, and is not believed; nor is less than a hundredth of the user's.
+    pub(crate) fn believe(&mut self, limit: Amount, now: Time) {
+        let own = self.resource.quota.limit();
+        let Some(own) = own.filter(|_| limit > Amount::ZERO) else {
+            return;
+        };
+        let least = Amount::from_micros((own.as_micros() / 100).max(1));
+        let lower = Some(limit.max(least)).filter(|limit| *limit < own);
+        if lower != self.server_limit {
+            self.server_limit = lower;
+            self.meter.set(&self.quota(), now);
+            self.version += 1;
         }
     }
 
@@ -259,13 +295,11 @@ impl Ledger {
 
     fn blocked_by_quota(&mut self, bound: i64, now: Time) -> Option<Blocked> {
         // A call of no cost still must not go while the resource is in debt or exhausted.
-        let need = self.reservation(bound, now).max(1);
+        let need = self.room_for(self.reservation(bound, now)).max(1);
         match self.meter.when(need.saturating_add(self.held), now) {
             Moment::Now => None,
             Moment::At(t) => Some(Blocked::Until(t)),
-            Moment::Unknown if need > self.resource.quota.capacity().as_micros() => {
-                Some(Blocked::Never)
-            }
+            Moment::Unknown if need > self.quota().capacity().as_micros() => Some(Blocked::Never),
             Moment::Unknown if self.in_flight > 0 => {
                 self.held_is_waited_for = true;
                 Some(Blocked::Held)
@@ -284,7 +318,7 @@ impl Ledger {
         later: Option<Time>,
     ) -> bool {
         let first = self.reservation(first, now);
-        let second = self.reservation(second, now).max(1);
+        let second = self.room_for(self.reservation(second, now)).max(1);
         if let (Meter::Slots(slots), None) = (&self.meter, later) {
             return first.saturating_add(second) <= *slots;
         }
@@ -365,6 +399,7 @@ impl Ledger {
     }
 
     fn learn(&mut self, hold: &Hold, class: Class, usage: Option<i64>, now: Time) {
+        let capacity = self.quota().capacity().as_micros();
         let (Some(learned), Some(used)) = (&mut self.learned, usage) else {
             return;
         };
@@ -372,7 +407,7 @@ impl Ledger {
             return;
         }
         let debt = used.saturating_sub(hold.amount);
-        if debt > self.resource.quota.capacity().as_micros() / 100 {
+        if debt > capacity / 100 {
             learned.distrust(now + self.resource.quota.window());
         } else {
             learned.observe(hold.bound, used);
@@ -419,8 +454,8 @@ impl Ledger {
 
     fn learn_from_refusal(&mut self, now: Time) {
         let booked = self.meter.charged(now).saturating_add(self.held);
+        let quota = self.quota().capacity().as_micros();
         if let Some(learned) = &mut self.learned {
-            let quota = self.resource.quota.capacity().as_micros();
             let window = nanos(self.resource.quota.window());
             learned.refused(booked, quota, window, self.paused_until.max(now));
         }
@@ -443,7 +478,11 @@ impl Ledger {
         check_replacement(&self.resource.quota, &quota, &self.resource.name)?;
         self.resource.quota = quota;
         self.guard = self.resource.first_guard();
+        let limit = self.server_limit.take();
         self.meter.set(&quota, now);
+        if let Some(limit) = limit {
+            self.believe(limit, now);
+        }
         self.meter.set_guard(self.guard);
         self.version += 1;
         Ok(())
@@ -498,12 +537,14 @@ impl Ledger {
     pub(crate) fn learnt(&self) -> Learnt {
         Learnt {
             guard: self.guard,
+            limit: self.server_limit.map_or(0, Amount::as_micros),
             shares: self.learned.as_ref().map(Learned::learnt),
         }
     }
 
     /// Takes over what was learnt before, as far as it could have been learnt here.
-    pub(crate) fn recall(&mut self, learnt: &Learnt) {
+    pub(crate) fn recall(&mut self, learnt: &Learnt, now: Time) {
+        self.believe(Amount::from_micros(learnt.limit), now);
         let widest = self.widest_guard().max(self.guard);
         if self.guard > 0 {
             self.guard = learnt.guard.clamp(self.guard, widest);

@@ -120,6 +120,8 @@ fn held_at(path: &Path) -> Option<Handle> {
 pub(crate) struct Held {
     file: Handle,
     inode: Inode,
+    /// The process that took it: a copy of that one holds nothing.
+    process: u32,
     path: PathBuf,
     /// Whether it was not there before.
     made: bool,
@@ -202,6 +204,7 @@ impl Held {
         Ok(Held {
             file,
             inode,
+            process: std::process::id(),
             path: path.to_owned(),
             made,
         })
@@ -258,6 +261,11 @@ impl Drop for Held {
     fn drop(&mut self) {
         if let Some(mut held) = held() {
             held.remove(&(std::process::id(), self.inode));
+        }
+        if self.process == std::process::id() {
+            // A child that is just being started has a copy of the file, which would keep the lock alive until
+            // it has closed that.
+            look(&self.file, |file| flock(file, FlockOperation::Unlock));
         }
     }
 }

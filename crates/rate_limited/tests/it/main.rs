@@ -7,5 +7,6 @@ mod interrupt;
 #[cfg(feature = "journal")]
 mod journal;
 mod runner;
+mod server_limits;
 mod streams;
 mod tidy;

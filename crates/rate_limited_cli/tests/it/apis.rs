@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,6 +31,9 @@ impl Sent {
 
 /// What is answered to the n-th request, from 1: a status and a body.
 type Answers = dyn Fn(usize, &Sent) -> (u16, String) + Send + Sync;
+
+/// What every answer of these servers names as the limit of its requests.
+const NAMED: u32 = 5;
 
 /// A server that answers as it is told, and a folder.
 struct World {
@@ -130,7 +134,8 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Sent>>, answers: &Answers) -> Option
         let length = body.len();
         write!(
             writer,
-            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nx-limit: {NAMED}\r\n\
+             content-length: {length}\r\n\r\n{body}"
         )
         .ok()?;
     }
@@ -301,6 +306,47 @@ fn a_description_of_ones_own_is_enough() {
     for name in ["out.jsonl", "out.jsonl.journal"] {
         let bytes = fs::read(world.path(name)).expect("a file");
         assert!(!bytes.windows(6).any(|part| part == b"CANARY"), "{name}");
+    }
+}
+
+/// A limit that the answers name holds, where it is lower than the one that was told, and no other.
+#[test]
+fn a_lower_limit_of_the_server_holds() {
+    let description = r#"
+        name = "mine"
+        title = "Mine"
+        as_of = "2026-11-24"
+        source = "https://mine.example"
+        [[resources]]
+        name = "calls"
+        unit = "requests"
+        window = "1s"
+        cost = { request = 1 }
+        feedback = { limit = "header:x-limit" }
+    "#;
+    for (told, windows) in [("50", 3), ("2", 7)] {
+        let world = World::new(|_, _| (200, "{}".to_owned()));
+        fs::write(world.path("mine.toml"), description).expect("room");
+        world.input(&[r#"{"input":"a"}"#; 16]);
+        let limit = format!("calls={told}/1s");
+        let args = [
+            "--api",
+            "mine.toml",
+            "--endpoint",
+            "/x",
+            "--max-concurrent",
+            "1",
+        ];
+        let started = Instant::now();
+        let output = world.run("/v1", &[&args[..], &["--limit", &limit]].concat());
+        expect(&output, 0);
+        // Fewer, and more than that many calls had gone in one window.
+        let least = Duration::from_secs(windows);
+        assert!(
+            started.elapsed() >= least,
+            "{told}: {:?}",
+            started.elapsed()
+        );
     }
 }
 

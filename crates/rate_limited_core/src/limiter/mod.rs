@@ -1,6 +1,7 @@
 //! All resources at once: what a call takes, it takes of all of them or of none.
 
 mod past;
+mod server;
 
 use crate::backoff::{Backoff, Chance};
 use crate::entries::{Entries, Entry};
@@ -51,6 +52,8 @@ pub struct ResourceView {
     pub resource: Resource,
     /// The partition, if it is one.
     pub key: Option<u64>,
+    /// How much a window in force: the user's limit, or a lower one that the server names. `None`: it has none.
+    pub limit: Option<Amount>,
     /// Charged and still counting.
     pub charged: Amount,
     /// Reserved by attempts in flight and not charged yet.
@@ -167,6 +170,7 @@ impl Limiter {
         let now = self.tick(now);
         let ledger = &mut self.ledgers[resource.index()];
         ResourceView {
+            limit: ledger.quota().limit(),
             charged: ledger.charged(now),
             held: ledger.held(),
             paused_until: ledger.paused_until,

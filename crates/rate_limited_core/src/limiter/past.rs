@@ -73,8 +73,8 @@ impl Limiter {
         }
     }
 
-    /// What was learnt of a resource so far, for a later process: how late requests arrive, and what calls
-    /// use of their bounds. At most 17 kB; a few bytes where nothing is learnt.
+    /// What was learnt of a resource so far, for a later process: the limit that the server names, how late
+    /// requests arrive, and what calls use of their bounds. At most 17 kB; a few bytes where nothing is learnt.
     pub fn learnt(&self, resource: ResourceId) -> Vec<u8> {
         self.ledgers[resource.index()].learnt().to_bytes()
     }
@@ -97,7 +97,8 @@ impl Limiter {
         let learnt = Learnt::of_bytes(learnt);
         let known = learnt.filter(|_| resource.index() < self.ledgers.len());
         known.is_some_and(|learnt| {
-            self.change(resource.index(), |ledger| ledger.recall(&learnt));
+            let now = self.clock;
+            self.change(resource.index(), |ledger| ledger.recall(&learnt, now));
             true
         })
     }

@@ -129,6 +129,52 @@ impl Quota {
         }
     }
 
+    /// The amount a window, or at all; `None` for spacing, which has none.
+    pub const fn limit(&self) -> Option<Amount> {
+        match *self {
+            Quota::SlidingWindow { amount, .. }
+            | Quota::FixedWindow { amount, .. }
+            | Quota::TokenBucket { amount, .. }
+            | Quota::Slots { amount }
+            | Quota::Budget { amount } => Some(amount),
+            Quota::Spacing { .. } => None,
+        }
+    }
+
+    /// The same quota with another amount; the burst of a bucket keeps its share of it.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Quota};
+    /// use core::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let bucket = Quota::bucket(Amount::units(600), minute, Amount::units(60));
+    /// let lower = Quota::bucket(Amount::units(100), minute, Amount::units(10));
+    /// assert_eq!(bucket.with_limit(Amount::units(100)), lower);
+    /// ```
+    #[must_use]
+    pub fn with_limit(self, limit: Amount) -> Quota {
+        match self {
+            Quota::SlidingWindow { window, .. } => Quota::per(limit, window),
+            Quota::FixedWindow { window, anchor, .. } => Quota::FixedWindow {
+                amount: limit,
+                window,
+                anchor,
+            },
+            Quota::TokenBucket { amount, per, burst } => {
+                let share = i128::from(burst.as_micros()) * i128::from(limit.as_micros())
+                    / i128::from(amount.as_micros().max(1));
+                let burst = i64::try_from(share).map_or(limit, Amount::from_micros);
+                // A bucket that holds less than one call would let nothing pass.
+                let least = Amount::units(1).min(limit);
+                Quota::bucket(limit, per, burst.max(least))
+            }
+            Quota::Slots { .. } => Quota::slots(limit),
+            Quota::Budget { .. } => Quota::Budget { amount: limit },
+            Quota::Spacing { .. } => self,
+        }
+    }
+
     /// The time after which what is charged now has come back; zero where it does not depend on time.
     pub const fn window(&self) -> Duration {
         match *self {

@@ -174,6 +174,7 @@ impl Scheduler {
                 // A quota that is refused changes nothing; the driver has asked the limiter before.
                 let _ = limiter.set_quota(resource, quota, now);
             }
+            Input::ServerLimit { resource, limit } => limiter.server_limit(resource, limit, now),
             Input::Boundary {
                 resource,
                 end,

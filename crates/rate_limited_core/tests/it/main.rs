@@ -11,6 +11,7 @@ mod properties;
 mod reference;
 mod replay;
 mod retry;
+mod server_limit;
 mod sharing;
 mod state;
 mod worlds;

@@ -1,0 +1,36 @@
+//! The limits that answers name, for those of the run that they speak of.
+
+use std::error::Error;
+
+use rate_limited::http::Answer;
+use rate_limited::{Amount, ResourceId, Resources};
+
+use crate::call::{CallError, Reply};
+use crate::meters::Meters;
+
+impl Meters {
+    /// The limits that an answer names, good or not, by the resources of the run.
+    pub(crate) fn server_limits(
+        &self,
+        end: Result<&Reply, &(dyn Error + Send + Sync + 'static)>,
+        resources: &Resources,
+    ) -> Vec<(ResourceId, Amount)> {
+        let answer = match end {
+            Ok(reply) => Some(&reply.answer),
+            Err(error) => answer_of(error),
+        };
+        let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
+        let limits = readings.iter().filter_map(|reading| {
+            let meter = self.iter().find(|meter| meter.is_of(reading.resource))?;
+            Some((resources.find(&meter.name)?, reading.limit?))
+        });
+        limits.collect()
+    }
+}
+
+fn answer_of<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> Option<&'a Answer> {
+    match error.downcast_ref() {
+        Some(CallError::Http(error) | CallError::TooLarge(error, _)) => error.answer(),
+        Some(CallError::HeldBack) | None => None,
+    }
+}
