@@ -218,4 +218,7 @@ fn any_change_is_told() {
         let script: Vec<u8> = bytes.take(7 * (1 + round % 6)).collect();
         opened(&script);
     }
+    if let Some(sample) = SAMPLE.get() {
+        std::fs::remove_file(&sample.ballast).expect("it is there");
+    }
 }
