@@ -17,6 +17,7 @@ use crate::names::Names;
 use crate::preset::Route;
 use crate::record::code;
 use crate::size;
+use crate::warnings::Warnings;
 
 /// A good answer.
 #[derive(Clone, Debug)]
@@ -87,6 +88,7 @@ pub(crate) struct Caller {
     client: Client,
     route: Route,
     names: Names,
+    warnings: Warnings,
     gate: Option<Gate>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
@@ -105,6 +107,7 @@ impl Caller {
             client,
             route,
             names: Names::of(None),
+            warnings: Warnings::default(),
             gate,
             timeout: Duration::MAX,
             max_answer: u64::MAX,
@@ -128,6 +131,11 @@ impl Caller {
     pub(crate) fn known_by(self, journal: Option<Digest>) -> Caller {
         let names = Names::of(journal);
         Caller { names, ..self }
+    }
+
+    /// Warns people of what they should know.
+    pub(crate) fn warning(self, warnings: Warnings) -> Caller {
+        Caller { warnings, ..self }
     }
 
     /// Makes one attempt.
@@ -191,6 +199,10 @@ impl Caller {
     }
 
     fn note(&self, answer: &Result<Answer, HttpError>, took: Duration) {
+        let heard = answer.as_ref().map_or_else(HttpError::answer, Some);
+        if let Some(heard) = heard {
+            self.warnings.of(heard);
+        }
         if answer.is_ok() {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.answers.fetch_add(1, Ordering::Relaxed);

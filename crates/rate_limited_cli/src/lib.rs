@@ -16,7 +16,7 @@
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `preset`, `key`, `call`, `gate`, `meters`, `server_limits`, `names` | one attempt, and what it is limited by |
 //! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `status`, `forecast`, `binding`, `say` | what people are told |
+//! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
@@ -88,6 +88,7 @@ mod tally;
 mod text;
 mod too_large;
 mod verdict;
+mod warnings;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};

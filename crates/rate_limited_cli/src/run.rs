@@ -38,6 +38,7 @@ use crate::source::{Looked, Source};
 use crate::state::State;
 use crate::stop::Stopper;
 use crate::verdict;
+use crate::warnings::Warnings;
 
 /// Runs what the command line says.
 pub(crate) fn run(args: &RunArgs) -> Exit {
@@ -170,6 +171,11 @@ impl Started<'_> {
     async fn carry_out(self) -> Result<Exit, Refusal> {
         let args = self.args;
         let caller = self.caller.bounds(args.pace.timeout, args.api.max_answer);
+        let caller = if args.quiet {
+            caller
+        } else {
+            caller.warning(Warnings::aloud())
+        };
         let caller = caller.known_by(self.journal.as_ref().map(|it| it.journal.identity()));
         let caller = Arc::new(caller);
         let runner = runner(args, &self.meters, &caller, self.journal.as_ref());

@@ -35,6 +35,9 @@ pub struct Answer {
     /// What the answer was charged for, by the API's resources that are not charged by estimate. Only good
     /// answers say.
     pub charges: Vec<(&'static str, Amount)>,
+    /// Fields about limits that are there and cannot be read, such as `header:x-ratelimit-reset-requests`: worth
+    /// one warning.
+    pub unreadable: Vec<String>,
 }
 
 impl Answer {
@@ -76,6 +79,7 @@ impl fmt::Debug for Answer {
             .field("readings", &self.readings)
             .field("used", &self.used)
             .field("charges", &self.charges)
+            .field("unreadable", &self.unreadable)
             .finish()
     }
 }

@@ -35,6 +35,7 @@ impl Judge<'_> {
             readings: Vec::new(),
             used: Vec::new(),
             charges: Vec::new(),
+            unreadable: Vec::new(),
         };
         // The status of an error says more than what became of its body.
         if head.is_redirect() {
@@ -43,6 +44,7 @@ impl Judge<'_> {
         let read = apis::Answer::new(head.status, &head.headers, &answer.body);
         let mut feedback = self.api.read(&read.repeatable(true), head.came);
         answer.readings = std::mem::take(&mut feedback.readings);
+        answer.unreadable = std::mem::take(&mut feedback.unreadable);
         match body.fault.filter(|_| head.is_success()) {
             None if feedback.class == apis::Class::Success => {
                 answer.used = feedback.usage;

@@ -134,7 +134,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Sent>>, answers: &Answers) -> Option
         let length = body.len();
         write!(
             writer,
-            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nx-limit: {NAMED}\r\n\
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nx-limit: {NAMED}\r\nx-left: a few\r\n\
              content-length: {length}\r\n\r\n{body}"
         )
         .ok()?;
@@ -322,7 +322,7 @@ fn a_lower_limit_of_the_server_holds() {
         unit = "requests"
         window = "1s"
         cost = { request = 1 }
-        feedback = { limit = "header:x-limit" }
+        feedback = { limit = "header:x-limit", remaining = "header:x-left" }
     "#;
     for (told, windows) in [("50", 3), ("2", 7)] {
         let world = World::new(|_, _| (200, "{}".to_owned()));
@@ -340,6 +340,9 @@ fn a_lower_limit_of_the_server_holds() {
         let started = Instant::now();
         let output = world.run("/v1", &[&args[..], &["--limit", &limit]].concat());
         expect(&output, 0);
+        let told_of = String::from_utf8_lossy(&output.stderr);
+        let warning = "warning: the API's header:x-left cannot be read and is left alone";
+        assert_eq!(told_of.matches(warning).count(), 1, "{told_of}");
         // Fewer, and more than that many calls had gone in one window.
         let least = Duration::from_secs(windows);
         assert!(
