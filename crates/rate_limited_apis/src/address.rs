@@ -1,5 +1,7 @@
 //! Which API is at an address.
 
+use std::cmp::Reverse;
+
 use crate::api::Api;
 use crate::request::Request;
 
@@ -19,9 +21,14 @@ impl Api {
     pub fn at(url: &str) -> Option<&'static Api> {
         let (host, path) = parts(url)?;
         let request = Request::post(path, b"");
-        let there = || Api::built_in().filter(|api| api.is_at(host));
-        let knows = there().find(|api| api.endpoint(&request).is_some());
-        knows.or_else(|| there().next())
+        // Of two at one host, the one that has more to say of the path.
+        let known = |api: &&Api| {
+            api.endpoint(&request)
+                .map_or(0, |it| it.path.as_str().len())
+        };
+        Api::built_in()
+            .filter(|api| api.is_at(host))
+            .min_by_key(|api| Reverse(known(api)))
     }
 
     fn is_at(&self, host: &str) -> bool {
