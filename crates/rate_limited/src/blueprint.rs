@@ -3,7 +3,7 @@
 use crate::error::ScheduleError;
 use crate::resource::Resource;
 use crate::result::SharedError;
-use rate_limited_core::{Amount, Class, Cost, ResourceId};
+use rate_limited_core::{Amount, Class, Cost, Feedback, ResourceId};
 use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +17,11 @@ type Classifier =
     Box<dyn Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class + Send + Sync>;
 
 /// Tells the limits that an answer or an error names.
-type LimitReader<Resp> = Box<
+type FeedbackReader<Resp> = Box<
     dyn Fn(
             Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
             &Resources,
-        ) -> Vec<(ResourceId, Amount)>
+        ) -> Vec<(ResourceId, Feedback)>
         + Send
         + Sync,
 >;
@@ -45,7 +45,7 @@ pub(crate) struct Blueprint<Req, Resp> {
     pub(crate) resources: Vec<Resource<Req, Resp>>,
     pub(crate) validators: Vec<Validator<Resp>>,
     pub(crate) classify: Classifier,
-    pub(crate) server_limits: Option<LimitReader<Resp>>,
+    pub(crate) feedback: Option<FeedbackReader<Resp>>,
     /// The ids of the resources, once the limiter knows them.
     pub(crate) ids: OnceLock<Resources>,
 }
@@ -57,7 +57,7 @@ impl<Req, Resp> Blueprint<Req, Resp> {
             resources: Vec::new(),
             validators: Vec::new(),
             classify: Box::new(|_, _| Class::Failure),
-            server_limits: None,
+            feedback: None,
             ids: OnceLock::new(),
         }
     }
@@ -75,11 +75,11 @@ impl<Req, Resp> Blueprint<Req, Resp> {
     }
 
     /// The limits that an answer or an error names. A function that panics names none.
-    pub(crate) fn server_limits(
+    pub(crate) fn feedback(
         &self,
         end: Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
-    ) -> Vec<(ResourceId, Amount)> {
-        let (Some(read), Some(ids)) = (&self.server_limits, self.ids.get()) else {
+    ) -> Vec<(ResourceId, Feedback)> {
+        let (Some(read), Some(ids)) = (&self.feedback, self.ids.get()) else {
             return Vec::new();
         };
         catch_unwind(AssertUnwindSafe(|| read(end, ids))).unwrap_or_default()

@@ -67,8 +67,9 @@ pub use error::{ConfigError, RunError, ScheduleError};
 pub use handle::{Handle, View};
 pub use inputs::Inputs;
 pub use rate_limited_core::{
-    Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, MaxConcurrent, Order, Progress,
-    Quota, QuotaError, ResourceId, ResourceView, Settlement, Stop, Time, Wait, WaitingOn,
+    Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, Feedback, MaxConcurrent, Order,
+    Progress, Quota, QuotaError, Reset, ResourceId, ResourceView, Settlement, Stop, Time, Wait,
+    WaitingOn,
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};

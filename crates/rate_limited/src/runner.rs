@@ -10,7 +10,7 @@ use crate::recorder::Recorder;
 use crate::resource::Resource;
 use crate::result::{CallResult, SharedError};
 use rate_limited_core::{
-    Amount, Backoff, Class, Failure, MaxConcurrent, Order, Progress, QuotaError, ResourceId,
+    Backoff, Class, Failure, Feedback, MaxConcurrent, Order, Progress, QuotaError, ResourceId,
     Settings, Stop,
 };
 use std::error::Error;
@@ -162,35 +162,40 @@ where
         self.declare(|blueprint| blueprint.classify = Box::new(class))
     }
 
-    /// Which limits an answer or an error names: those of the resources that it speaks of, in their units and
-    /// over their windows. A limit below the one that was told holds at once, one above it never does. Default:
-    /// none, limits are taken as told.
+    /// What an answer or an error tells of the resources: their limits, in their units and over their windows, and
+    /// what remains of them. A limit below the one that was told holds at once, one above it never does. Where
+    /// less remains than this run alone can have used, the difference is left alone until it has come back.
+    /// Default: nothing, limits are taken as told and as refusals show them.
     ///
     /// ```
-    /// use rate_limited::{Amount, Resource, Runner};
+    /// use rate_limited::{Amount, Feedback, Resource, Runner};
     ///
-    /// # struct Answer { limit: u32 }
-    /// # async fn ask(_: u32) -> Result<Answer, std::io::Error> { Ok(Answer { limit: 500 }) }
+    /// # struct Answer { limit: u32, remaining: u32 }
+    /// # async fn ask(_: u32) -> Result<Answer, std::io::Error> { Ok(Answer { limit: 500, remaining: 499 }) }
     /// let runner = Runner::new(ask)
     ///     .resource(Resource::per_minute("requests", 3_500))
-    ///     .server_limits(|end, resources| {
-    ///         let limit = end.ok().map(|answer| Amount::units(answer.limit));
-    ///         resources.find("requests").zip(limit).into_iter().collect()
+    ///     .feedback(|end, resources| {
+    ///         let told = end.ok().map(|answer| Feedback {
+    ///             limit: Some(Amount::units(answer.limit)),
+    ///             remaining: Some(Amount::units(answer.remaining)),
+    ///             ..Feedback::default()
+    ///         });
+    ///         resources.find("requests").zip(told).into_iter().collect()
     ///     });
     /// # let _ = runner;
     /// ```
     #[must_use]
-    pub fn server_limits(
+    pub fn feedback(
         self,
         read: impl Fn(
             Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
             &Resources,
-        ) -> Vec<(ResourceId, Amount)>
+        ) -> Vec<(ResourceId, Feedback)>
         + Send
         + Sync
         + 'static,
     ) -> Self {
-        self.declare(|blueprint| blueprint.server_limits = Some(Box::new(read)))
+        self.declare(|blueprint| blueprint.feedback = Some(Box::new(read)))
     }
 
     /// How often a failed call is tried again. Default 5; refusals do not count.

@@ -290,7 +290,7 @@ fn runner(
     };
     let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
         .classify(move |error, resources| call::class_of(error, &named, resources))
-        .server_limits(move |end, resources| told_by_server.server_limits(end, resources))
+        .feedback(move |end, resources| told_by_server.feedback(end, resources))
         .max_retries(args.pace.max_retries)
         .attempt_timeout(Some(args.pace.timeout))
         .deadline(args.pace.deadline)

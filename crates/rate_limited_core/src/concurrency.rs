@@ -3,14 +3,18 @@
 //! With too few in flight a limit stays idle: 3,500 calls a minute of 10 s each need 583. With too
 //! many a slow server only queues them. So the bound doubles while it binds, as long as answers take
 //! less than one and a half times what they took before: from then on more in flight would bring more
-//! waiting, not more answers.
+//! waiting, not more answers. What is added comes into force bit by bit within a quarter of an answer's time: were
+//! it let go at once, and a limit lower than was told, most of it would be refused.
 
 use crate::settings::MaxConcurrent;
+use crate::time::Time;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Concurrency {
     limit: u32,
     most: u32,
+    /// How the last raise comes into force.
+    raise: Raise,
     /// Whether the bound kept a call from going since it was last raised.
     binds: bool,
     /// The dispatches before this one were made under a lower bound and tell nothing of this one.
@@ -19,6 +23,23 @@ pub(crate) struct Concurrency {
     total_nanos: u128,
     /// The mean time of an answer under the bound before this one.
     former_mean: Option<u128>,
+}
+
+/// The bound before a raise, when that began, and how long it takes in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Raise {
+    before: u32,
+    from: Time,
+    takes: u64,
+}
+
+/// Whether one more may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Now,
+    /// A raise lets one more go then.
+    At(Time),
+    Full,
 }
 
 impl Concurrency {
@@ -30,6 +51,7 @@ impl Concurrency {
         Concurrency {
             limit: limit.max(1),
             most: most.max(1),
+            raise: Raise::default(),
             binds: false,
             epoch: 0,
             answers: 0,
@@ -48,25 +70,42 @@ impl Concurrency {
     }
 
     /// Whether one more may go; if not, that is remembered.
-    pub(crate) fn admits(&mut self, in_flight: u32) -> bool {
-        let admits = in_flight < self.limit;
-        self.binds |= !admits;
-        admits
+    pub(crate) fn room(&mut self, in_flight: u32, now: Time) -> Room {
+        if in_flight >= self.limit {
+            self.binds = true;
+            return Room::Full;
+        }
+        let Raise {
+            before,
+            from,
+            takes,
+        } = self.raise;
+        if takes == 0 || in_flight < before {
+            return Room::Now;
+        }
+        let (more, all) = (
+            u64::from(in_flight + 1 - before),
+            u64::from(self.limit - before),
+        );
+        let at = from.plus(
+            u64::try_from(u128::from(takes) * u128::from(more) / u128::from(all)).unwrap_or(takes),
+        );
+        if at > now { Room::At(at) } else { Room::Now }
     }
 
     /// An answer came after `nanos` to the dispatch number `dispatch`; `dispatches` were made so far.
-    pub(crate) fn answered(&mut self, nanos: u64, dispatch: u64, dispatches: u64) {
+    pub(crate) fn answered(&mut self, nanos: u64, dispatch: u64, dispatches: u64, now: Time) {
         if self.limit >= self.most || dispatch < self.epoch {
             return;
         }
         self.answers += 1;
         self.total_nanos += u128::from(nanos);
         if self.binds && self.answers >= (self.limit / 8).max(4) {
-            self.consider(dispatches);
+            self.consider(dispatches, now);
         }
     }
 
-    fn consider(&mut self, dispatches: u64) {
+    fn consider(&mut self, dispatches: u64, now: Time) {
         let mean = self.total_nanos / u128::from(self.answers);
         let slower = self.former_mean.is_some_and(|former| mean * 2 > former * 3);
         if slower {
@@ -74,6 +113,11 @@ impl Concurrency {
             (self.answers, self.total_nanos) = (0, 0);
             return;
         }
+        self.raise = Raise {
+            before: self.limit,
+            from: now,
+            takes: u64::try_from(mean / 4).unwrap_or(u64::MAX),
+        };
         self.limit = self.limit.saturating_mul(2).min(self.most);
         self.former_mean = Some(mean);
         (self.binds, self.answers, self.total_nanos) = (false, 0, 0);
@@ -87,7 +131,7 @@ mod tests {
 
     fn answered(concurrency: &mut Concurrency, count: u64, nanos: u64, first: u64) {
         for dispatch in first..first + count {
-            concurrency.answered(nanos, dispatch, first + count);
+            concurrency.answered(nanos, dispatch, first + count, Time::default());
         }
     }
 
@@ -99,10 +143,10 @@ mod tests {
         });
         answered(&mut auto, 100, 1_000, 0);
         assert_eq!(auto.limit(), 64, "it did not bind");
-        assert!(!auto.admits(64));
+        assert_eq!(auto.room(64, Time::default()), Room::Full);
         answered(&mut auto, 1, 1_000, 100);
         assert_eq!(auto.limit(), 128);
-        assert!(!auto.admits(128));
+        assert_eq!(auto.room(128, Time::default()), Room::Full);
         answered(&mut auto, 64, 1_600, 101);
         assert_eq!(auto.limit(), 128, "answers became slower by more than half");
         answered(&mut auto, 64, 1_400, 200);
@@ -110,10 +154,29 @@ mod tests {
     }
 
     #[test]
+    fn a_raise_comes_bit_by_bit() {
+        let mut auto = Concurrency::new(MaxConcurrent::Auto { start: 4, most: 8 });
+        assert_eq!(auto.room(4, Time::default()), Room::Full);
+        answered(&mut auto, 4, 4_000, 0);
+        // A quarter of 4,000 ns for four more.
+        assert_eq!(auto.room(3, Time::default()), Room::Now);
+        assert_eq!(
+            auto.room(4, Time::default()),
+            Room::At(Time::from_nanos(250))
+        );
+        assert_eq!(auto.room(4, Time::from_nanos(250)), Room::Now);
+        assert_eq!(
+            auto.room(7, Time::from_nanos(999)),
+            Room::At(Time::from_nanos(1_000))
+        );
+        assert_eq!(auto.room(8, Time::from_nanos(1_000)), Room::Full);
+    }
+
+    #[test]
     fn a_told_bound_stays_and_is_at_least_one() {
         let mut told = Concurrency::new(MaxConcurrent::Fixed(0));
-        assert!(told.admits(0));
-        assert!(!told.admits(1));
+        assert_eq!(told.room(0, Time::default()), Room::Now);
+        assert_eq!(told.room(1, Time::default()), Room::Full);
         answered(&mut told, 1_000, 1, 0);
         assert_eq!(told.limit(), 1);
     }

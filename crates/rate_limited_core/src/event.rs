@@ -1,6 +1,7 @@
 //! All that crosses the boundary of the machine: inputs, outputs and the ids in them.
 
 use crate::amount::Amount;
+use crate::feedback::Feedback;
 use crate::outcome::Outcome;
 use crate::quota::Quota;
 use crate::time::Time;
@@ -108,14 +109,16 @@ pub enum Input {
         /// The new quota.
         quota: Quota,
     },
-    /// The server names the limit of a resource, in its unit and over its window. One below the quota that the
-    /// user told holds at once and until the server names another one; one above it never does.
-    ServerLimit {
+    /// An answer tells how a resource stands. A limit below the quota that the user told holds at once and until
+    /// an answer names another one; one above it never does. What remains counts against what the attempt's books
+    /// knew: told before the attempt is [finished](Input::Finished).
+    Feedback {
         /// Which resource; a partition has a limit of its own.
         resource: ResourceId,
-        /// How much a window. Nothing, or less, is not believed; less than a hundredth of the user's quota is
-        /// taken for that.
-        limit: Amount,
+        /// The attempt whose answer it is.
+        attempt: AttemptId,
+        /// What it tells.
+        feedback: Feedback,
     },
     /// The ends of the current and the next calendar window of a resource.
     Boundary {

@@ -25,6 +25,10 @@ const ENOUGH: usize = 16;
 /// The part of a quota, in percent, from which on the books count as full.
 const FULL: i128 = 95;
 
+/// Refusals with full books that only raise reservations: the first one, and the one that follows when its pause
+/// was too short.
+const STRIKES: u32 = 2;
+
 /// By what a single refusal raises reservations, in millionths.
 const MARGIN_STEP: i64 = WHOLE / 10;
 
@@ -47,7 +51,8 @@ pub(crate) struct Learned {
     memory: u32,
     /// By what reservations are raised, in millionths.
     margin: i64,
-    /// From then on the last refusal is taken to have been a single one.
+    /// Refusals since the last calm, and from when on it is calm again.
+    strikes: u32,
     calm_from: Time,
 }
 
@@ -65,6 +70,7 @@ impl Learned {
             distrust_until: Time::default(),
             memory: 1,
             margin: WHOLE,
+            strikes: 0,
             calm_from: Time::default(),
         }
     }
@@ -121,6 +127,15 @@ impl Learned {
         self.margin -= (self.margin - WHOLE) / 1_000;
     }
 
+    /// Whether less than whole bounds is reserved.
+    pub(crate) fn is_trusting(&self, now: Time) -> bool {
+        now >= self.distrust_until
+            && self
+                .classes
+                .iter()
+                .any(|class| class.recent.len() >= ENOUGH)
+    }
+
     /// Reserves whole bounds until `until`.
     pub(crate) fn distrust(&mut self, until: Time) {
         self.distrust_until = self.distrust_until.max(until);
@@ -130,9 +145,13 @@ impl Learned {
     /// `now`.
     pub(crate) fn refused(&mut self, booked: i64, quota: i64, window: u64, now: Time) {
         let full = i128::from(booked) * 100 >= i128::from(quota) * FULL;
-        let calm = now > self.calm_from;
+        self.strikes = if now > self.calm_from {
+            1
+        } else {
+            self.strikes + 1
+        };
         self.calm_from = now.plus(window.saturating_mul(4));
-        if full && calm {
+        if full && self.strikes <= STRIKES {
             self.margin = (self.margin + MARGIN_STEP).min(MARGIN_MAX);
         } else if now >= self.distrust_until {
             self.distrust(now.plus(window.saturating_mul(self.memory.into())));

@@ -1,13 +1,13 @@
 //! What was learnt of a resource, as bytes that outlive the process.
 //!
 //! ```text
-//!   version u8 │ guard u64 │ limit i64 │ margin i64 │ memory u32 │ classes u8 │ { power u8 │ count u8 │ share u32 … } …
+//!   version u8 │ guard u64 │ limit i64 │ ceiling i64 │ window u64 │ margin i64 │ memory u32 │ classes u8 │ { power u8 │ count u8 │ share u32 … } …
 //! ```
 //! All numbers are little-endian. Whoever reads them believes nothing: bytes that are not of this form are no
 //! lesson, and values are held within what could have been learnt.
 
 /// The form that is written.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The latest shares of each class that are kept.
 pub(crate) const SHARES: usize = 64;
@@ -19,6 +19,10 @@ pub(crate) struct Learnt {
     pub(crate) guard: u64,
     /// The limit that the server named, where it is lower than that of the user, in millionths; 0: none.
     pub(crate) limit: i64,
+    /// The limit that refusals have shown, in millionths; 0: none.
+    pub(crate) ceiling: i64,
+    /// The window that was found out, in nanoseconds; 0: none.
+    pub(crate) window: u64,
     /// What calls use of their bounds, if that is learnt.
     pub(crate) shares: Option<LearntShares>,
 }
@@ -39,6 +43,8 @@ impl Learnt {
         let mut bytes = vec![VERSION];
         bytes.extend(self.guard.to_le_bytes());
         bytes.extend(self.limit.to_le_bytes());
+        bytes.extend(self.ceiling.to_le_bytes());
+        bytes.extend(self.window.to_le_bytes());
         let Some(shares) = &self.shares else {
             return bytes;
         };
@@ -60,6 +66,8 @@ impl Learnt {
         }
         let guard = u64::from_le_bytes(bytes.take()?);
         let limit = i64::from_le_bytes(bytes.take()?);
+        let ceiling = i64::from_le_bytes(bytes.take()?);
+        let window = u64::from_le_bytes(bytes.take()?);
         let shares = match bytes.0 {
             [] => None,
             _ => Some(LearntShares::of(&mut bytes)?),
@@ -67,6 +75,8 @@ impl Learnt {
         bytes.0.is_empty().then_some(Learnt {
             guard,
             limit,
+            ceiling,
+            window,
             shares,
         })
     }

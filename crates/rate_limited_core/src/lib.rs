@@ -23,9 +23,10 @@
 //! | `event` | all that crosses the boundary |
 //! | `scheduler` | the state machine; the only file that knows the others |
 //! | `call`, `attempt`, `queue` | what waits, what is in flight, what goes next |
-//! | `limiter`, `resource`, `turns` | all resources at once, one of them, fairness among runs |
+//! | `limiter`, `ledger`, `resource`, `turns` | all resources at once, the books of one, its declaration, fairness among runs |
 //! | `quota` | six kinds of quota and their books |
 //! | `learned` | what calls really use, as a share of their bound |
+//! | `feedback`, `ceiling`, `finder`, `ramp` | what answers tell, what refusals show, limits that nobody told, slow starts |
 //! | `outcome`, `retry`, `backoff`, `stall` | what an attempt ended with and what follows |
 //! | `concurrency`, `timers` | how many at once, and until when |
 //! | `settings`, `progress` | what is told, what is shown |
@@ -38,17 +39,22 @@ mod amount;
 mod attempt;
 mod backoff;
 mod call;
+mod ceiling;
 mod concurrency;
 mod entries;
 mod error;
 mod event;
+mod feedback;
+mod finder;
 mod learned;
 mod learnt;
+mod ledger;
 mod limiter;
 mod outcome;
 mod progress;
 mod queue;
 mod quota;
+mod ramp;
 mod resource;
 mod retry;
 mod scheduler;
@@ -68,6 +74,7 @@ pub use event::{
     Abandoned, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId, Stop,
     Wait, WaitingOn,
 };
+pub use feedback::{Feedback, Reset};
 pub use limiter::{Limiter, ResourceView};
 pub use outcome::{Class, Outcome};
 pub use progress::Progress;

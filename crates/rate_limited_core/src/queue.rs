@@ -19,8 +19,8 @@
 
 use crate::call::{Calls, State};
 use crate::event::{Cost, ResourceId};
+use crate::ledger::Blocked;
 use crate::limiter::{Limiter, Obstacle};
-use crate::resource::Blocked;
 use crate::settings::Order;
 use crate::time::Time;
 use std::collections::VecDeque;

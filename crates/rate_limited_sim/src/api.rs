@@ -187,6 +187,16 @@ impl SimulatedApi {
             .collect()
     }
 
+    /// Changes the quota of a limit; what counts goes on counting. A bucket's burst changes in proportion.
+    pub fn set_quota(&mut self, limit: &str, quota: u64, now: u64) {
+        let now = self.tick(now);
+        for ledger in &mut self.ledgers {
+            if ledger.limit.name == limit {
+                ledger.set_quota(quota, now);
+            }
+        }
+    }
+
     /// What the API saw so far.
     pub fn stats(&self) -> Stats {
         let limits = self.ledgers.iter().map(Ledger::stats).collect();

@@ -2,7 +2,7 @@
 
 use crate::api::Request;
 use crate::judge::{Mark, Meter};
-use crate::limit::{Charged, Counted, Limit, Unit};
+use crate::limit::{Charged, Counted, Kind, Limit, Unit};
 use crate::stats::{LimitStats, LimitView};
 use std::time::Duration;
 
@@ -67,6 +67,14 @@ impl Ledger {
                 self.charge(self.asked(request), now);
             }
         }
+    }
+
+    pub(crate) fn set_quota(&mut self, quota: u64, now: u64) {
+        if let Kind::Bucket { burst } = &mut self.limit.kind {
+            *burst = (*burst * quota / self.limit.quota).max(1);
+        }
+        self.limit.quota = quota;
+        self.meter.set_quota(quota, self.limit.capacity(), now);
     }
 
     pub(crate) fn view(&mut self, now: u64) -> LimitView {

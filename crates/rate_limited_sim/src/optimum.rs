@@ -32,6 +32,24 @@ pub fn optimum(limits: &[Limit], work: &[u64], latency: Duration) -> Duration {
     shortest.max().unwrap_or_default().saturating_add(latency)
 }
 
+/// The shortest time for the work of one window-limit whose quota changes: `changes` are moments and
+/// quotas, the earliest first.
+pub(crate) fn changing(limit: &Limit, changes: &[(Duration, u64)], work: u64) -> Duration {
+    let quota_at = |at: Duration| {
+        let last = changes.iter().rev().find(|(from, _)| *from <= at);
+        last.map_or(limit.quota, |(_, quota)| *quota)
+    };
+    let (mut at, mut left) = (
+        Duration::ZERO,
+        work.saturating_sub(quota_at(Duration::ZERO)),
+    );
+    while left > 0 {
+        at += limit.window;
+        left = left.saturating_sub(quota_at(at));
+    }
+    at
+}
+
 fn shortest(limit: &Limit, work: u64) -> Duration {
     let window = u128::from(nanos(limit.window));
     let nanos = match limit.kind {

@@ -1,12 +1,16 @@
 //! Worlds as data: an API, the calls, and what must come out.
 
 use crate::draw::{About, Draw};
+use crate::limit::{Kind, Limit};
 use crate::model::{ApiModel, ModelError};
+use crate::optimum::{changing, optimum};
+use crate::span::Span;
 use crate::toml_form::RawModel;
-use crate::world::{Call, Report, World, WorldError, told};
-use rate_limited_core::{MaxConcurrent, Order, Settings};
+use crate::world::{Call, Report, Tells, World, WorldError, told};
+use rate_limited_core::{Amount, MaxConcurrent, Order, Resource, Settings};
 use serde::Deserialize;
 use std::fmt;
+use std::time::Duration;
 
 /// A scenario: a world, and the bounds within which a good client must stay.
 ///
@@ -41,8 +45,37 @@ pub struct Scenario {
     order: Order,
     max_concurrent: MaxConcurrent,
     learn: bool,
+    told: Told,
+    tells: Tells,
+    changes: Vec<Change>,
     rounds: u32,
     blocks: Vec<Block>,
+}
+
+/// What clients are told of the limits before they start.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "told is a number by which the limits are multiplied, or \"nothing\""
+)]
+enum Told {
+    Times(f64),
+    Word(ToldWord),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ToldWord {
+    Nothing,
+}
+
+/// A limit of the API changes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    at: Span,
+    limit: String,
+    quota: u64,
 }
 
 /// A play of a scenario.
@@ -50,6 +83,9 @@ pub struct Scenario {
 pub struct Outcome {
     /// All that came of it.
     pub report: Report,
+    /// The shortest time in which any client that believes what it was told could have done the same work:
+    /// that of the report, or longer where less was told than is true, or where limits changed.
+    pub optimum: Duration,
 }
 
 /// Calls of one kind in a row.
@@ -95,6 +131,11 @@ struct Raw {
     max_concurrent: Option<u32>,
     #[serde(default)]
     learn: bool,
+    told: Option<Told>,
+    #[serde(default)]
+    tells: Tells,
+    #[serde(default)]
+    changes: Vec<Change>,
     #[serde(default = "once")]
     rounds: u32,
     block: Vec<Block>,
@@ -113,7 +154,9 @@ impl Scenario {
     /// Beside `about` and the bounds `makespan_max` (a multiple of the optimum) and `refusals_max`
     /// (per 1,000 calls, 0 if not set) it has a table `api`, an [`ApiModel`], and one or more `block`s
     /// of `calls`, each with `prompt` and `max_tokens` (a number, or `min` and `max`) and `used` (the
-    /// share of `max_tokens` that answers have). `rounds` repeats the blocks; `order` is `packed` or
+    /// share of `max_tokens` that answers have). `told` is the factor by which the limits that clients
+    /// know are wrong (default 1), or `"nothing"`; `tells` is what the API tells, see [`Tells`]; `changes`
+    /// are other quotas of its limits, each `at` a moment. `rounds` repeats the blocks; `order` is `packed` or
     /// `in_order`; `learn` turns learned reservations on; `max_concurrent` bounds the calls in flight.
     ///
     /// # Errors
@@ -134,6 +177,9 @@ impl Scenario {
                 .max_concurrent
                 .map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed),
             learn: raw.learn,
+            told: raw.told.unwrap_or(Told::Times(1.0)),
+            tells: raw.tells,
+            changes: raw.changes,
             rounds: raw.rounds,
             blocks: raw.block,
         })
@@ -144,10 +190,62 @@ impl Scenario {
     /// # Errors
     /// Whatever a scheduler must never do: see [`WorldError`].
     pub fn play(&self, seed: u64) -> Result<Outcome, WorldError> {
-        self.world(seed).run().map(|report| Outcome { report })
+        let report = self.world(seed).run()?;
+        let optimum = self.optimum(&report);
+        Ok(Outcome { report, optimum })
     }
 
-    /// The world of a seed, whose clients know the truth about the API.
+    /// The optimum of what was charged, under the lower of what was told and what is true.
+    fn optimum(&self, report: &Report) -> Duration {
+        let factor = match self.told {
+            Told::Times(factor) => factor.min(1.0),
+            Told::Word(ToldWord::Nothing) => 1.0,
+        };
+        let believed = |limit: &Limit| Limit {
+            quota: whole_units(limit.quota as f64 * factor).max(1),
+            kind: match limit.kind {
+                Kind::Bucket { burst } => Kind::Bucket {
+                    burst: whole_units(burst as f64 * factor).max(1),
+                },
+                kind => kind,
+            },
+            ..limit.clone()
+        };
+        let limits: Vec<_> = self.model.limits.iter().map(believed).collect();
+        let work: Vec<_> = report.stats.limits.iter().map(|limit| limit.work).collect();
+        let latency = self.model.latency.median();
+        let shortest = optimum(&limits, &work, latency);
+        let changed = limits.iter().zip(&work).map(|(limit, work)| {
+            let changes = self
+                .changes
+                .iter()
+                .filter(|change| change.limit == limit.name);
+            let changes: Vec<_> = changes.map(|change| (change.at.0, change.quota)).collect();
+            match changes[..] {
+                [] => Duration::ZERO,
+                _ => changing(limit, &changes, *work) + latency,
+            }
+        });
+        match self.changes[..] {
+            [] => shortest,
+            _ => changed.max().unwrap_or(shortest),
+        }
+    }
+
+    /// What a client is told of a limit.
+    fn told(&self, resource: Resource) -> Resource {
+        match self.told {
+            Told::Word(ToldWord::Nothing) => Resource::untold(resource.name()),
+            Told::Times(factor) => {
+                let limit = resource.quota().limit().expect("each limit has one");
+                let told = Amount::cost(limit.as_units() * factor).unwrap_or(Amount::MAX);
+                let quota = resource.quota().with_limit(told);
+                resource.with_quota(quota)
+            }
+        }
+    }
+
+    /// The world of a seed, whose clients know of the API what the scenario says.
     pub fn world(&self, seed: u64) -> World {
         let model = ApiModel {
             seed,
@@ -155,9 +253,12 @@ impl Scenario {
         };
         let mut world = World::new(model.clone());
         for (resource, unit) in told(&model) {
-            world.resource(resource.learn(self.learn), unit);
+            world.resource(self.told(resource).learn(self.learn), unit);
         }
-        world.keeps_trace(false);
+        world.tells(self.tells).keeps_trace(false);
+        for change in &self.changes {
+            world.limit_at(change.at.0, &change.limit, change.quota);
+        }
         let run = world.add_run(Settings {
             order: self.order,
             max_concurrent: self.max_concurrent,
@@ -180,7 +281,7 @@ impl Scenario {
 impl Outcome {
     /// The makespan as a multiple of the optimum.
     pub fn ratio(&self) -> f64 {
-        self.report.makespan.as_secs_f64() / self.report.optimum.as_secs_f64()
+        self.report.makespan.as_secs_f64() / self.optimum.as_secs_f64()
     }
 
     /// Refusals per 1,000 calls.

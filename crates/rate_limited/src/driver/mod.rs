@@ -257,20 +257,24 @@ where
         }
     }
 
-    /// Takes in the limits that an answer or an error names.
-    fn hear_limits(&mut self, end: &End<Resp>) {
-        let limits = match end {
-            End::Value(value) | End::Invalid(value) => self.blueprint.server_limits(Ok(value)),
-            End::Error(_, error) => self.blueprint.server_limits(Err(&**error)),
+    /// Takes in what an answer or an error tells of the resources.
+    fn hear(&mut self, attempt: AttemptId, end: &End<Resp>) {
+        let told = match end {
+            End::Value(value) | End::Invalid(value) => self.blueprint.feedback(Ok(value)),
+            End::Error(_, error) => self.blueprint.feedback(Err(&**error)),
             End::Panicked(_) | End::Lost => return,
         };
-        for (resource, limit) in limits {
-            self.input(Input::ServerLimit { resource, limit });
+        for (resource, feedback) in told {
+            self.input(Input::Feedback {
+                resource,
+                attempt,
+                feedback,
+            });
         }
     }
 
     fn finished(&mut self, id: CallId, attempt: AttemptId, end: End<Resp>) {
-        self.hear_limits(&end);
+        self.hear(attempt, &end);
         let task = self.tasks.get_mut(attempt.index());
         let in_flight =
             task.is_some_and(|task| task.take_if(|(running, _)| *running == attempt).is_some());

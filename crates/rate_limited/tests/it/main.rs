@@ -1,12 +1,12 @@
 //! The tests of the crate, in one binary.
 
 mod attacks;
+mod feedback;
 #[cfg(feature = "http")]
 mod http;
 mod interrupt;
 #[cfg(feature = "journal")]
 mod journal;
 mod runner;
-mod server_limits;
 mod streams;
 mod tidy;

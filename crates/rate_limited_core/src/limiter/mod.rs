@@ -3,18 +3,17 @@
 mod past;
 mod server;
 
-use crate::backoff::{Backoff, Chance};
+use crate::amount::Amount;
 use crate::entries::{Entries, Entry};
 use crate::error::{QuotaError, ScheduleError};
 use crate::event::{Cost, ResourceId, SchedulerId};
+use crate::ledger::{Blocked, Hold, Ledger};
 use crate::outcome::Outcome;
 use crate::quota::Quota;
-use crate::resource::{Blocked, Counted, Hold, Ledger, Resource};
+use crate::resource::{Counted, Resource};
 use crate::small::Short;
 use crate::time::Time;
 use crate::turns::{PATIENCE, Turns};
-use crate::{amount::Amount, outcome::Class};
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// The quotas of one account.
@@ -52,7 +51,8 @@ pub struct ResourceView {
     pub resource: Resource,
     /// The partition, if it is one.
     pub key: Option<u64>,
-    /// How much a window in force: the user's limit, or a lower one that the server names. `None`: it has none.
+    /// How much a window in force: the user's limit, or a lower one that the server names or its refusals have
+    /// shown. `None`: it has none, or none is known.
     pub limit: Option<Amount>,
     /// Charged and still counting.
     pub charged: Amount,
@@ -154,7 +154,7 @@ impl Limiter {
         }
         let declared = self.ledgers[resource.index()].resource.clone();
         let mut ledger = Ledger::new(declared, Some(key), self.clock);
-        ledger.base = Some(resource.0);
+        ledger.partition_of = Some(resource.0);
         let id = self.push(ledger);
         self.partitions.insert((resource.0, key), id.0);
         id
@@ -170,7 +170,7 @@ impl Limiter {
         let now = self.tick(now);
         let ledger = &mut self.ledgers[resource.index()];
         ResourceView {
-            limit: ledger.quota().limit(),
+            limit: ledger.quota().limit().filter(|limit| *limit < Amount::MAX),
             charged: ledger.charged(now),
             held: ledger.held(),
             paused_until: ledger.paused_until,
@@ -339,7 +339,9 @@ impl Limiter {
     /// Whether a refusal that names `named`, or none, speaks of this resource.
     pub(crate) fn answers_for(&self, named: Option<ResourceId>, resource: ResourceId) -> bool {
         let known = named.filter(|id| id.index() < self.ledgers.len());
-        known.is_none_or(|id| id == resource || self.ledgers[resource.index()].base == Some(id.0))
+        known.is_none_or(|id| {
+            id == resource || self.ledgers[resource.index()].partition_of == Some(id.0)
+        })
     }
 
     /// Changes one ledger, and tells whoever waits if something came back by that.
@@ -392,33 +394,6 @@ impl Limiter {
                 Time::MAX
             },
             amount: Amount::from_micros(hold.amount),
-        }
-    }
-
-    /// A refusal pauses the resource that it names, or else all that the call takes.
-    pub(crate) fn refused(
-        &mut self,
-        costs: &[Cost],
-        refusal: (Option<ResourceId>, Option<Duration>),
-        sent: Time,
-        backoff: &Backoff,
-        chance: &mut Chance,
-        now: Time,
-    ) {
-        let (named, retry_after) = refusal;
-        for cost in costs {
-            if self.answers_for(named, cost.resource) {
-                let ledger = &mut self.ledgers[cost.resource.index()];
-                ledger.refused(sent, retry_after, backoff, chance, now);
-            }
-        }
-    }
-
-    pub(crate) fn accepted(&mut self, costs: &[Cost], class: Class, sent: Time) {
-        if matches!(class, Class::Success | Class::Invalid) {
-            for cost in costs {
-                self.ledgers[cost.resource.index()].accepted(sent);
-            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::Limiter;
 use crate::amount::Amount;
 use crate::event::ResourceId;
 use crate::learnt::Learnt;
-use crate::resource::Ledger;
+use crate::ledger::Ledger;
 use crate::snapshot::{ResourceSnapshot, Snapshot};
 use crate::time::Time;
 

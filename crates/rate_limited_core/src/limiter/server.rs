@@ -1,32 +1,116 @@
-//! What the server says of its limits.
+//! What the server says: how resources stand, and refusals.
 
-use super::Limiter;
-use crate::amount::Amount;
-use crate::event::ResourceId;
+use super::{Limiter, Reservation};
+use crate::backoff::{Backoff, Chance};
+use crate::entries::Entries;
+use crate::event::{Cost, ResourceId};
+use crate::feedback::Feedback;
+use crate::outcome::Class;
 use crate::time::Time;
+use core::time::Duration;
+
+/// Where a refusal names no resource, those at least this part as full as the fullest are suspects.
+const SUSPECT: i64 = 4;
 
 impl Limiter {
-    /// The server names the limit of a resource. One below the user's quota holds at once; one above it never
-    /// does, and neither does one of nothing. Less than a hundredth of the user's is taken for that: one
-    /// absurd header neither floods nor stops a run.
+    /// An answer tells how a resource stands, outside of any attempt: its limit. One below the user's quota holds
+    /// at once; one above it never does, and neither does one of nothing. Less than a hundredth of the user's
+    /// is taken for that: one absurd header neither floods nor stops a run.
     ///
     /// ```
-    /// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};
+    /// use rate_limited_core::{Amount, Feedback, Limiter, Quota, Resource, Time};
     ///
     /// let now = Time::PROCESS_START;
     /// let mut limiter = Limiter::new(now);
     /// let quota = Quota::per_minute(Amount::units(60));
     /// let requests = limiter.add(Resource::new("requests", quota))?;
-    /// limiter.server_limit(requests, Amount::units(20), now);
+    /// let names = |limit| Feedback { limit: Some(Amount::units(limit)), ..Feedback::default() };
+    /// limiter.feedback(requests, &names(20), now);
     /// assert_eq!(limiter.view(requests, now).limit, Some(Amount::units(20)));
-    /// limiter.server_limit(requests, Amount::units(1_000), now);
+    /// limiter.feedback(requests, &names(1_000), now);
     /// assert_eq!(limiter.view(requests, now).limit, Some(Amount::units(60)));
     /// # Ok::<(), rate_limited_core::QuotaError>(())
     /// ```
-    pub fn server_limit(&mut self, resource: ResourceId, limit: Amount, now: Time) {
+    pub fn feedback(&mut self, resource: ResourceId, feedback: &Feedback, now: Time) {
+        self.hear(resource, feedback, None, now);
+    }
+
+    /// An answer tells how a resource stands; the reservation is that of its attempt.
+    pub(crate) fn hear(
+        &mut self,
+        resource: ResourceId,
+        feedback: &Feedback,
+        reservation: Option<&Reservation>,
+        now: Time,
+    ) {
         let now = self.tick(now);
-        if resource.index() < self.ledgers.len() {
-            self.change(resource.index(), |ledger| ledger.believe(limit, now));
+        if resource.index() >= self.ledgers.len() {
+            return;
+        }
+        let mut holds = reservation.into_iter().flat_map(Reservation::holds);
+        let hold = holds.find(|hold| hold.resource == resource.0);
+        self.change(resource.index(), |ledger| ledger.hear(feedback, hold, now));
+    }
+
+    /// A refusal pauses the resource that it names, or else all that the call takes.
+    pub(crate) fn refused(
+        &mut self,
+        costs: &[Cost],
+        refusal: (Option<ResourceId>, Option<Duration>),
+        sent: Time,
+        backoff: &Backoff,
+        chance: &mut Chance,
+        now: Time,
+    ) {
+        let (named, retry_after) = refusal;
+        for cost in costs {
+            let answers = self.answers_for(named, cost.resource);
+            let ledger = &mut self.ledgers[cost.resource.index()];
+            if answers {
+                ledger.refused((cost.amount, sent), retry_after, backoff, chance, now);
+            } else {
+                ledger.ended(Class::Failure, sent, now);
+            }
+        }
+    }
+
+    /// After a refused attempt was settled: the limits that explain the refusal are lowered to what was let
+    /// through. Where it names none, that is so for all that are about as full as the fullest: in a mix of calls that
+    /// stays the same, a limit that is not to blame is then as wide as the one that is.
+    pub(crate) fn cut(
+        &mut self,
+        costs: &[Cost],
+        named: Option<ResourceId>,
+        retry_after: Option<Duration>,
+        entries: &mut Entries,
+        now: Time,
+    ) {
+        let mut fullest = 0;
+        for cost in costs {
+            if self.answers_for(named, cost.resource) {
+                fullest = fullest.max(self.ledgers[cost.resource.index()].fullness(now));
+            }
+        }
+        for cost in costs {
+            let index = cost.resource.index();
+            if self.answers_for(named, cost.resource)
+                && self.ledgers[index].fullness(now).saturating_mul(SUSPECT) >= fullest
+                && self.ledgers[index].explains(retry_after)
+            {
+                let drained = self.change(index, |ledger| ledger.cut(now));
+                if drained > 0 {
+                    entries.add(cost.resource, now, drained);
+                }
+            }
+        }
+    }
+
+    /// An attempt that was dispatched at `sent` ended otherwise than by a refusal.
+    pub(crate) fn ended(&mut self, costs: &[Cost], class: Class, sent: Time, now: Time) {
+        for cost in costs {
+            self.change(cost.resource.index(), |ledger| {
+                ledger.ended(class, sent, now);
+            });
         }
     }
 }

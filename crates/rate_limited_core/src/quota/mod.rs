@@ -164,14 +164,47 @@ impl Quota {
             Quota::TokenBucket { amount, per, burst } => {
                 let share = i128::from(burst.as_micros()) * i128::from(limit.as_micros())
                     / i128::from(amount.as_micros().max(1));
+                let burst_told = burst;
                 let burst = i64::try_from(share).map_or(limit, Amount::from_micros);
                 // A bucket that holds less than one call would let nothing pass.
-                let least = Amount::units(1).min(limit);
+                let least = Amount::units(1).min(limit).min(burst_told);
                 Quota::bucket(limit, per, burst.max(least))
             }
             Quota::Slots { .. } => Quota::slots(limit),
             Quota::Budget { .. } => Quota::Budget { amount: limit },
             Quota::Spacing { .. } => self,
+        }
+    }
+
+    /// The same quota over another window.
+    #[must_use]
+    pub(crate) fn with_window(self, window: Duration) -> Quota {
+        match self {
+            Quota::SlidingWindow { amount, .. } => Quota::per(amount, window),
+            Quota::FixedWindow { amount, anchor, .. } => Quota::FixedWindow {
+                amount,
+                window,
+                anchor,
+            },
+            Quota::TokenBucket { amount, burst, .. } => Quota::bucket(amount, window, burst),
+            Quota::Slots { .. } | Quota::Budget { .. } | Quota::Spacing { .. } => self,
+        }
+    }
+
+    /// The same quota in the calendar window that ends so.
+    #[must_use]
+    pub(crate) fn with_boundary(self, end: Time, next: Time) -> Quota {
+        match self {
+            Quota::FixedWindow {
+                amount,
+                window,
+                anchor: Anchor::Calendar { .. },
+            } => Quota::FixedWindow {
+                amount,
+                window,
+                anchor: Anchor::Calendar { end, next },
+            },
+            other => other,
         }
     }
 
@@ -238,7 +271,7 @@ impl Quota {
         Ok(())
     }
 
-    fn same_kind(&self, other: &Quota) -> bool {
+    pub(crate) fn same_kind(&self, other: &Quota) -> bool {
         core::mem::discriminant(self) == core::mem::discriminant(other)
     }
 }
@@ -390,6 +423,15 @@ impl Meter {
             (Meter::Spacing(meter), Quota::Spacing { interval }) => meter.set(nanos(interval)),
             (Meter::Slots(slots), Quota::Slots { amount }) => *slots = amount.as_micros(),
             _ => unreachable!("the caller compared the kinds"),
+        }
+    }
+
+    /// The server says that nothing is left: of a bucket that is known at once; other books know what passed.
+    /// Gives what was left, in millionths.
+    pub(crate) fn drain(&mut self) -> i64 {
+        match self {
+            Meter::Bucket(meter) => meter.drain(),
+            _ => 0,
         }
     }
 

@@ -84,6 +84,14 @@ impl TokenBucket {
         self.level = self.scaled(burst) - self.scaled(missing);
     }
 
+    /// Nothing is left; gives what was, rounded up.
+    pub(super) fn drain(&mut self) -> i64 {
+        let left = self.level.max(0);
+        self.level -= left;
+        let per = i128::from(self.per);
+        i64::try_from((left + per - 1) / per).unwrap_or(i64::MAX)
+    }
+
     pub(super) fn snapshot(&self) -> MeterSnapshot {
         MeterSnapshot::Bucket {
             level: Amount::from_micros(self.units()),

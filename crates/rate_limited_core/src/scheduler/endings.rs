@@ -41,6 +41,19 @@ impl Scheduler {
         limiter.settle(attempt.reservation, charged, &mut self.entries, now);
         self.count(class, end);
         let call = self.calls.get(attempt.call);
+        if let Class::Refused {
+            resource,
+            retry_after,
+        } = class
+        {
+            limiter.cut(
+                call.costs.as_slice(),
+                resource,
+                retry_after,
+                &mut self.entries,
+                now,
+            );
+        }
         let situation = Situation {
             failures: call.failures,
             max_retries: self.settings.max_retries,
@@ -59,15 +72,16 @@ impl Scheduler {
         let costs = self.calls.get(attempt.call).costs.as_slice();
         match class {
             Class::Success | Class::Invalid | Class::Permanent | Class::Fatal => {
-                limiter.accepted(costs, class, attempt.dispatched);
+                limiter.ended(costs, class, attempt.dispatched, now);
                 self.budget.answered();
                 self.stall.success();
                 self.refusals_in_a_row = 0;
                 let took = nanos(now.since(attempt.dispatched));
                 self.concurrency
-                    .answered(took, attempt.dispatch, self.progress.attempts);
+                    .answered(took, attempt.dispatch, self.progress.attempts, now);
             }
             Class::Failure | Class::NotSent => {
+                limiter.ended(costs, class, attempt.dispatched, now);
                 self.budget
                     .failed(attempt.probe, &self.settings.backoff, &mut self.chance, now);
                 self.stall.trouble(now);

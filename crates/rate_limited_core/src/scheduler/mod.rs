@@ -8,17 +8,17 @@ mod endings;
 use crate::attempt::{Attempt, Attempts};
 use crate::backoff::Chance;
 use crate::call::{Calls, State};
-use crate::concurrency::Concurrency;
+use crate::concurrency::{Concurrency, Room};
 use crate::entries::{Entries, Entry};
 use crate::error::ScheduleError;
 use crate::event::{
     AttemptId, CallId, Cost, Failure, Input, Output, SchedulerId, Stop, Wait, WaitingOn,
 };
+use crate::ledger::Blocked;
 use crate::limiter::{Limiter, Obstacle, Standing};
 use crate::outcome::{Class, Outcome};
 use crate::progress::Progress;
 use crate::queue::{Head, Queue};
-use crate::resource::Blocked;
 use crate::retry::{Leave, RetryBudget};
 use crate::settings::{Order, Settings};
 use crate::stall::Stall;
@@ -174,7 +174,17 @@ impl Scheduler {
                 // A quota that is refused changes nothing; the driver has asked the limiter before.
                 let _ = limiter.set_quota(resource, quota, now);
             }
-            Input::ServerLimit { resource, limit } => limiter.server_limit(resource, limit, now),
+            Input::Feedback {
+                resource,
+                attempt,
+                feedback,
+            } => {
+                let reservation = self
+                    .attempts
+                    .get(attempt)
+                    .map(|attempt| &attempt.reservation);
+                limiter.hear(resource, &feedback, reservation, now);
+            }
             Input::Boundary {
                 resource,
                 end,
@@ -268,8 +278,10 @@ impl Scheduler {
             };
             return Step::wait(Some(self.paused_until), on);
         }
-        if !self.concurrency.admits(self.attempts.in_flight()) {
-            return Step::wait(None, WaitingOn::Concurrency);
+        match self.concurrency.room(self.attempts.in_flight(), now) {
+            Room::Now => {}
+            Room::At(at) => return Step::wait(Some(at), WaitingOn::Concurrency),
+            Room::Full => return Step::wait(None, WaitingOn::Concurrency),
         }
         let leave = self.budget.leave(now);
         if let Leave::Wait(until) = leave {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod chance;
+mod feedback;
 mod jitter;
 mod learnt;
 mod limits;
@@ -11,7 +12,6 @@ mod properties;
 mod reference;
 mod replay;
 mod retry;
-mod server_limit;
 mod sharing;
 mod state;
 mod worlds;

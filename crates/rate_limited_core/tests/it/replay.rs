@@ -21,6 +21,7 @@ struct Run {
     scheduler: Scheduler,
     id: ResourceId,
     record: Record,
+    is_bucket: bool,
     now: Time,
 }
 
@@ -43,6 +44,7 @@ impl Run {
             scheduler,
             id,
             record: Record::default(),
+            is_bucket: matches!(quota, Quota::TokenBucket { .. }),
             now: START,
         }
     }
@@ -55,8 +57,9 @@ impl Run {
             let (attempt, ..) = self.record.leaving.remove(0);
             let class = match class {
                 0 => Class::Failure,
-                // Refusals widen the guard.
-                1 => Class::Refused {
+                // Refusals widen the guard. A bucket's refill is slower for as long as they show a lower limit, which
+                // charges alone do not tell: a bucket is replayed as told.
+                1 if !self.is_bucket => Class::Refused {
                     resource: None,
                     retry_after: None,
                 },

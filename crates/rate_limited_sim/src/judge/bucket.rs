@@ -25,6 +25,13 @@ impl Bucket {
         }
     }
 
+    pub(super) fn set_quota(&mut self, quota: u64, burst: u64, now: u64) {
+        self.refill(now);
+        self.quota = quota.into();
+        self.full = i128::from(burst) * self.window;
+        self.level = self.level.min(self.full);
+    }
+
     pub(super) fn wait(&mut self, amount: u64, now: u64) -> Option<u64> {
         let need = i128::from(amount) * self.window;
         (need <= self.full).then(|| self.wait_for(need, now))

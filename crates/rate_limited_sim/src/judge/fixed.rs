@@ -6,7 +6,7 @@ use crate::span::nanos;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Fixed {
-    quota: u64,
+    pub(super) quota: u64,
     window: u64,
     /// Windows end at this moment plus any multiple of the window; `None`: the first charge says.
     phase: Option<u64>,

@@ -58,6 +58,14 @@ impl Meter {
         }
     }
 
+    pub(crate) fn set_quota(&mut self, quota: u64, capacity: u64, now: u64) {
+        match self {
+            Meter::Sliding(meter) => meter.quota = quota,
+            Meter::Fixed(meter) => meter.quota = quota,
+            Meter::Bucket(meter) => meter.set_quota(quota, capacity, now),
+        }
+    }
+
     pub(crate) fn charge(&mut self, amount: u64, now: u64) -> Mark {
         let place = match self {
             Meter::Sliding(meter) => meter.charge(amount, now),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Sliding {
-    quota: u64,
+    pub(super) quota: u64,
     window: u64,
     /// Moment and amount, oldest first.
     log: VecDeque<(u64, u64)>,

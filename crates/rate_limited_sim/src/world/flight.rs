@@ -5,6 +5,7 @@ use super::play::{Happening, Play, START};
 use super::trace::What;
 use crate::api::{Answer, Arrival, Outcome as Fate, Request, Ticket};
 use crate::span::nanos;
+use crate::stats::LimitView;
 use rate_limited_core::{AttemptId, CallId, Class, Input, Outcome};
 use std::time::Duration;
 
@@ -21,10 +22,11 @@ pub(super) struct Flight {
 /// What comes back.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Answer(Answer),
+    Answer(Answer, Vec<LimitView>),
     Refusal {
         limit: String,
         retry_after: Option<Duration>,
+        views: Vec<LimitView>,
     },
 }
 
@@ -96,7 +98,13 @@ impl Play<'_> {
                 self.agenda.add(end, Happening::Ends(flight, ticket));
             }
             Arrival::Refused { retry_after, limit } => {
-                self.refuse(flight, Reply::Refusal { limit, retry_after });
+                let views = self.api.limits_view(nanos(self.since_start()));
+                let refusal = Reply::Refusal {
+                    limit,
+                    retry_after,
+                    views,
+                };
+                self.refuse(flight, refusal);
             }
         }
     }
@@ -111,13 +119,14 @@ impl Play<'_> {
     /// The API has finished it.
     pub(super) fn complete(&mut self, flight: Flight, ticket: Ticket) {
         let answer = self.api.complete(nanos(self.since_start()), ticket);
+        let views = self.api.limits_view(nanos(self.since_start()));
         let back = self
             .world
             .delays
             .way_back(flight.call.into(), flight.number);
         self.agenda.add(
             self.now + back,
-            Happening::Returns(flight, Reply::Answer(answer)),
+            Happening::Returns(flight, Reply::Answer(answer, views)),
         );
     }
 
@@ -132,6 +141,7 @@ impl Play<'_> {
         };
         self.note(flight.call, flight.number, what);
         if !self.runs[flight.run].abandoned.remove(&flight.attempt) {
+            self.hear(flight, reply);
             self.handle(
                 flight.run,
                 Input::Finished {
@@ -144,9 +154,28 @@ impl Play<'_> {
         }
     }
 
+    /// What the reply tells of the limits.
+    fn hear(&mut self, flight: Flight, reply: &Reply) {
+        let (Reply::Answer(_, views) | Reply::Refusal { views, .. }) = reply;
+        for view in views {
+            let told = self.world.tells.feedback(view, self.api.model());
+            let Some((resource, feedback)) = self.limiter.find(&view.name).zip(told) else {
+                continue;
+            };
+            self.handle(
+                flight.run,
+                Input::Feedback {
+                    resource,
+                    attempt: flight.attempt,
+                    feedback,
+                },
+            );
+        }
+    }
+
     fn outcome(&self, reply: &Reply) -> Outcome {
         match reply {
-            Reply::Answer(answer) => {
+            Reply::Answer(answer, _) => {
                 let class = class_of(answer.outcome);
                 let usage = self.costs(answer.usage_tokens);
                 let known = if class == Class::Success {
@@ -156,8 +185,11 @@ impl Play<'_> {
                 };
                 Outcome::new(class).with_usage(&known)
             }
-            Reply::Refusal { limit, retry_after } => {
-                let resource = self.limiter.find(limit);
+            Reply::Refusal {
+                limit, retry_after, ..
+            } => {
+                let named = self.world.tells.names;
+                let resource = self.limiter.find(limit).filter(|_| named);
                 Outcome::new(Class::Refused {
                     resource,
                     retry_after: *retry_after,

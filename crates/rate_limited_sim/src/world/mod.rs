@@ -14,6 +14,7 @@ mod flight;
 mod play;
 mod report;
 mod run;
+mod tells;
 mod told;
 mod trace;
 mod verdict;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 pub use report::{CallReport, End, Report, WorldError};
 pub use run::RunEnd;
+pub use tells::Tells;
 pub use told::told;
 pub use trace::{Event, What};
 
@@ -62,7 +64,9 @@ pub struct World {
     runs: Vec<Settings>,
     calls: Vec<PlannedCall>,
     inputs: Vec<PlannedInput>,
+    changes: Vec<Change>,
     delays: Delays,
+    tells: Tells,
     keeps_trace: bool,
     horizon: Duration,
 }
@@ -92,6 +96,14 @@ struct PlannedInput {
     input: Input,
 }
 
+/// Another quota of a limit of the API, from a moment on.
+#[derive(Clone, Debug)]
+struct Change {
+    at: Duration,
+    limit: String,
+    quota: u64,
+}
+
 impl World {
     /// A world whose clients know of no limit. All chance comes from the seed of the model.
     pub fn new(model: ApiModel) -> World {
@@ -102,6 +114,8 @@ impl World {
             runs: Vec::new(),
             calls: Vec::new(),
             inputs: Vec::new(),
+            changes: Vec::new(),
+            tells: Tells::default(),
             keeps_trace: true,
             horizon: Duration::from_secs(1_000 * 86_400),
         }
@@ -161,6 +175,28 @@ impl World {
             "there is no run {run}: add it before its inputs"
         );
         self.inputs.push(PlannedInput { run, at, input });
+        self
+    }
+
+    /// What the API tells of its limits. Default: the name of the one that refuses.
+    pub fn tells(&mut self, tells: Tells) -> &mut World {
+        self.tells = tells;
+        self
+    }
+
+    /// Plans another quota of a limit of the API; the optimum of the report does not know of it.
+    ///
+    /// # Panics
+    /// If there is no limit of that name, or the quota is 0.
+    pub fn limit_at(&mut self, at: Duration, limit: &str, quota: u64) -> &mut World {
+        let known = self.model.limits.iter().any(|known| known.name == limit);
+        assert!(known, "there is no limit `{limit}`: add it to the model");
+        assert!(quota > 0, "a quota of 0 lets nothing pass");
+        self.changes.push(Change {
+            at,
+            limit: limit.into(),
+            quota,
+        });
         self
     }
 

@@ -8,6 +8,7 @@ use super::run::{Rest, Run, RunEnd};
 use super::trace::{Trace, What};
 use crate::api::{SimulatedApi, Ticket};
 use crate::limit::Unit;
+use crate::span::nanos;
 use rate_limited_core::{
     Amount, CallId, Cost, Input, Limiter, Output, ResourceId, Scheduler, Settings, Time,
 };
@@ -43,6 +44,8 @@ pub(super) enum Happening {
     Schedule(usize),
     /// An input of the plan is told.
     Tell(usize),
+    /// A limit of the API changes.
+    Change(usize),
     /// A request leaves its client.
     Leaves(Flight),
     /// It reaches the API.
@@ -119,6 +122,11 @@ impl<'a> Play<'a> {
                 Happening::Tell(index) => {
                     let planned = &self.world.inputs[index];
                     self.handle(planned.run, planned.input.clone());
+                }
+                Happening::Change(index) => {
+                    let change = &self.world.changes[index];
+                    self.api
+                        .set_quota(&change.limit, change.quota, nanos(self.since_start()));
                 }
                 Happening::Leaves(flight) => self.leave(flight),
                 Happening::Arrives(flight) => self.arrive(flight),
@@ -268,6 +276,9 @@ fn agenda_of(world: &World) -> Agenda<Happening> {
     }
     for (index, planned) in world.inputs.iter().enumerate() {
         agenda.add(START + planned.at, Happening::Tell(index));
+    }
+    for (index, change) in world.changes.iter().enumerate() {
+        agenda.add(START + change.at, Happening::Change(index));
     }
     agenda
 }

@@ -3,8 +3,8 @@
 use crate::play::{START, at, secs};
 use proptest::prelude::*;
 use rate_limited_core::{
-    Amount, Anchor, Class, Cost, Input, Limiter, MaxConcurrent, Outcome, Output, Quota, Resource,
-    ResourceId, Scheduler, Settings, Time,
+    Amount, Anchor, Class, Cost, Feedback, Input, Limiter, MaxConcurrent, Outcome, Output, Quota,
+    Resource, ResourceId, Scheduler, Settings, Time,
 };
 
 fn limiter(quota: Quota) -> (Limiter, ResourceId) {
@@ -12,6 +12,13 @@ fn limiter(quota: Quota) -> (Limiter, ResourceId) {
     let requests = Resource::new("requests", quota).guard(secs(0.001));
     let id = limiter.add(requests).expect("a sound quota");
     (limiter, id)
+}
+
+fn names(limit: Amount) -> Feedback {
+    Feedback {
+        limit: Some(limit),
+        ..Feedback::default()
+    }
 }
 
 /// Runs so many calls of this cost, whose answers name `limits` one after the other; the moments at which they
@@ -45,9 +52,10 @@ fn run(
             Output::Wait(_) if !flying.is_empty() => {
                 now = now + secs(0.01);
                 if let Some(limit) = named.next() {
-                    let input = Input::ServerLimit {
+                    let input = Input::Feedback {
                         resource: id,
-                        limit: *limit,
+                        attempt: flying[0],
+                        feedback: names(*limit),
                     };
                     scheduler.handle(&mut limiter, input, now);
                 }
@@ -91,17 +99,17 @@ fn a_limit_that_is_raised_again_holds_as_far_as_the_users() {
     let quota = Quota::per(Amount::units(20), secs(10.0));
     let (mut limiter, id) = limiter(quota);
     for (named, holds) in [(5, 5), (10, 10), (50, 20), (0, 20), (7, 7)] {
-        limiter.server_limit(id, Amount::units(named), START);
+        limiter.feedback(id, &names(Amount::units(named)), START);
         assert_eq!(limiter.view(id, START).limit, Some(Amount::units(holds)));
     }
-    limiter.server_limit(id, Amount::from_micros(-5), START);
+    limiter.feedback(id, &names(Amount::from_micros(-5)), START);
     assert_eq!(limiter.view(id, START).limit, Some(Amount::units(7)));
     // The user's own change counts from then on, and the server's is still known.
     let user = Quota::per(Amount::units(6), secs(10.0));
     limiter.set_quota(id, user, START).expect("one of its kind");
     assert_eq!(limiter.view(id, START).limit, Some(Amount::units(6)));
     // A later process begins with what was known.
-    limiter.server_limit(id, Amount::units(2), START);
+    limiter.feedback(id, &names(Amount::units(2)), START);
     let (mut later, id) = self::limiter(user);
     assert!(later.recall(id, &limiter.learnt(id)));
     assert_eq!(later.view(id, START).limit, Some(Amount::units(2)));

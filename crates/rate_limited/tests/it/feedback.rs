@@ -1,6 +1,6 @@
 //! Limits that answers and errors name.
 
-use rate_limited::{Amount, Class, Resource, Resources, Runner};
+use rate_limited::{Amount, Class, Feedback, Resource, Resources, Runner};
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,12 +27,16 @@ async fn run(told: u32, named: u32) -> Duration {
             Err(error) => error.downcast_ref::<Refused>().expect("it is one").0,
         };
         let requests = resources.find("requests").expect("it is there");
-        vec![(requests, Amount::units(limit))]
+        let told = Feedback {
+            limit: Some(Amount::units(limit)),
+            ..Feedback::default()
+        };
+        vec![(requests, told)]
     };
     let mut runner = Runner::new(ask)
         .resource(Resource::per("requests", told, Duration::from_secs(10)))
         .classify(|_, _| Class::Failure)
-        .server_limits(read)
+        .feedback(read)
         .max_concurrent(1)
         .seed(1)
         .tokio_clock();
@@ -68,7 +72,7 @@ async fn a_higher_one_does_not() {
 async fn a_reader_that_panics_names_none() {
     let mut runner = Runner::new(|n: u32| async move { Ok::<_, Refused>(n) })
         .resource(Resource::per_minute("requests", 100))
-        .server_limits(|_, _| panic!("a bug"));
+        .feedback(|_, _| panic!("a bug"));
     runner.schedule(7).expect("it fits");
     let results = runner.run().await.expect("nothing is wrong");
     assert_eq!(results[0].value, Some(7));
