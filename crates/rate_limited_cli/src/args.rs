@@ -6,9 +6,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+#[cfg(feature = "simulate")]
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[cfg(feature = "simulate")]
+use rate_limited_sim::http::Dialect;
 
 use crate::bad_line::BadLinePolicy;
 use crate::duration::{self, DurationError};
@@ -366,18 +371,27 @@ pub(crate) enum Concurrency {
     Fixed(u32),
 }
 
-/// Serve a simulated, OpenAI-shaped API on this machine, until Ctrl-C.
+/// Serve a simulated API on this machine, until Ctrl-C: an OpenAI-compatible one, or one like --api names.
 ///
-/// It counts requests and tokens in sliding windows, refuses what is above its limits, and charges the
-/// tokens that were really used. What it has seen is at /stats.
+/// It counts, refuses what is above its limits, and says in its headers how they stand. What it has seen is
+/// at /stats. Without --api it has limits on requests and tokens in sliding windows, and charges the tokens
+/// that were really used.
 #[cfg(feature = "simulate")]
 #[derive(Debug, Args)]
 
 pub(crate) struct SimulateArgs {
+    /// The API to speak like: its paths, its bodies, its limits, what it says of them, how it refuses
+    ///
+    /// One of: openai, azure_openai, groq, mistral, together, xai, openrouter, deepseek, vllm, llama_cpp,
+    /// ollama, anthropic, gemini, voyage, cohere, github, github_graphql, shopify_graphql, stripe, slack,
+    /// notion, crossref, generic.
+    #[arg(long, value_name = "NAME", value_parser = Dialect::from_str)]
+    pub(crate) api: Option<Dialect>,
     /// The port; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: those of run --simulate]
+    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: those of run --simulate;
+    /// with --api: none]
     #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
     pub(crate) limits: Vec<Limit>,
     /// How long answers take: a duration, or two for anything between them, such as 200ms-2s

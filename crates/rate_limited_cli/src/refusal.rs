@@ -44,6 +44,13 @@ pub(crate) enum Refusal {
         quoted(&limit.name)
     )]
     UnknownResource { limit: Limit, known: String },
+    #[cfg(feature = "simulate")]
+    #[error("--limit {limit}: the simulated {api} has {known}")]
+    NotSimulated {
+        limit: Limit,
+        api: &'static str,
+        known: String,
+    },
     #[error(
         "{0}; `rate-limited apis` lists all that are known, and --api FILE.toml takes one's own"
     )]
