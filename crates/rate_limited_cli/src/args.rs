@@ -50,7 +50,7 @@ pub(crate) enum Command {
 /// Run a file of requests through an API: an OpenAI-compatible one, or any that --api names.
 ///
 /// The input has one request a line: in the batch file format (custom_id, method, url, body) or a bare
-/// request body. The output has one line for each of them, in the batch output format and in the order
+/// request body. A method is POST, or GET, which has a url and no body. The output has one line for each of them, in the batch output format and in the order
 /// of the input. Results go to the output, everything else to standard error.
 ///
 /// A journal beside the output (OUTPUT.journal) records each call before it leaves and each result before

@@ -150,7 +150,8 @@ impl Route {
         let Some(preset) = self.preset else {
             return Vec::new();
         };
-        let sent = Sent::post(self.path(request), &request.body);
+        let method = request.method.as_str();
+        let sent = Sent::new(method, self.path(request), &request.body);
         let costs = preset.0.costs(&sent, answer_default).into_iter();
         costs.map(|cost| (cost.resource, cost.amount)).collect()
     }
@@ -199,6 +200,29 @@ mod tests {
             assert_eq!(Route::new(preset(name), Some("/y")).path(&chat), "/y");
         }
         assert_eq!(Route::default().path(&chat), "/v1/chat/completions");
+    }
+
+    #[test]
+    fn what_reads_costs_less_than_what_writes() {
+        let route = Route::new(Some(Preset::named("github").expect("built in")), None);
+        for (line, expected) in [
+            (
+                r#"{"method": "GET", "url": "/repos/o/r/issues?page=2"}"#,
+                1.0,
+            ),
+            (
+                r#"{"url": "/repos/o/r/issues", "body": {"title": "x"}}"#,
+                5.0,
+            ),
+        ] {
+            let costs = route.costs(&request(line), 1_000);
+            let points = costs.iter().find(|(name, _)| *name == "points");
+            assert_eq!(
+                points.map(|(_, it)| it.as_units()),
+                Some(expected),
+                "{line}"
+            );
+        }
     }
 
     #[test]

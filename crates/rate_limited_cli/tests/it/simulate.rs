@@ -108,6 +108,51 @@ fn it_speaks_like_the_api_that_is_named() {
     );
 }
 
+/// A 403 that means wait, seconds since 1970, and a run that is cut off and goes on.
+#[cfg(unix)]
+#[test]
+fn what_only_reads_is_got() {
+    let world = World::slow(0);
+    let simulate = [
+        "simulate",
+        "--port",
+        "0",
+        "--latency",
+        "1ms",
+        "--api",
+        "github",
+    ];
+    let limit = ["--limit", "primary=8/1s", "--failure-rate", "0.1"];
+    let (server, url) = serving(&world, &[&simulate[..], &limit].concat());
+    let line = |n| {
+        format!(r#"{{"custom_id":"r{n}","method":"GET","url":"/repos/o/r/issues?page={n}"}}"#)
+            + "\n"
+    };
+    let lines: String = (1..=20).map(line).collect();
+    // The limit is told too high, so that it is the server who ends each window.
+    let run = [
+        "--api",
+        "github",
+        "--base-url",
+        &url,
+        "--limit",
+        "primary=12/1s",
+    ];
+    let first = world.run(&lines, &[&run[..], &["--first", "5"]].concat());
+    first.expect(0, 5);
+    let outcome = world.run(&lines, &run);
+    outcome.expect(0, 20);
+    outcome.expect_order();
+    assert_eq!(outcome.all("/response/body/url"), ["/repos/o/r/issues"; 20]);
+    signal(&server, "INT");
+    let served = world.end(server);
+    assert!(
+        !served.stderr.contains(" 0 were refused"),
+        "{}",
+        served.stderr
+    );
+}
+
 #[test]
 fn what_is_not_simulated_is_told() {
     let world = World::slow(0);
