@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-#[cfg(feature = "simulate")]
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use rate_limited_sim::http::Dialect;
 use crate::bad_line::BadLinePolicy;
 use crate::duration::{self, DurationError};
 use crate::exit;
+use crate::header::Header;
 use crate::limit::Limit;
 use crate::refusal::Refusal;
 use crate::reorder::Order;
@@ -191,6 +191,11 @@ pub(crate) struct ApiArgs {
     /// A file that holds the key; keys are never taken from arguments
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
+    /// A header for every request, such as "Notion-Version: 2026-03-11"; repeatable
+    ///
+    /// One of the client's own, such as User-Agent, is replaced. Not for keys.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Header::from_str)]
+    pub(crate) headers: Vec<Header>,
     /// The longest answer that is read, such as 64MiB; a longer one fails its call
     #[arg(long, value_name = "SIZE", default_value = "64MiB", allow_negative_numbers = true, value_parser = size::parse)]
     pub(crate) max_answer: u64,

@@ -89,6 +89,12 @@ pub(crate) enum Refusal {
          pass --simulate"
     )]
     NoKey { url: String, variable: String },
+    #[error("{api} asks for the header {name} ({why}): pass --header \"{name}: …\"")]
+    NoHeader {
+        api: String,
+        name: String,
+        why: String,
+    },
     #[error("the environment variable {} that --key-env names is not set: export it first", quoted(.0))]
     NoVariable(String),
     #[error("{reason}: check what {} holds", quoted(variable))]
