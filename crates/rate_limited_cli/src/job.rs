@@ -65,7 +65,7 @@ impl Job {
         let costs = route.costs(&request, answer_default);
         Job {
             index,
-            tokens: Route::tokens(&request, &costs, answer_default),
+            tokens: route.tokens(&request, &costs, answer_default),
             costs,
             request,
             entry: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rate_limited::Amount;
-use rate_limited::http::Api;
+use rate_limited::http::{Api, Unit};
 use rate_limited_apis::{Kind, Request as Sent, Resource};
 
 use crate::args::ApiArgs;
@@ -41,6 +41,13 @@ impl Preset {
     /// The metered resource of this name.
     pub(crate) fn resource(self, name: &str) -> Option<&'static Resource> {
         self.0.resource(name)
+    }
+
+    /// Whether its calls take tokens: it meters them, or its answers tell them.
+    fn knows_tokens(self) -> bool {
+        let metered = self.0.resources.iter().map(|it| it.unit);
+        let mut units = metered.chain(self.0.usage.keys().copied());
+        units.any(|unit| matches!(unit, Unit::Tokens | Unit::InputTokens | Unit::OutputTokens))
     }
 
     /// The names of what it meters, for people.
@@ -156,14 +163,16 @@ impl Route {
         costs.map(|cost| (cost.resource, cost.amount)).collect()
     }
 
-    /// The most tokens that a request is expected to take, of these costs.
+    /// The most tokens that a request is expected to take, of these costs; none where the API has none.
     pub(crate) fn tokens(
+        &self,
         request: &Request,
         costs: &[(&'static str, Amount)],
         answer_default: u64,
     ) -> u64 {
         match costs.iter().find(|(name, _)| *name == "tokens") {
             Some((_, amount)) => whole(*amount),
+            None if self.preset.is_some_and(|it| !it.knows_tokens()) => 0,
             None => estimate::tokens_max(request, answer_default),
         }
     }
@@ -200,6 +209,17 @@ mod tests {
             assert_eq!(Route::new(preset(name), Some("/y")).path(&chat), "/y");
         }
         assert_eq!(Route::default().path(&chat), "/v1/chat/completions");
+    }
+
+    #[test]
+    fn calls_take_tokens_where_their_api_has_them() {
+        let tokens = |name, line| {
+            let route = Route::new(Some(Preset::named(name).expect("built in")), None);
+            route.tokens(&request(line), &[], 100)
+        };
+        let line = r#"{"url": "/x", "body": {"title": "x"}}"#;
+        assert_eq!((tokens("github", line), tokens("notion", line)), (0, 0));
+        assert!(tokens("vllm", line) >= 100 && tokens("cohere", line) >= 100);
     }
 
     #[test]

@@ -13,6 +13,9 @@ const NUMBER_MAX: u64 = 1_000_000_000;
 /// The most choices that one request gets, as `OpenAI` has it.
 const CHOICES_MAX: u64 = 128;
 
+/// The class of calls to models that cost nothing.
+pub(super) const FREE: &str = "free";
+
 /// What a request asks for, whatever the words that the API has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -95,7 +98,18 @@ pub(super) struct Body {
     pub(super) max_tokens: u64,
     /// The most points that it may cost.
     points: u64,
-    charges_larger: bool,
+    price: Price,
+}
+
+/// How a call is priced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Price {
+    /// Prompt and longest answers together; of a query what it has room for, less what it does not find.
+    Sum,
+    /// The larger of both.
+    Larger,
+    /// A hundredth of what a query has room for, and at least 1.
+    Hundredths,
 }
 
 /// One prompt, one conversation or one text to embed.
@@ -129,16 +143,13 @@ impl Body {
                 .clamp(1, CHOICES_MAX),
             max_tokens: first_number(&value, &ANSWER_MAX).unwrap_or(MAX_TOKENS),
             points: points(*endpoint, &value),
-            charges_larger: false,
+            price: Price::Sum,
         })
     }
 
-    /// As an API does that charges the larger of the prompt and the longest answers, not their sum.
-    pub(super) fn charged_by_the_larger(self, charges_larger: bool) -> Body {
-        Body {
-            charges_larger,
-            ..self
-        }
+    /// As an API prices it.
+    pub(super) fn priced(self, price: Price) -> Body {
+        Body { price, ..self }
     }
 
     /// The tokens of the prompt: all inputs together.
@@ -165,28 +176,40 @@ impl Body {
     pub(super) fn request(&self, seed: u64) -> Request {
         let (prompt_tokens, answers) = (self.prompt_tokens(), self.answers(seed));
         let longest = answers.len() as u64 * self.max_tokens;
-        let usage_points = match self.endpoint {
-            // A query asks for more than there is.
-            Endpoint::Graphql => {
-                let mut draw = Draw::new(seed, self.call, 0, About::Length);
-                share(self.points, &mut draw).max(1)
-            }
-            _ => self.points,
-        };
+        let (bound_points, usage_points) = self.points(seed);
         Request {
             call: self.call,
             attempt: 0,
             prompt_tokens,
-            bound_tokens: if self.charges_larger {
-                prompt_tokens.max(longest)
-            } else {
-                prompt_tokens + longest
+            bound_tokens: match self.price {
+                Price::Larger => prompt_tokens.max(longest),
+                _ => prompt_tokens + longest,
             },
             usage_tokens: prompt_tokens + answers.iter().sum::<u64>(),
-            class: self.endpoint.class(),
+            class: if self.model.ends_with(":free") {
+                FREE
+            } else {
+                self.endpoint.class()
+            },
             inputs: self.inputs.len() as u64,
-            bound_points: self.points,
+            bound_points,
             usage_points,
+        }
+    }
+
+    /// The most points that it may cost, and those that it costs.
+    fn points(&self, seed: u64) -> (u64, u64) {
+        match (self.endpoint, self.price) {
+            (Endpoint::Graphql, Price::Hundredths) => {
+                let points = (self.points / 100).max(1);
+                (points, points)
+            }
+            // A query asks for more than there is.
+            (Endpoint::Graphql, _) => {
+                let mut draw = Draw::new(seed, self.call, 0, About::Length);
+                (self.points, share(self.points, &mut draw).max(1))
+            }
+            _ => (self.points, self.points),
         }
     }
 }
@@ -416,7 +439,7 @@ mod tests {
         }
         let rerank = r#"{"query":"1234","documents":["1234","12345678"]}"#;
         assert_eq!(parse(Endpoint::Rerank, rerank).prompt_tokens(), 2 + 3);
-        let larger = parse(Endpoint::Chat, r#"{"max_tokens":10}"#).charged_by_the_larger(true);
+        let larger = parse(Endpoint::Chat, r#"{"max_tokens":10}"#).priced(Price::Larger);
         assert_eq!(larger.request(0).bound_tokens, 10);
     }
 
@@ -426,6 +449,8 @@ mod tests {
         let request = parse(Endpoint::Graphql, query).request(1);
         assert_eq!(request.bound_points, 1 + 25);
         assert!((1..=26).contains(&request.usage_points));
+        let hundredths = parse(Endpoint::Graphql, query).priced(Price::Hundredths);
+        assert_eq!(hundredths.request(1).usage_points, 1);
         let points = |endpoint| parse(endpoint, "").request(0).usage_points;
         assert_eq!((points(Endpoint::Read), points(Endpoint::Create)), (1, 5));
     }

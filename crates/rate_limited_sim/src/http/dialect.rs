@@ -1,5 +1,6 @@
 //! Which API the server speaks like: how its requests look, what it limits, what it tells.
 
+use super::body::Price;
 use super::limits;
 use super::shape::{self, Shape};
 use crate::limit::Limit;
@@ -176,9 +177,13 @@ impl Dialect {
         }
     }
 
-    /// Whether a request is charged the larger of its prompt and its longest answers, not their sum.
-    pub(super) fn charges_larger(self) -> bool {
-        self == Dialect::OpenAi
+    /// How calls are priced.
+    pub(super) fn price(self) -> Price {
+        match self {
+            Dialect::OpenAi => Price::Larger,
+            Dialect::GitHubGraphql => Price::Hundredths,
+            _ => Price::Sum,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The limits that each API has, as far as they are simulated.
 
+use super::body::FREE;
 use super::dialect::Dialect;
 use crate::limit::{Anchor, Charged, Counted, Limit, Unit};
 use std::time::Duration;
@@ -108,8 +109,8 @@ const MISTRAL: &[Known] = &[
 const REQUESTS_AND_TOKENS: &[Known] = &[REQUESTS, TOKENS];
 
 const OPENROUTER: &[Known] = &[
-    Known::requests("free_requests").fixed(),
-    Known::requests("free_requests_per_day").fixed(),
+    Known::requests("free_requests").fixed().only(FREE),
+    Known::requests("free_requests_per_day").fixed().only(FREE),
 ];
 
 const ANTHROPIC: &[Known] = &[
@@ -124,7 +125,7 @@ const GEMINI: &[Known] = &[REQUESTS, INPUT_TOKENS, A_DAY.fixed()];
 
 const COHERE: &[Known] = &[
     Known::requests("chat_requests").only("chat"),
-    Known::new("embed_inputs", Unit::Inputs),
+    Known::new("embed_inputs", Unit::Inputs).only("embed"),
     Known::requests("rerank_requests").only("rerank"),
 ];
 

@@ -45,7 +45,7 @@ async fn handle(
     };
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
     let body = match Body::parse(&target, path, &bytes) {
-        Ok(body) => body.charged_by_the_larger(shared.dialect.charges_larger()),
+        Ok(body) => body.priced(shared.dialect.price()),
         Err(complaint) => return sent(shape.error(400, &complaint)),
     };
     let call = Call {
