@@ -5,6 +5,7 @@ use rate_limited::http::{BuildError, Client, ClientBuilder, Key};
 use crate::args::{ApiArgs, RunArgs};
 use crate::call::Caller;
 use crate::gate::Gate;
+use crate::header::{self, Header};
 use crate::key::{self, BaseUrl};
 use crate::limit::Limit;
 use crate::meters::Meters;
@@ -34,10 +35,13 @@ impl Address {
         if args.simulate {
             return Ok(Address::Simulated);
         }
+        if let Some(preset) = preset {
+            header::check(preset.api(), &args.api.headers)?;
+        }
         let base_url = key::base_url(&args.api, preset)?;
         let key = key::key(&args.api, preset, &base_url)?;
         // What is wrong with the URL is told before a long input is looked through.
-        let client = client(&base_url.value, key.clone(), preset, args.api.max_answer);
+        let client = client(&base_url.value, key.clone(), preset, &args.api);
         client.map_err(|error| unusable(error, &base_url))?;
         Ok(Address::Real {
             base_url,
@@ -87,7 +91,7 @@ impl Address {
         route: &Route,
         #[cfg_attr(not(feature = "simulate"), expect(unused_variables))] meters: &Meters,
     ) -> Result<Api, Refusal> {
-        let (route, max_answer) = (route.clone(), args.max_answer);
+        let route = route.clone();
         match self {
             Address::Real {
                 base_url,
@@ -95,7 +99,7 @@ impl Address {
                 preset,
             } => Ok(Api {
                 caller: Caller::new(
-                    client(&base_url.value, key, preset, max_answer)?,
+                    client(&base_url.value, key, preset, args)?,
                     route,
                     Some(Gate::new()),
                 ),
@@ -105,7 +109,8 @@ impl Address {
             #[cfg(feature = "simulate")]
             Address::Simulated => {
                 let simulation = Simulation::start(meters).map_err(Refusal::System)?;
-                let builder = builder(&simulation.base_url(), max_answer).proxy_from_env(false);
+                let builder =
+                    builder(&simulation.base_url(), args.max_answer).proxy_from_env(false);
                 let client = builder.build().map_err(Refusal::Client)?;
                 Ok(Api {
                     caller: Caller::new(client, route, None),
@@ -148,14 +153,17 @@ fn client(
     base_url: &str,
     key: Option<Key>,
     preset: Option<Preset>,
-    max_answer: u64,
+    args: &ApiArgs,
 ) -> Result<Client, Refusal> {
-    let mut builder = builder(base_url, max_answer);
+    let mut builder = builder(base_url, args.max_answer);
     if let Some(preset) = preset {
         builder = builder.api(preset.api());
     }
     if let Some(key) = key {
         builder = builder.key(key);
+    }
+    for Header { name, value } in &args.headers {
+        builder = builder.header(name, value);
     }
     builder.build().map_err(Refusal::Client)
 }

@@ -6,13 +6,18 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "simulate")]
+use rate_limited_sim::http::Dialect;
+
 use crate::bad_line::BadLinePolicy;
 use crate::duration::{self, DurationError};
 use crate::exit;
+use crate::header::Header;
 use crate::limit::Limit;
 use crate::refusal::Refusal;
 use crate::reorder::Order;
@@ -45,7 +50,7 @@ pub(crate) enum Command {
 /// Run a file of requests through an API: an OpenAI-compatible one, or any that --api names.
 ///
 /// The input has one request a line: in the batch file format (custom_id, method, url, body) or a bare
-/// request body. The output has one line for each of them, in the batch output format and in the order
+/// request body. A method is POST, or GET, which has a url and no body. The output has one line for each of them, in the batch output format and in the order
 /// of the input. Results go to the output, everything else to standard error.
 ///
 /// A journal beside the output (OUTPUT.journal) records each call before it leaves and each result before
@@ -186,6 +191,11 @@ pub(crate) struct ApiArgs {
     /// A file that holds the key; keys are never taken from arguments
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
+    /// A header for every request, such as "Notion-Version: 2026-03-11"; repeatable
+    ///
+    /// One of the client's own, such as User-Agent, is replaced. Not for keys.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Header::from_str)]
+    pub(crate) headers: Vec<Header>,
     /// The longest answer that is read, such as 64MiB; a longer one fails its call
     #[arg(long, value_name = "SIZE", default_value = "64MiB", allow_negative_numbers = true, value_parser = size::parse)]
     pub(crate) max_answer: u64,
@@ -366,18 +376,27 @@ pub(crate) enum Concurrency {
     Fixed(u32),
 }
 
-/// Serve a simulated, OpenAI-shaped API on this machine, until Ctrl-C.
+/// Serve a simulated API on this machine, until Ctrl-C: an OpenAI-compatible one, or one like --api names.
 ///
-/// It counts requests and tokens in sliding windows, refuses what is above its limits, and charges the
-/// tokens that were really used. What it has seen is at /stats.
+/// It counts, refuses what is above its limits, and says in its headers how they stand. What it has seen is
+/// at /stats. Without --api it has limits on requests and tokens in sliding windows, and charges the tokens
+/// that were really used.
 #[cfg(feature = "simulate")]
 #[derive(Debug, Args)]
 
 pub(crate) struct SimulateArgs {
+    /// The API to speak like: its paths, its bodies, its limits, what it says of them, how it refuses
+    ///
+    /// One of: openai, azure_openai, groq, mistral, together, xai, openrouter, deepseek, vllm, llama_cpp,
+    /// ollama, anthropic, gemini, voyage, cohere, github, github_graphql, shopify_graphql, stripe, slack,
+    /// notion, crossref, generic.
+    #[arg(long, value_name = "NAME", value_parser = Dialect::from_str)]
+    pub(crate) api: Option<Dialect>,
     /// The port; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: those of run --simulate]
+    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: those of run --simulate;
+    /// with --api: none]
     #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
     pub(crate) limits: Vec<Limit>,
     /// How long answers take: a duration, or two for anything between them, such as 200ms-2s

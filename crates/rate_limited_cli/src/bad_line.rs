@@ -86,8 +86,8 @@ pub enum BadReason {
         /// The line that has it first.
         first_line: u64,
     },
-    /// Another method than POST.
-    #[error("method must be \"POST\", not {}", quoted(.0))]
+    /// Another method than POST and GET.
+    #[error("method must be \"POST\" or \"GET\", not {}", quoted(.0))]
     Method(String),
     /// A whole URL, or something that is no path.
     #[error(
@@ -99,6 +99,14 @@ pub enum BadReason {
     /// A batch line without a request.
     #[error("a batch line needs a body: {{\"custom_id\": …, \"body\": {{…}}}}")]
     NoBody,
+    /// A GET that says not where to.
+    #[error("a GET needs a url: {{\"custom_id\": …, \"method\": \"GET\", \"url\": \"/…\"}}")]
+    NoUrl,
+    /// A GET with a body.
+    #[error(
+        "a GET has no body: leave it out, and put what it asks for into the url, as in \"/works?page=2\""
+    )]
+    BodyOfGet,
     /// A batch line whose request is no object.
     #[error("body must be a JSON object, not {0}")]
     BodyNotAnObject(&'static str),

@@ -16,6 +16,7 @@ use crate::meters::Meters;
 use crate::names::Names;
 use crate::preset::Route;
 use crate::record::code;
+use crate::request::Method;
 use crate::size;
 use crate::warnings::Warnings;
 
@@ -154,14 +155,7 @@ impl Caller {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
         let started = Instant::now();
-        let answer = self
-            .client
-            .post_once(
-                self.route.path(&job.request),
-                job.request.body.clone(),
-                &self.names.name(&job),
-            )
-            .await;
+        let answer = self.send(&job).await;
         trip.ends(answer.as_ref().err());
         self.note(&answer, started.elapsed());
         drop(pass);
@@ -170,6 +164,17 @@ impl Caller {
             tokens: answer.usage(),
             answer,
         })
+    }
+
+    async fn send(&self, job: &Job) -> Result<Answer, HttpError> {
+        let path = self.route.path(&job.request);
+        match job.request.method {
+            Method::Get => self.client.get(path).await,
+            Method::Post => {
+                let (body, name) = (job.request.body.clone(), self.names.name(job));
+                self.client.post_once(path, body, &name).await
+            }
+        }
     }
 
     /// The attempts that were made.

@@ -282,13 +282,17 @@ impl Ending<'_> {
     }
 
     fn attempts(&self, counts: &Counts) -> String {
-        format!(
-            "{}, {}, {}, {} used",
+        let attempts = format!(
+            "{}, {}, {}",
             counted(self.state.caller.attempts(), "attempt", "attempts"),
             counted(self.state.caller.retries(), "retry", "retries"),
             counted(self.done.numbers.refusals, "refusal", "refusals"),
-            counted(counts.tokens_used, "token", "tokens")
-        )
+        );
+        match counts.tokens_used {
+            // Many APIs have none.
+            0 => attempts,
+            used => format!("{attempts}, {} used", counted(used, "token", "tokens")),
+        }
     }
 
     fn next_step(&self, counts: &Counts) -> Option<String> {

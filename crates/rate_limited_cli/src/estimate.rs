@@ -17,7 +17,7 @@ pub fn answer_tokens(request: &Request, answer_default: u64) -> u64 {
         .saturating_mul(request.n.max(1))
 }
 
-/// The tokens to reserve for a request: prompt and answers together.
+/// The tokens to reserve for a request: prompt and answers together; none without a body.
 ///
 /// ```
 /// use rate_limited_cli::estimate::tokens_max;
@@ -32,6 +32,9 @@ pub fn answer_tokens(request: &Request, answer_default: u64) -> u64 {
 /// # Ok::<(), rate_limited_cli::input::InputError>(())
 /// ```
 pub fn tokens_max(request: &Request, answer_default: u64) -> u64 {
+    if request.body.is_empty() {
+        return 0;
+    }
     let answers = answer_tokens(request, answer_default);
     request.prompt.tokens().saturating_add(answers)
 }

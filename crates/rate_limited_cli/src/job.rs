@@ -65,7 +65,7 @@ impl Job {
         let costs = route.costs(&request, answer_default);
         Job {
             index,
-            tokens: Route::tokens(&request, &costs, answer_default),
+            tokens: route.tokens(&request, &costs, answer_default),
             costs,
             request,
             entry: None,
@@ -140,7 +140,8 @@ impl Job {
         if self.is_last() {
             0
         } else {
-            self.request.body.len()
+            let path = self.request.url_path.as_ref();
+            self.request.body.len() + path.map_or(0, String::len)
         }
     }
 
@@ -155,7 +156,7 @@ impl Job {
     }
 }
 
-/// The memory for requests that were read and are not over, in bytes of their bodies: 32 MiB.
+/// The memory for requests that were read and are not over, in bytes of their bodies and paths: 32 MiB.
 const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// The jobs that were read and are not over: after an early stop each of them gets its line.

@@ -3,7 +3,7 @@
 //! A line is in the batch format (`custom_id`, `method`, `url`, `body`) or is a request body itself;
 //! which one is decided line by line. It is a batch line if it has a `custom_id`, a `body`, or both a
 //! `method` and a `url`, none of which a request body has. `method` may be left out and is POST then;
-//! so may `url`.
+//! so may `url`. A GET has a `url` and no `body`.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::bad_line::{BadReason, Fault};
-use crate::request::Request;
+use crate::request::{Method, Request};
 use crate::shape;
 use crate::text::cut;
 
@@ -31,6 +31,7 @@ pub(crate) struct Glance<'a> {
     pub(crate) line: u64,
     pub(crate) custom_id: Option<Cow<'a, str>>,
     pub(crate) url_path: Option<Cow<'a, str>>,
+    /// Empty where nothing is sent.
     pub(crate) body: &'a str,
 }
 
@@ -99,12 +100,10 @@ fn bare(number: u64, text: &str, fields: &Fields<'_>) -> Result<Parsed, Fault> {
 /// The request within a batch line.
 fn batched(number: u64, text: &str, fields: &Fields<'_>) -> Result<Request, Fault> {
     let refuse = |raw, reason| Fault::new(place(text, raw), reason);
-    if let Some(raw) = fields
-        .method
-        .filter(|raw| string(raw).as_deref() != Some("POST"))
-    {
-        return Err(refuse(raw, BadReason::Method(shown(raw))));
-    }
+    let method = match fields.method {
+        Some(raw) => method(raw).ok_or_else(|| refuse(raw, BadReason::Method(shown(raw))))?,
+        None => Method::default(),
+    };
     let url_path = match fields.url {
         Some(raw) => match string(raw).filter(|url| is_path(url)) {
             Some(path) => Some(path.into_owned()),
@@ -112,6 +111,13 @@ fn batched(number: u64, text: &str, fields: &Fields<'_>) -> Result<Request, Faul
         },
         None => None,
     };
+    if method == Method::Get {
+        return match (fields.body, url_path) {
+            (Some(body), _) => Err(refuse(body, BadReason::BodyOfGet)),
+            (None, None) => Err(Fault::new(0, BadReason::NoUrl)),
+            (None, path) => Ok(Request::get(number, path)),
+        };
+    }
     let body = fields
         .body
         .ok_or_else(|| Fault::new(0, BadReason::NoBody))?;
@@ -123,6 +129,13 @@ fn batched(number: u64, text: &str, fields: &Fields<'_>) -> Result<Request, Faul
         },
     })?;
     Ok(inner.request(number, url_path, body.get()))
+}
+
+/// How a request is sent; `None` for a method that is not.
+fn method(raw: &RawValue) -> Option<Method> {
+    let named = string(raw)?;
+    let known = [Method::Post, Method::Get];
+    known.into_iter().find(|method| method.as_str() == named)
 }
 
 /// Whether a URL is a path on whatever host the command line names. `//host/…` and backslashes would
@@ -181,9 +194,7 @@ impl<'a> Fields<'a> {
                 body: text.trim_ascii(),
             });
         }
-        let is_post = self
-            .method
-            .is_none_or(|raw| string(raw).as_deref() == Some("POST"));
+        let method = self.method.map_or(Some(Method::default()), method)?;
         let custom_id = match self.custom_id {
             Some(raw) => Some(string(raw).filter(|id| !id.is_empty())?),
             None => None,
@@ -192,14 +203,16 @@ impl<'a> Fields<'a> {
             Some(raw) => Some(string(raw).filter(|url| is_path(url))?),
             None => None,
         };
-        let body = self
-            .body
-            .filter(|body| is_post && body.get().starts_with('{'))?;
+        let body = match (method, self.body) {
+            (Method::Post, Some(body)) => Some(body.get()).filter(|body| body.starts_with('{')),
+            (Method::Get, None) if url_path.is_some() => Some(""),
+            _ => None,
+        }?;
         Some(Glance {
             line,
             custom_id,
             url_path,
-            body: body.get(),
+            body,
         })
     }
 
@@ -239,6 +252,7 @@ impl<'a> Fields<'a> {
         Request {
             line,
             custom_id: None,
+            method: Method::Post,
             body: Bytes::copy_from_slice(body.as_bytes()),
             model: self.model.and_then(string).map(Cow::into_owned),
             max_tokens,
@@ -272,6 +286,24 @@ impl<'a> Fields<'a> {
             prompt.json(raw);
         }
         prompt
+    }
+}
+
+impl Request {
+    /// A request that only reads.
+    fn get(line: u64, url_path: Option<String>) -> Request {
+        Request {
+            line,
+            custom_id: None,
+            method: Method::Get,
+            url_path,
+            body: Bytes::new(),
+            model: None,
+            max_tokens: None,
+            n: 1,
+            prompt: Prompt::default(),
+            generates: false,
+        }
     }
 }
 

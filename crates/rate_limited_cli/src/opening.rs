@@ -47,16 +47,16 @@ impl Opening<'_> {
                 counted(before, "request", "requests")
             ),
             Some(Totals { requests, tokens }) if before > 0 => format!(
-                "{} from {input} to {api}: {} done before, {} to be sent, at most {}",
+                "{} from {input} to {api}: {} done before, {} to be sent{}",
                 counted(before + requests, "request", "requests"),
                 grouped(before),
                 grouped(*requests),
-                counted(*tokens, "token", "tokens")
+                at_most(*tokens)
             ),
             Some(Totals { requests, tokens }) => format!(
-                "{} from {input} to {api}, at most {}",
+                "{} from {input} to {api}{}",
                 counted(*requests, "request", "requests"),
-                counted(*tokens, "token", "tokens")
+                at_most(*tokens)
             ),
             None => format!("requests from {input} to {api}"),
         }
@@ -91,6 +91,14 @@ impl Opening<'_> {
             }
             None => "all of it fits at once".to_owned(),
         })
+    }
+}
+
+/// The tokens of a run; nothing where calls have none.
+fn at_most(tokens: u64) -> String {
+    match tokens {
+        0 => String::new(),
+        tokens => format!(", at most {}", counted(tokens, "token", "tokens")),
     }
 }
 

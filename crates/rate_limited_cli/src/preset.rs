@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rate_limited::Amount;
-use rate_limited::http::Api;
+use rate_limited::http::{Api, Unit};
 use rate_limited_apis::{Kind, Request as Sent, Resource};
 
 use crate::args::ApiArgs;
@@ -41,6 +41,13 @@ impl Preset {
     /// The metered resource of this name.
     pub(crate) fn resource(self, name: &str) -> Option<&'static Resource> {
         self.0.resource(name)
+    }
+
+    /// Whether its calls take tokens: it meters them, or its answers tell them.
+    fn knows_tokens(self) -> bool {
+        let metered = self.0.resources.iter().map(|it| it.unit);
+        let mut units = metered.chain(self.0.usage.keys().copied());
+        units.any(|unit| matches!(unit, Unit::Tokens | Unit::InputTokens | Unit::OutputTokens))
     }
 
     /// The names of what it meters, for people.
@@ -150,19 +157,22 @@ impl Route {
         let Some(preset) = self.preset else {
             return Vec::new();
         };
-        let sent = Sent::post(self.path(request), &request.body);
+        let method = request.method.as_str();
+        let sent = Sent::new(method, self.path(request), &request.body);
         let costs = preset.0.costs(&sent, answer_default).into_iter();
         costs.map(|cost| (cost.resource, cost.amount)).collect()
     }
 
-    /// The most tokens that a request is expected to take, of these costs.
+    /// The most tokens that a request is expected to take, of these costs; none where the API has none.
     pub(crate) fn tokens(
+        &self,
         request: &Request,
         costs: &[(&'static str, Amount)],
         answer_default: u64,
     ) -> u64 {
         match costs.iter().find(|(name, _)| *name == "tokens") {
             Some((_, amount)) => whole(*amount),
+            None if self.preset.is_some_and(|it| !it.knows_tokens()) => 0,
             None => estimate::tokens_max(request, answer_default),
         }
     }
@@ -199,6 +209,40 @@ mod tests {
             assert_eq!(Route::new(preset(name), Some("/y")).path(&chat), "/y");
         }
         assert_eq!(Route::default().path(&chat), "/v1/chat/completions");
+    }
+
+    #[test]
+    fn calls_take_tokens_where_their_api_has_them() {
+        let tokens = |name, line| {
+            let route = Route::new(Some(Preset::named(name).expect("built in")), None);
+            route.tokens(&request(line), &[], 100)
+        };
+        let line = r#"{"url": "/x", "body": {"title": "x"}}"#;
+        assert_eq!((tokens("github", line), tokens("notion", line)), (0, 0));
+        assert!(tokens("vllm", line) >= 100 && tokens("cohere", line) >= 100);
+    }
+
+    #[test]
+    fn what_reads_costs_less_than_what_writes() {
+        let route = Route::new(Some(Preset::named("github").expect("built in")), None);
+        for (line, expected) in [
+            (
+                r#"{"method": "GET", "url": "/repos/o/r/issues?page=2"}"#,
+                1.0,
+            ),
+            (
+                r#"{"url": "/repos/o/r/issues", "body": {"title": "x"}}"#,
+                5.0,
+            ),
+        ] {
+            let costs = route.costs(&request(line), 1_000);
+            let points = costs.iter().find(|(name, _)| *name == "points");
+            assert_eq!(
+                points.map(|(_, it)| it.as_units()),
+                Some(expected),
+                "{line}"
+            );
+        }
     }
 
     #[test]

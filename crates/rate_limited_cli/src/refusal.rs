@@ -44,6 +44,13 @@ pub(crate) enum Refusal {
         quoted(&limit.name)
     )]
     UnknownResource { limit: Limit, known: String },
+    #[cfg(feature = "simulate")]
+    #[error("--limit {limit}: the simulated {api} has {known}")]
+    NotSimulated {
+        limit: Limit,
+        api: &'static str,
+        known: String,
+    },
     #[error(
         "{0}; `rate-limited apis` lists all that are known, and --api FILE.toml takes one's own"
     )]
@@ -82,6 +89,12 @@ pub(crate) enum Refusal {
          pass --simulate"
     )]
     NoKey { url: String, variable: String },
+    #[error("{api} asks for the header {name} ({why}): pass --header \"{name}: …\"")]
+    NoHeader {
+        api: String,
+        name: String,
+        why: String,
+    },
     #[error("the environment variable {} that --key-env names is not set: export it first", quoted(.0))]
     NoVariable(String),
     #[error("{reason}: check what {} holds", quoted(variable))]

@@ -5,6 +5,33 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use rate_limited_apis::Prompt;
 
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// With a body.
+    #[default]
+    Post,
+    /// Without one; it only reads, and may be sent again whatever became of it.
+    Get,
+}
+
+impl Method {
+    /// The method as HTTP writes it.
+    ///
+    /// ```
+    /// use rate_limited_cli::request::Method;
+    ///
+    /// assert_eq!(Method::Get.as_str(), "GET");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Post => "POST",
+            Method::Get => "GET",
+        }
+    }
+}
+
 /// A request as one line of the input has it.
 ///
 /// The body is what is sent, byte for byte; the other fields are read from it to estimate its cost.
@@ -16,9 +43,11 @@ pub struct Request {
     pub line: u64,
     /// The name that the line gives itself; without one its record says `line-N`.
     pub custom_id: Option<String>,
+    /// How to send it.
+    pub method: Method,
     /// Where to send it, without the host; `None`: where the command line says.
     pub url_path: Option<String>,
-    /// The JSON to send.
+    /// The JSON to send; empty where nothing is sent.
     pub body: Bytes,
     /// The model.
     pub model: Option<String>,

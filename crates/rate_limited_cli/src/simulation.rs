@@ -5,12 +5,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited_sim::http::Server;
+use rate_limited_sim::http::{Dialect, Server};
 use rate_limited_sim::{ApiModel, Charged, Latency, Limit as SimulatedLimit};
 
-use crate::duration::Human;
+use crate::duration::{Human, written};
 use crate::limit::Limit;
 use crate::meters::{Meter, Meters};
+use crate::refusal::Refusal;
 use crate::text::{counted, grouped};
 
 /// The same answers in each run.
@@ -38,10 +39,45 @@ pub(crate) fn model(seed: u64, meters: &Meters) -> ApiModel {
     })
 }
 
+/// A simulated API like another one, with these limits of its own.
+///
+/// # Errors
+/// Two limits are for one resource and window; the API has none of the name.
+pub(crate) fn model_of(dialect: Dialect, seed: u64, limits: &[Limit]) -> Result<ApiModel, Refusal> {
+    Limit::check_distinct(limits)?;
+    limits.iter().try_fold(ApiModel::new(seed), |model, limit| {
+        let simulated = dialect.limit(&limit.name, quota(limit), limit.window);
+        let simulated = simulated.ok_or_else(|| unknown(dialect, limit))?;
+        let beside = limits.iter().filter(|other| other.name == limit.name);
+        Ok(model.limit(match beside.count() {
+            1 => simulated,
+            _ => simulated.named(format!("{}/{}", limit.name, written(limit.window))),
+        }))
+    })
+}
+
+fn unknown(dialect: Dialect, limit: &Limit) -> Refusal {
+    let known: Vec<_> = dialect.limit_names().collect();
+    let known = if known.is_empty() {
+        "no limits".to_owned()
+    } else {
+        known.join(", ")
+    };
+    Refusal::NotSimulated {
+        limit: limit.clone(),
+        api: dialect.name(),
+        known,
+    }
+}
+
+/// The simulated API counts in whole units; less than one would let nothing through.
+fn quota(limit: &Limit) -> u64 {
+    (limit.quota_micros.unsigned_abs() / 1_000_000).max(1)
+}
+
 fn simulated(meter: &Meter) -> SimulatedLimit {
     let limit = &meter.limit;
-    // The simulated API counts in whole units; less than one would let nothing through.
-    let quota = (limit.quota_micros.unsigned_abs() / 1_000_000).max(1);
+    let quota = quota(limit);
     let simulated = match meter.unit {
         Unit::Tokens => SimulatedLimit::tokens(quota, limit.window).charged(Charged::Usage),
         _ => SimulatedLimit::requests(quota, limit.window),

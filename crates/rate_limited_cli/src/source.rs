@@ -178,7 +178,7 @@ impl Watch for Survey<'_> {
             ..
         } = &self.options;
         let costs = route.costs(request, *answer_default);
-        let tokens = Route::tokens(request, &costs, *answer_default);
+        let tokens = route.tokens(request, &costs, *answer_default);
         self.totals.tokens = self.totals.tokens.saturating_add(tokens);
         self.totals.requests += 1;
         if let Some(too_large) = &mut self.too_large {

@@ -24,7 +24,7 @@ use std::time::Duration;
 ///     .limit(Limit::tokens(1_000, secs(60)))
 ///     .latency(Latency::Constant(secs(2)));
 /// let mut api = SimulatedApi::new(model);
-/// let request = Request { call: 1, attempt: 1, prompt_tokens: 100, bound_tokens: 600, usage_tokens: 250 };
+/// let request = Request { call: 1, attempt: 1, prompt_tokens: 100, bound_tokens: 600, usage_tokens: 250, ..Request::default() };
 /// let Arrival::Accepted { ticket, ends_at, .. } = api.arrive(0, &request) else {
 ///     panic!("600 of 1,000 tokens fit");
 /// };
@@ -58,6 +58,14 @@ pub struct Request {
     pub bound_tokens: u64,
     /// The tokens that it will really use: the prompt and the real answer.
     pub usage_tokens: u64,
+    /// What kind of call it is, where limits are for [some kinds only](crate::Limit::only).
+    pub class: &'static str,
+    /// How many inputs it has.
+    pub inputs: u64,
+    /// The most points that it may cost.
+    pub bound_points: u64,
+    /// The points that it will really cost.
+    pub usage_points: u64,
 }
 
 /// What the API says to a request that arrives.

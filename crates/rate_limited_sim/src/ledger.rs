@@ -28,6 +28,9 @@ impl Ledger {
 
     /// In how many nanoseconds the request would be accepted; `None`: never.
     pub(crate) fn wait(&mut self, request: &Request, now: u64) -> Option<u64> {
+        if !self.is_for(request) {
+            return Some(0);
+        }
         match self.limit.counted {
             Counted::Arrival => self.meter.wait(self.asked(request), now),
             Counted::Completion => self.meter.wait_for_any(now),
@@ -36,7 +39,8 @@ impl Ledger {
 
     /// Charges an accepted request, if it is counted at arrival.
     pub(crate) fn arrive(&mut self, request: &Request, now: u64) -> Option<Mark> {
-        (self.limit.counted == Counted::Arrival).then(|| self.charge(self.asked(request), now))
+        let counts = self.limit.counted == Counted::Arrival && self.is_for(request);
+        counts.then(|| self.charge(self.asked(request), now))
     }
 
     /// Charges a refused request, where the API counts those.
@@ -62,7 +66,7 @@ impl Ledger {
                 self.correct(mark, self.used(request), now);
             }
             Some(_) => {}
-            None if free => {}
+            None if free || !self.is_for(request) => {}
             None => {
                 self.charge(self.asked(request), now);
             }
@@ -83,6 +87,8 @@ impl Ledger {
             name: self.limit.name.clone(),
             unit: self.limit.unit,
             quota: self.limit.quota,
+            window: self.limit.window,
+            capacity: self.limit.capacity(),
             remaining: self.limit.capacity().saturating_sub(counted),
             reset: Duration::from_nanos(self.meter.reset(now)),
         }
@@ -98,11 +104,19 @@ impl Ledger {
         }
     }
 
+    fn is_for(&self, request: &Request) -> bool {
+        self.limit.class.is_none_or(|class| class == request.class)
+    }
+
     fn asked(&self, request: &Request) -> u64 {
-        match (self.limit.unit, self.limit.charged) {
-            (Unit::Requests, _) => 1,
-            (Unit::Tokens, Charged::Bound | Charged::Reserve) => request.bound_tokens,
-            (Unit::Tokens, Charged::Usage) => request.usage_tokens,
+        if self.limit.charged == Charged::Usage {
+            return self.used(request);
+        }
+        match self.limit.unit {
+            Unit::Tokens => request.bound_tokens,
+            Unit::OutputTokens => request.bound_tokens.saturating_sub(request.prompt_tokens),
+            Unit::Points => request.bound_points,
+            Unit::Requests | Unit::InputTokens | Unit::Inputs => self.used(request),
         }
     }
 
@@ -110,6 +124,10 @@ impl Ledger {
         match self.limit.unit {
             Unit::Requests => 1,
             Unit::Tokens => request.usage_tokens,
+            Unit::InputTokens => request.prompt_tokens,
+            Unit::OutputTokens => request.usage_tokens.saturating_sub(request.prompt_tokens),
+            Unit::Inputs => request.inputs,
+            Unit::Points => request.usage_points,
         }
     }
 

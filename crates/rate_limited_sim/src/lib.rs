@@ -4,8 +4,8 @@
 //! three purposes: [`SimulatedApi`] is the bare judge without clock or socket, for tests and
 //! benches that bring their own time; [`World`](world::World) joins it with real schedulers on
 //! virtual time, where a day passes in a blink and a seed replays every event; and, with the
-//! feature `http`, `http::Server` puts it behind an OpenAI-shaped HTTP server on loopback,
-//! for demos and for tests of real clients.
+//! feature `http`, `http::Server` puts it behind an HTTP server on loopback, in the words of
+//! `OpenAI` or of another API, for demos and for tests of real clients.
 //!
 //! It is not a model of any one product: its texts are nonsense and its token counts are guesses.
 //! What is real is the counting.

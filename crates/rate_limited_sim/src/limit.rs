@@ -33,6 +33,7 @@ pub struct Limit {
     pub(crate) kind: Kind,
     pub(crate) counted: Counted,
     pub(crate) charged: Charged,
+    pub(crate) class: Option<&'static str>,
 }
 
 /// What of a call a limit counts.
@@ -41,8 +42,16 @@ pub struct Limit {
 pub enum Unit {
     /// Each call as one.
     Requests,
-    /// The call's tokens, as [`Charged`] says.
+    /// The call's tokens, prompt and answer together, as [`Charged`] says.
     Tokens,
+    /// The tokens of the prompt.
+    InputTokens,
+    /// The tokens of the answer, as [`Charged`] says.
+    OutputTokens,
+    /// How many inputs the call has, such as texts to embed.
+    Inputs,
+    /// The points that the call costs, as [`Charged`] says: the weight of a method, or of a query.
+    Points,
 }
 
 /// How the quota comes back.
@@ -86,11 +95,11 @@ pub enum Counted {
     Completion,
 }
 
-/// What a call is charged where tokens are counted. Requests are always charged as one.
+/// What a call is charged where tokens or points are counted. Requests are always charged as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Charged {
-    /// Its upper bound, prompt plus `max_tokens`, for good.
+    /// Its upper bound, such as prompt plus `max_tokens`, for good.
     #[default]
     Bound,
     /// What it really uses.
@@ -106,7 +115,7 @@ impl Limit {
     /// # Panics
     /// If `quota` or `window` is zero.
     pub fn requests(quota: u64, window: Duration) -> Limit {
-        Limit::new("requests", Unit::Requests, quota, window)
+        Limit::of("requests", Unit::Requests, quota, window)
     }
 
     /// A sliding limit on tokens, named `tokens`, charged by the upper bound.
@@ -114,7 +123,25 @@ impl Limit {
     /// # Panics
     /// If `quota` or `window` is zero.
     pub fn tokens(quota: u64, window: Duration) -> Limit {
-        Limit::new("tokens", Unit::Tokens, quota, window)
+        Limit::of("tokens", Unit::Tokens, quota, window)
+    }
+
+    /// A sliding limit on any unit, charged by the upper bound.
+    ///
+    /// # Panics
+    /// If `quota` or `window` is zero.
+    pub fn of(name: impl Into<String>, unit: Unit, quota: u64, window: Duration) -> Limit {
+        Limit {
+            name: name.into(),
+            unit,
+            quota,
+            window,
+            kind: Kind::Sliding,
+            counted: Counted::default(),
+            charged: Charged::default(),
+            class: None,
+        }
+        .checked()
     }
 
     /// Renames the limit: refusals and statistics name it so.
@@ -170,6 +197,15 @@ impl Limit {
         Limit { charged, ..self }.checked()
     }
 
+    /// Counts only calls of this [class](crate::Request::class). Default: all.
+    #[must_use]
+    pub fn only(self, class: &'static str) -> Limit {
+        Limit {
+            class: Some(class),
+            ..self
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -201,19 +237,6 @@ impl Limit {
             Kind::Bucket { burst } => burst,
             Kind::Sliding | Kind::Fixed(_) => self.quota,
         }
-    }
-
-    fn new(name: &str, unit: Unit, quota: u64, window: Duration) -> Limit {
-        Limit {
-            name: name.into(),
-            unit,
-            quota,
-            window,
-            kind: Kind::Sliding,
-            counted: Counted::default(),
-            charged: Charged::default(),
-        }
-        .checked()
     }
 
     fn checked(self) -> Limit {

@@ -51,6 +51,10 @@ pub struct LimitView {
     pub unit: Unit,
     /// How much may count in one window.
     pub quota: u64,
+    /// The length of the window.
+    pub window: Duration,
+    /// The most that may count at one moment: see [`Limit::capacity`](crate::Limit::capacity).
+    pub capacity: u64,
     /// How much has room now; of a bucket, its level.
     pub remaining: u64,
     /// The time until nothing counts any more, if nothing else is charged.

@@ -130,6 +130,7 @@ impl RawLimit {
             kind: self.kind()?,
             counted: self.counted,
             charged: self.charged,
+            class: None,
             name: self.name,
         };
         limit.check().map(|()| limit)

@@ -20,6 +20,7 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// written into one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PRODUCT: &str = concat!("rate-limited/", env!("CARGO_PKG_VERSION"));
 
 /// Builds a [`Client`].
@@ -207,27 +208,31 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, BuildError> {
         let endpoint = Endpoint::new(&self.base_url);
         let endpoint = endpoint.map_err(|reason| BuildError::BaseUrl { reason })?;
+        let mut headers = self.header_map()?;
+        // What has no body has no kind of one.
+        let content_type = headers.remove(CONTENT_TYPE);
         let secret_values = self.secret_headers.iter().map(|(_, value)| value);
         Ok(Client::new(Inner {
-            http: self.http(&endpoint)?,
+            http: self.http(&endpoint, headers)?,
             transport: Transport::new(endpoint.origin(), self.proxy_from_env),
             endpoint,
             secrets: Secrets::new(self.key.iter().chain(secret_values)),
             body_bytes_max: self.body_bytes_max,
             http2: self.http2,
             query_key: self.query_key(),
+            content_type: content_type.unwrap_or(JSON),
             api: self.api.unwrap_or_else(openai),
         }))
     }
 
-    fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client, BuildError> {
+    fn http(&self, endpoint: &Endpoint, headers: HeaderMap) -> Result<reqwest::Client, BuildError> {
         let roots = match self.roots_pem.as_slice() {
             [] => Vec::new(),
             pem => tls::roots_of(pem)?,
         };
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config(roots, self.http2, endpoint.needs_tls())?)
-            .default_headers(self.header_map()?)
+            .default_headers(headers)
             .redirect(Policy::none())
             .referer(false)
             .connect_timeout(self.connect_timeout)
@@ -266,8 +271,8 @@ impl ClientBuilder {
     fn header_map(&self) -> Result<HeaderMap, BuildError> {
         let mut map = HeaderMap::new();
         map.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
-        map.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        map.insert(ACCEPT, JSON);
+        map.insert(CONTENT_TYPE, JSON);
         let asked = self.api.iter().flat_map(|api| &api.headers);
         let asked = asked.filter_map(|header| Some((&header.name, header.value.as_ref()?)));
         for (name, value) in asked {

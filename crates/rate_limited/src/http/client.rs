@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use rate_limited_core::Class;
-use reqwest::header::HeaderValue;
-use reqwest::{Response, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Response, Url};
 
 use super::endpoint::Endpoint;
 use super::head::Head;
@@ -42,7 +42,16 @@ pub(super) struct Inner {
     pub(super) http2: bool,
     /// The parameter of the query that carries the key, if one does.
     pub(super) query_key: Option<(String, Key)>,
+    /// The kind of the bodies that are sent.
+    pub(super) content_type: HeaderValue,
     pub(super) api: &'static Api,
+}
+
+/// What is sent, beside the path.
+struct Sending {
+    method: Method,
+    body: Bytes,
+    idempotency_key: Option<HeaderValue>,
 }
 
 impl Client {
@@ -87,7 +96,7 @@ impl Client {
     /// # }
     /// ```
     pub async fn post(&self, path: &str, body: Bytes) -> Result<Answer, HttpError> {
-        self.exchange(path, body, None).await
+        self.exchange(path, Sending::post(body, None)).await
     }
 
     /// As [`post`](Client::post), with a key by which the API recognises a call that is sent again, where
@@ -118,15 +127,32 @@ impl Client {
             let message = "the idempotency key has a character that no header can carry";
             HttpError::new(Class::Permanent, "bad_idempotency_key", message.to_owned())
         })?;
-        self.exchange(path, body, Some(value)).await
+        self.exchange(path, Sending::post(body, Some(value))).await
     }
 
-    async fn exchange(
-        &self,
-        path: &str,
-        body: Bytes,
-        idempotency_key: Option<HeaderValue>,
-    ) -> Result<Answer, HttpError> {
+    /// Sends one GET, and reads its answer. All else is as with [`post`](Client::post); of redirects to the
+    /// same origin those are followed, too, that would change another method.
+    ///
+    /// A GET only reads, so that it may be sent again whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Client::post).
+    ///
+    /// ```
+    /// use rate_limited::http::{Api, Client};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let github = Client::builder("https://api.github.com").api(Api::named("github")?).build()?;
+    /// let answer = github.get("/repos/rust-lang/rust/issues?per_page=100&page=2").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get(&self, path: &str) -> Result<Answer, HttpError> {
+        self.exchange(path, Sending::get()).await
+    }
+
+    async fn exchange(&self, path: &str, sending: Sending) -> Result<Answer, HttpError> {
         let inner = &*self.0;
         let mut url = inner.endpoint.join(path).map_err(|reason| {
             let message = format!("the path is not usable: {reason}");
@@ -135,22 +161,37 @@ impl Client {
         if let Some((name, key)) = &inner.query_key {
             url.query_pairs_mut().append_pair(name, key.reveal());
         }
-        let known_by = inner.api.idempotency_header.as_deref().zip(idempotency_key);
-        let departure = Departure::new(&body, inner.http2);
+        let departure = Departure::new(inner.http2);
         let mut redirects_left = REDIRECTS_MAX;
         loop {
-            let response = inner
-                .send(url, body.clone(), known_by.as_ref(), &departure)
-                .await?;
+            let response = inner.send(url, &sending, &departure).await?;
             let head = Head::of(&response, SystemTime::now());
-            match redirect::next(&head) {
+            match redirect::next(&head, &sending.method) {
                 Some(next) if redirects_left > 0 => url = next,
                 _ => {
                     let body = body::read(response, inner.body_bytes_max).await;
-                    return inner.judge().judge(&head, body);
+                    return inner.judge(&sending.method).judge(&head, body);
                 }
             }
             redirects_left -= 1;
+        }
+    }
+}
+
+impl Sending {
+    fn post(body: Bytes, idempotency_key: Option<HeaderValue>) -> Sending {
+        Sending {
+            method: Method::POST,
+            body,
+            idempotency_key,
+        }
+    }
+
+    fn get() -> Sending {
+        Sending {
+            method: Method::GET,
+            body: Bytes::new(),
+            idempotency_key: None,
         }
     }
 }
@@ -159,19 +200,28 @@ impl Inner {
     async fn send(
         &self,
         url: Url,
-        body: Bytes,
-        known_by: Option<&(&str, HeaderValue)>,
+        sending: &Sending,
         departure: &Departure,
     ) -> Result<Response, HttpError> {
-        let mut request = self.http.post(url).body(departure.of(body));
-        if let Some((name, value)) = known_by {
-            request = request.header(*name, value.clone());
+        let Sending {
+            method,
+            body,
+            idempotency_key,
+        } = sending;
+        let request = self.http.request(method.clone(), url);
+        let mut request = request.body(departure.of(body.clone()));
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, self.content_type.clone());
+        }
+        let known_by = self.api.idempotency_header.as_deref();
+        if let Some((name, value)) = known_by.zip(idempotency_key.as_ref()) {
+            request = request.header(name, value.clone());
         }
         let response = request.send().await;
         response.map_err(|error| self.transport.failed(error, departure, &self.secrets))
     }
 
-    fn judge(&self) -> Judge<'_> {
+    fn judge<'a>(&'a self, method: &'a Method) -> Judge<'a> {
         let Inner {
             secrets,
             transport,
@@ -180,6 +230,7 @@ impl Inner {
             ..
         } = self;
         Judge {
+            method,
             api,
             secrets,
             transport,

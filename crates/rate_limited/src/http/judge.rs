@@ -2,6 +2,7 @@
 
 use rate_limited_apis::{self as apis, Api, Feedback};
 use rate_limited_core::Class;
+use reqwest::Method;
 
 use super::body::{Body, Fault};
 use super::head::Head;
@@ -16,6 +17,7 @@ const EXCERPT_CHARS: usize = 200;
 
 /// What the judgement needs to know of the client.
 pub(super) struct Judge<'a> {
+    pub(super) method: &'a Method,
     pub(super) api: &'static Api,
     pub(super) secrets: &'a Secrets,
     pub(super) transport: &'a Transport,
@@ -79,7 +81,7 @@ impl Judge<'_> {
     }
 
     fn redirected(&self, head: &Head, answer: Answer) -> HttpError {
-        let message = redirect::explained(head);
+        let message = redirect::explained(head, self.method);
         let message = self.shown(&message, MESSAGE_CHARS);
         HttpError::new(Class::Permanent, "redirect", message).with_answer(answer)
     }

@@ -6,9 +6,9 @@
 //! is taken for that of an OpenAI-compatible server.
 //!
 //! ```text
-//! post(path, body) ─ endpoint ─ reqwest ─ body (capped) ─ secrets (masked) ─ judge ─ Answer
-//!                       │          │          │                                └──── HttpError { class, code, … }
-//!                       └──────────┴──────────┴─ what broke on the way ───────────── HttpError
+//! post(path, body), get(path) ─ endpoint ─ reqwest ─ body (capped) ─ secrets (masked) ─ judge ─ Answer
+//!                                  │          │          │                                └──── HttpError { class, code, … }
+//!                                  └──────────┴──────────┴─ what broke on the way ───────────── HttpError
 //! ```
 //!
 //! Inside a runner it says when the request really leaves ([`sent`](crate::sent)): neither the wait for a

@@ -13,8 +13,9 @@ use crate::sent::{self, Signal};
 
 /// Whether the request of this attempt has left.
 ///
-/// Over HTTP/1.1 the body is asked for only once there is a connection, and before the first byte of the
-/// head is written to it. So a request whose body was never asked for has not left.
+/// Over HTTP/1.1 the body is asked for, and an empty one whether it has ended, only once there is a
+/// connection, and before the first byte of the head is written to it. So a request whose body was never
+/// asked has not left.
 pub(super) struct Departure(Arc<State>);
 
 struct State {
@@ -24,12 +25,11 @@ struct State {
 
 impl Departure {
     /// The departure of the attempt that this code runs in. Over HTTP/2 the head goes out before the
-    /// body, and an empty body may never be asked for: such requests count as having left at once.
-    pub(super) fn new(body: &Bytes, http2: bool) -> Departure {
-        let at_once = http2 || body.is_empty();
-        let signal = if at_once { None } else { sent::defer() };
+    /// body: such requests count as having left at once.
+    pub(super) fn new(http2: bool) -> Departure {
+        let signal = if http2 { None } else { sent::defer() };
         Departure(Arc::new(State {
-            may_have_left: AtomicBool::new(at_once),
+            may_have_left: AtomicBool::new(http2),
             signal,
         }))
     }
@@ -41,9 +41,18 @@ impl Departure {
     /// A body to send, which tells of its departure.
     pub(super) fn of(&self, body: Bytes) -> reqwest::Body {
         reqwest::Body::wrap(Outgoing {
-            body: Some(body),
+            body: Some(body).filter(|body| !body.is_empty()),
             state: Arc::clone(&self.0),
         })
+    }
+}
+
+impl State {
+    fn leaves(&self) {
+        self.may_have_left.store(true, Ordering::Release);
+        if let Some(signal) = &self.signal {
+            signal.sent();
+        }
     }
 }
 
@@ -60,15 +69,16 @@ impl http_body::Body for Outgoing {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.state.may_have_left.store(true, Ordering::Release);
-        if let Some(signal) = &self.state.signal {
-            signal.sent();
-        }
+        self.state.leaves();
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_none()
+        let ended = self.body.is_none();
+        if ended {
+            self.state.leaves();
+        }
+        ended
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -87,15 +97,21 @@ mod tests {
     use super::*;
     use crate::http::{Client, HttpError};
 
-    /// Posts as a runner would, and says whether the request was said to have left.
-    async fn post(url: String) -> (bool, Option<HttpError>) {
+    /// Sends as a runner would, and says whether the request was said to have left.
+    async fn send(url: String, has_body: bool) -> (bool, Option<HttpError>) {
         let told = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&told);
         let signal = Signal::new(move || tell.store(true, Ordering::Release));
         let client = Client::builder(url).proxy_from_env(false).build().unwrap();
-        let mut post = pin!(client.post("/", "{}".into()));
+        let mut sending = pin!(async {
+            if has_body {
+                client.post("/", "{}".into()).await
+            } else {
+                client.get("/").await
+            }
+        });
         let patience = Duration::from_millis(200);
-        let attempt = poll_fn(|cx| sent::during(&signal, || post.as_mut().poll(cx)));
+        let attempt = poll_fn(|cx| sent::during(&signal, || sending.as_mut().poll(cx)));
         let result = tokio::time::timeout(patience, attempt).await;
         (
             told.load(Ordering::Acquire),
@@ -105,13 +121,15 @@ mod tests {
 
     #[tokio::test]
     async fn it_leaves_once_there_is_a_connection() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        assert!(post(url.clone()).await.0);
-        // This one speaks TLS, and gets no answer to its handshake.
-        assert!(!post(url.replace("http:", "https:")).await.0);
-        drop(listener);
-        let (told, error) = post(url).await;
-        assert!(!told && error.is_some());
+        for has_body in [true, false] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            assert!(send(url.clone(), has_body).await.0);
+            // This one speaks TLS, and gets no answer to its handshake.
+            assert!(!send(url.replace("http:", "https:"), has_body).await.0);
+            drop(listener);
+            let (told, error) = send(url, has_body).await;
+            assert!(!told && error.is_some());
+        }
     }
 }

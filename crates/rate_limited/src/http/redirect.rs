@@ -1,6 +1,6 @@
 //! Which redirects are followed, and what is said about the others.
 
-use reqwest::Url;
+use reqwest::{Method, Url};
 
 use super::head::Head;
 
@@ -8,18 +8,20 @@ use super::head::Head;
 pub(super) const REDIRECTS_MAX: usize = 10;
 
 /// Where the request goes on to, if it may: to the same origin, and by one of the kinds that keep it as
-/// it is (307 and 308). All others would send the key to a stranger, or turn the POST into a GET.
-pub(super) fn next(head: &Head) -> Option<Url> {
+/// it is (307 and 308; for a GET any that names where to). All others would send the key to a stranger,
+/// or turn a POST into a GET.
+pub(super) fn next(head: &Head, method: &Method) -> Option<Url> {
     let target = target(head)?;
-    (keeps_request(head.status) && is_same(&head.url, &target)).then_some(target)
+    (keeps_request(head.status, method) && is_same(&head.url, &target)).then_some(target)
 }
 
 fn target(head: &Head) -> Option<Url> {
     head.url.join(head.location.as_deref()?).ok()
 }
 
-fn keeps_request(status: u16) -> bool {
-    matches!(status, 307 | 308)
+fn keeps_request(status: u16, method: &Method) -> bool {
+    let keeps_a_get = method == Method::GET && matches!(status, 301..=303);
+    keeps_a_get || matches!(status, 307 | 308)
 }
 
 fn is_same(from: &Url, to: &Url) -> bool {
@@ -27,7 +29,7 @@ fn is_same(from: &Url, to: &Url) -> bool {
 }
 
 /// Why the redirect of this answer was not followed.
-pub(super) fn explained(head: &Head) -> String {
+pub(super) fn explained(head: &Head, method: &Method) -> String {
     let status = head.status;
     let target = head
         .location
@@ -42,12 +44,15 @@ pub(super) fn explained(head: &Head) -> String {
             "redirected to {shown}, which is another origin: not followed, so that no key goes there; \
              if it is right, make it the base URL"
         )
-    } else if keeps_request(status) {
+    } else if keeps_request(status, method) {
         format!("more than {REDIRECTS_MAX} redirects, the last one to {shown}")
     } else {
-        format!(
-            "redirected to {shown} by a {status}, which would turn the POST into a GET: not followed"
-        )
+        let why = if method == Method::GET {
+            "which is not understood"
+        } else {
+            "which would turn the POST into a GET"
+        };
+        format!("redirected to {shown} by a {status}, {why}: not followed")
     }
 }
 

@@ -121,10 +121,10 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Sent>>, answers: &Answers) -> Option
             headers,
             body: Value::Null,
         };
-        let length = sent.header("content-length")?.parse().ok()?;
+        let length = sent.header("content-length").unwrap_or("0").parse().ok()?;
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        sent.body = serde_json::from_slice(&body).ok()?;
+        sent.body = serde_json::from_slice(&body).unwrap_or_default();
         let number = {
             let mut log = log.lock().ok()?;
             log.push(sent.clone());
@@ -426,4 +426,30 @@ fn apis_are_listed_and_explained() {
     assert!(one.contains("$ANTHROPIC_API_KEY") && one.contains("output_tokens"));
     let unknown = command(folder.path(), &["apis", "nope"]).output();
     expect(&unknown.expect("it runs"), 2);
+}
+
+#[test]
+fn headers_of_ones_own_are_sent_and_those_that_are_asked_for_must_be() {
+    let world = World::new(|_, _| (200, r#"{"object":"page"}"#.to_owned()));
+    world.input(&[r#"{"custom_id":"a","method":"GET","url":"/pages/1"}"#]);
+    let output = world.run("/v1", &["--api", "notion"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("asks for the header Notion-Version"),
+        "{told}"
+    );
+    assert!(world.sent().is_empty());
+    let headers = [
+        "--header",
+        "Notion-Version: 2026-03-11",
+        "--header",
+        "User-Agent: me",
+    ];
+    let output = world.run("/v1", &[&["--api", "notion"], &headers[..]].concat());
+    assert!(output.status.success());
+    let sent = world.sent();
+    assert_eq!(sent[0].line, "GET /v1/pages/1 HTTP/1.1");
+    assert_eq!(sent[0].header("notion-version"), Some("2026-03-11"));
+    assert_eq!(sent[0].header("user-agent"), Some("me"));
 }

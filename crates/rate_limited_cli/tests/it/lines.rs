@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 use rate_limited_cli::bad_line::BadLine;
+use rate_limited_cli::estimate::tokens_max;
 use rate_limited_cli::input::{InputError, Item, LINE_BYTES_MAX, Reader};
-use rate_limited_cli::request::Request;
+use rate_limited_cli::request::{Method, Request};
 
 pub(crate) fn items(text: &[u8]) -> Vec<Item> {
     Reader::stream(text, "-")
@@ -277,10 +278,45 @@ fn what_is_no_batch_line_says_where_and_why() {
             "line 2, column 35 (byte 42): not valid JSON: duplicate field `n`",
         ),
         (
-            b"{\"method\":\"GET\",\"body\":{}}",
-            "line 2, column 11 (byte 18): method must be \"POST\", not 'GET'",
+            b"{\"method\":\"PUT\",\"body\":{}}",
+            "line 2, column 11 (byte 18): method must be \"POST\" or \"GET\", not 'PUT'",
+        ),
+        (
+            b"{\"method\":\"get\",\"url\":\"/x\"}",
+            "line 2, column 11 (byte 18): method must be \"POST\" or \"GET\", not 'get'",
+        ),
+        (
+            b"{\"method\":\"GET\",\"url\":\"/x\",\"body\":{}}",
+            "line 2, column 35 (byte 42): a GET has no body: leave it out, and put what it asks for into the \
+             url, as in \"/works?page=2\"",
+        ),
+        (
+            b"{\"custom_id\":\"a\",\"method\":\"GET\"}",
+            "line 2, column 1 (byte 8): a GET needs a url: {\"custom_id\": …, \"method\": \"GET\", \"url\": \"/…\"}",
         ),
     ]);
+}
+
+#[test]
+fn a_get_has_a_url_and_nothing_to_send() {
+    for line in [
+        r#"{"custom_id":"a","method":"GET","url":"/works?page=2"}"#,
+        r#"{"custom_id":"a","method":"GET","url":"/works?page=2","body":null}"#,
+    ] {
+        let request = request(line);
+        assert_eq!((request.method, request.body.len()), (Method::Get, 0));
+        assert_eq!(request.url_path.as_deref(), Some("/works?page=2"));
+        assert_eq!(request.record_id(), "a");
+        assert!(!request.generates);
+        assert_eq!(tokens_max(&request, 1_000), 0);
+    }
+    let unnamed = request(r#"{"method":"GET","url":"/x"}"#);
+    assert_eq!(unnamed.method, Method::Get);
+    let posted = request(r#"{"url":"/x","body":{"method":"GET","url":"/y"}}"#);
+    assert_eq!(
+        (posted.method, posted.url_path.as_deref()),
+        (Method::Post, Some("/x"))
+    );
 }
 
 #[test]
@@ -296,6 +332,12 @@ fn urls_lead_to_no_other_host() {
         "/é",
     ] {
         let line = serde_json::json!({"url": url, "body": {}}).to_string();
+        let get = serde_json::json!({"method": "GET", "url": url}).to_string();
+        assert!(
+            bad(get.as_bytes())
+                .to_string()
+                .contains("url must be a path")
+        );
         let shown = bad(line.as_bytes()).to_string();
         let expected = "url must be a path such as \"/v1/chat/completions\", not '";
         assert!(shown.contains(expected), "{url}: {shown}");

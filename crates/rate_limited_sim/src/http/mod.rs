@@ -1,23 +1,29 @@
-//! The judge behind an OpenAI-shaped HTTP server, in real time and on loopback only.
+//! The judge behind an HTTP server, in real time and on loopback only.
+//!
+//! It speaks like `OpenAI`, or like the API that a [`Dialect`] names.
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /v1/chat/completions`, `POST /v1/completions` | words, and the tokens they used |
-//! | `POST /v1/embeddings` | eight numbers for each input |
+//! | `POST …/chat/completions`, `…/completions`, `…/responses` | words, and the tokens they used |
+//! | `POST …/embeddings` | eight numbers for each input |
+//! | what else the dialect knows: `…/messages`, any `GET`, … | the same in its words |
 //! | `GET /stats` | what the server saw: [`Stats`] as JSON, and the optimum in seconds |
 //!
-//! A call is known by the hash of its body: accepted again, the same body is the next attempt of the
-//! same call, so latency, failures and answers do not depend on the order of sending. A prompt has
+//! A call is known by the hash of its body, or of its path where it has none: accepted again, it is
+//! the next attempt of the same call, so latency, failures and answers do not depend on the order of sending. A prompt has
 //! one token for each four characters. An answer has between a tenth and all of `max_tokens` (or
 //! `max_completion_tokens`; 256 where both are missing), drawn from the seed.
 
-mod answer;
 mod body;
-mod error;
-mod headers;
+mod clock;
+mod dialect;
+mod limits;
 mod routes;
+mod shape;
 mod shared;
 mod text;
+
+pub use dialect::{Dialect, UnknownDialect};
 
 use crate::limit::{Anchor, Kind};
 use crate::model::ApiModel;
@@ -69,11 +75,37 @@ impl Server {
     /// An address that is not loopback is refused: whoever reaches the server can use it. Outside
     /// of a runtime, and where the port is taken, it fails as well.
     pub fn start(model: ApiModel, addr: SocketAddr) -> io::Result<Server> {
+        Server::start_as(Dialect::default(), model, addr)
+    }
+
+    /// As [`start`](Server::start), speaking like another API.
+    ///
+    /// # Errors
+    /// As [`start`](Server::start).
+    ///
+    /// ```
+    /// use rate_limited_sim::{ApiModel, http::{Dialect, Server}};
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let github: Dialect = "github".parse().unwrap();
+    /// let limit = github.limit("primary", 5_000, Duration::from_secs(3_600)).unwrap();
+    /// let model = ApiModel::new(7).limit(limit);
+    /// let server = Server::start_as(github, model, ([127, 0, 0, 1], 0).into())?;
+    /// server.shutdown().await;
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn start_as(dialect: Dialect, model: ApiModel, addr: SocketAddr) -> io::Result<Server> {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let listener = listen(addr)?;
         let addr = listener.local_addr()?;
         let (closing, closed) = watch::channel(false);
-        let shared = Arc::new(Shared::new(aligned_to_clock(model), closed.clone()));
+        let shared = Arc::new(Shared::new(
+            dialect,
+            aligned_to_clock(model),
+            closed.clone(),
+        ));
         let task = runtime.spawn(serve(listener, Arc::clone(&shared), closed));
         Ok(Server {
             addr,

@@ -1,9 +1,7 @@
-//! The routes, and one request's way through the server.
+//! One request's way through the server.
 
-use super::answer;
-use super::body::{Body, Endpoint};
-use super::error::ApiError;
-use super::headers;
+use super::body::Body;
+use super::shape::{Good, Headers, Refused, Reply, Shape, State as Standing};
 use super::shared::Shared;
 use crate::api::{Answer, Arrival, Outcome, Request};
 use crate::draw::mix;
@@ -11,35 +9,21 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The largest body that is read.
 const BODY_MAX: usize = 64 << 20;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat))
-        .route("/v1/completions", post(completions))
-        .route("/v1/embeddings", post(embeddings))
         .route("/stats", get(stats))
-        .fallback(unknown)
+        .fallback(handle)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(shared)
-}
-
-async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    handle(&shared, Endpoint::Chat, &body).await
-}
-
-async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    handle(&shared, Endpoint::Completions, &body).await
-}
-
-async fn embeddings(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    handle(&shared, Endpoint::Embeddings, &body).await
 }
 
 async fn stats(State(shared): State<Arc<Shared>>) -> Response {
@@ -48,70 +32,138 @@ async fn stats(State(shared): State<Arc<Shared>>) -> Response {
     respond(StatusCode::OK, &stats)
 }
 
-async fn unknown(method: Method, uri: Uri) -> Response {
-    refuse(&ApiError::unknown_url(&method, &uri))
+async fn handle(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    bytes: Bytes,
+) -> Response {
+    let shape = shared.dialect.shape();
+    let Some(target) = shape.target(&method, uri.path()) else {
+        let message = format!("Unknown request URL: {method} {}", uri.path());
+        return sent(shape.error(404, &message));
+    };
+    let path = uri.path_and_query().map_or("/", |it| it.as_str());
+    let body = match Body::parse(&target, path, &bytes) {
+        Ok(body) => body.priced(shared.dialect.price()),
+        Err(complaint) => return sent(shape.error(400, &complaint)),
+    };
+    let call = Call {
+        shared: &shared,
+        shape,
+        path: uri.path(),
+        body: &body,
+    };
+    call.handle().await
 }
 
-async fn handle(shared: &Shared, endpoint: Endpoint, bytes: &[u8]) -> Response {
-    let body = match Body::parse(endpoint, bytes) {
-        Ok(body) => body,
-        Err(complaint) => return refuse(&ApiError::invalid(complaint)),
-    };
-    let mut request = body.request(shared.seed);
-    let mut response = match shared.arrive(&mut request) {
-        Ok(flight) => match flight.answer().await {
-            Some(answer) => answered(shared, &body, &request, &answer),
-            None => refuse(&ApiError::of_status(503)),
-        },
-        Err(arrival) => refused(&body, &arrival),
-    };
-    tell(shared, &request, &mut response);
-    response
+/// A request that was understood.
+struct Call<'a> {
+    shared: &'a Shared,
+    shape: &'a dyn Shape,
+    path: &'a str,
+    body: &'a Body,
 }
 
-fn answered(shared: &Shared, body: &Body, request: &Request, answer: &Answer) -> Response {
-    match answer.outcome {
-        Outcome::Success => respond(
-            StatusCode::OK,
-            &answer::json(shared.seed, body, request, answer),
-        ),
-        Outcome::Failure(status) => refuse(&ApiError::of_status(status)),
+impl Call<'_> {
+    async fn handle(&self) -> Response {
+        let mut request = self.body.request(self.shared.seed);
+        let arrived = match self.shared.arrive(&mut request) {
+            Ok(flight) => Ok(flight.answer().await),
+            Err(arrival) => Err(arrival),
+        };
+        let limits = self.shared.limits_view();
+        let success = |answer: &Answer| answer.outcome == Outcome::Success;
+        let good = arrived.as_ref().ok().and_then(Option::as_ref);
+        let state = Standing {
+            limits: &limits,
+            now: SystemTime::now(),
+            tokens: good.filter(|it| success(it)).map(|it| it.usage_tokens),
+            refused: arrived.is_err(),
+        };
+        let mut reply = match &arrived {
+            Ok(Some(answer)) => self.answered(&request, answer, &state),
+            // The server closes.
+            Ok(None) => self.failed(503),
+            Err(arrival) => self.refused(&request, arrival, &state),
+        };
+        // What a refusal says itself stands before what all answers say.
+        let said = std::mem::take(&mut reply.headers);
+        reply.headers = self.shape.headers(&state);
+        reply
+            .headers
+            .retain(|(name, _)| said.iter().all(|it| it.0 != *name));
+        reply.headers.extend(said);
+        reply.headers.push(("x-request-id", request_id(&request)));
+        sent(reply)
+    }
+
+    fn answered(&self, request: &Request, answer: &Answer, state: &Standing<'_>) -> Reply {
+        match answer.outcome {
+            Outcome::Success => {
+                let good = Good {
+                    seed: self.shared.seed,
+                    path: self.path,
+                    body: self.body,
+                    request,
+                    answer,
+                    state,
+                };
+                Reply::new(200, self.shape.answer(&good))
+            }
+            Outcome::Failure(status) => self.failed(status),
+        }
+    }
+
+    fn failed(&self, status: u16) -> Reply {
+        let (status, message) = match status {
+            401 => (status, "Incorrect API key provided."),
+            403 => (status, "You are not allowed to do this."),
+            429 => (status, "You exceeded your quota."),
+            400..500 => (status, "The request is wrong."),
+            503 => (self.shape.overloaded(), "The server is overloaded."),
+            _ => (status, "The server had an error."),
+        };
+        self.shape.error(status, message)
+    }
+
+    fn refused(&self, request: &Request, arrival: &Arrival, state: &Standing<'_>) -> Reply {
+        let Arrival::Refused { retry_after, limit } = arrival else {
+            unreachable!("an accepted request has a flight");
+        };
+        self.shape.refusal(&Refused {
+            request,
+            model: &self.body.model,
+            limit,
+            wait: *retry_after,
+            state,
+        })
     }
 }
 
-fn refused(body: &Body, arrival: &Arrival) -> Response {
-    let Arrival::Refused { retry_after, limit } = arrival else {
-        unreachable!("an accepted request has a flight");
-    };
-    let mut response = refuse(&ApiError::rate_limit(&body.model, limit, *retry_after));
-    if let Some(wait) = retry_after {
-        // The header knows whole seconds only: rounded down, it would invite a second refusal.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
+fn request_id(request: &Request) -> String {
+    let id = mix(request.call ^ u64::from(request.attempt));
+    format!("req_{id:016x}")
+}
+
+fn sent(reply: Reply) -> Response {
+    let Reply {
+        status,
+        headers,
+        json,
+    } = reply;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = respond(status, &json);
+    add(&mut response, headers);
     response
 }
 
-/// Adds what every answer tells, good or bad.
-fn tell(shared: &Shared, request: &Request, response: &mut Response) {
-    let id = format!(
-        "req_{:016x}",
-        mix(request.call ^ u64::from(request.attempt))
-    );
-    let all = headers::of_limits(&shared.limits_view())
-        .into_iter()
-        .chain([("x-request-id".into(), id)]);
-    for (name, value) in all {
-        let name = HeaderName::try_from(name).expect("the names are ours");
-        let value = HeaderValue::try_from(value).expect("digits and units only");
+fn add(response: &mut Response, headers: Headers) {
+    for (name, value) in headers {
+        let value = HeaderValue::try_from(value).expect("digits, units and names of limits only");
+        let name = HeaderName::from_static(name);
         response.headers_mut().insert(name, value);
     }
-}
-
-fn refuse(error: &ApiError) -> Response {
-    respond(error.status(), &error.json())
 }
 
 fn respond(status: StatusCode, value: &Value) -> Response {

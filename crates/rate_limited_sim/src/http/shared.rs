@@ -1,5 +1,6 @@
 //! What all connections share: the judge, its clock, and how often each body was accepted.
 
+use super::dialect::Dialect;
 use crate::api::{Answer, Arrival, Request, SimulatedApi, Ticket};
 use crate::model::ApiModel;
 use crate::stats::{LimitView, Stats};
@@ -14,6 +15,7 @@ pub(super) struct Shared {
     books: Mutex<Books>,
     origin: Instant,
     closed: watch::Receiver<bool>,
+    pub(super) dialect: Dialect,
     pub(super) seed: u64,
     pub(super) tells_limits: bool,
 }
@@ -33,7 +35,7 @@ pub(super) struct Flight<'a> {
 }
 
 impl Shared {
-    pub(super) fn new(model: ApiModel, closed: watch::Receiver<bool>) -> Shared {
+    pub(super) fn new(dialect: Dialect, model: ApiModel, closed: watch::Receiver<bool>) -> Shared {
         let (seed, tells_limits) = (model.seed, model.headers);
         let books = Books {
             api: SimulatedApi::new(model),
@@ -43,6 +45,7 @@ impl Shared {
             books: Mutex::new(books),
             origin: Instant::now(),
             closed,
+            dialect,
             seed,
             tells_limits,
         }

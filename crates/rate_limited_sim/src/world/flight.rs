@@ -87,6 +87,7 @@ impl Play<'_> {
             prompt_tokens,
             bound_tokens,
             usage_tokens,
+            ..Request::default()
         };
         match self.api.arrive(nanos(self.since_start()), &request) {
             Arrival::Accepted {
@@ -177,7 +178,7 @@ impl Play<'_> {
         match reply {
             Reply::Answer(answer, _) => {
                 let class = class_of(answer.outcome);
-                let usage = self.costs(answer.usage_tokens);
+                let usage = self.costs(answer.prompt_tokens, answer.usage_tokens);
                 let known = if class == Class::Success {
                     usage
                 } else {

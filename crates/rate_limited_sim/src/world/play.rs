@@ -138,7 +138,7 @@ impl<'a> Play<'a> {
 
     fn schedule(&mut self, call: usize) {
         let planned = &self.world.calls[call];
-        let costs: Vec<Cost> = self.costs(planned.call.bound_tokens);
+        let costs: Vec<Cost> = self.costs(planned.call.prompt_tokens, planned.call.bound_tokens);
         let run = &mut self.runs[planned.run];
         run.due = true;
         let number = u32::try_from(call).expect("fewer than 2^32 calls");
@@ -249,10 +249,15 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    pub(super) fn costs(&self, tokens: u64) -> Vec<Cost> {
+    /// What a call with so many tokens takes; it has no inputs, and costs no points.
+    pub(super) fn costs(&self, prompt: u64, tokens: u64) -> Vec<Cost> {
+        let count = |tokens| Amount::count(tokens).unwrap_or(Amount::MAX);
         let amount = |unit| match unit {
             Unit::Requests => Amount::units(1),
-            Unit::Tokens => Amount::count(tokens).unwrap_or(Amount::MAX),
+            Unit::Tokens => count(tokens),
+            Unit::InputTokens => count(prompt),
+            Unit::OutputTokens => count(tokens.saturating_sub(prompt)),
+            Unit::Inputs | Unit::Points => Amount::ZERO,
         };
         self.resources
             .iter()

@@ -38,8 +38,8 @@ fn resource(limit: &Limit, model: &ApiModel) -> Resource {
         Counted::Completion => core::Counted::AtCompletion,
     };
     let settlement = match (limit.unit, limit.charged) {
-        (Unit::Requests, _) | (_, Charged::Bound) => Settlement::Keep,
-        (Unit::Tokens, Charged::Usage | Charged::Reserve) => Settlement::Usage,
+        (Unit::Tokens | Unit::OutputTokens, Charged::Usage | Charged::Reserve) => Settlement::Usage,
+        _ => Settlement::Keep,
     };
     Resource::new(limit.name.clone(), quota(limit))
         .counted(counted)

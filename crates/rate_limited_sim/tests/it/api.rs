@@ -19,6 +19,7 @@ fn request(call: u64, bound: u64, usage: u64) -> Request {
         prompt_tokens: 1,
         bound_tokens: bound,
         usage_tokens: usage,
+        ..Request::default()
     }
 }
 

@@ -10,24 +10,24 @@ use std::time::{Duration, Instant};
 const CHAT: &str = "/v1/chat/completions";
 
 /// Status line and headers in lower case, and the body.
-struct Answer {
-    head: String,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
     }
 }
 
-fn send(addr: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+pub(crate) fn send(addr: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))

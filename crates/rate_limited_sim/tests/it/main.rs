@@ -3,6 +3,8 @@
 mod api;
 mod brute;
 #[cfg(feature = "http")]
+mod dialects;
+#[cfg(feature = "http")]
 mod http;
 mod judge;
 mod model;

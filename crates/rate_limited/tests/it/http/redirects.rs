@@ -53,6 +53,32 @@ async fn ten_that_keep_the_request_are_followed() {
 }
 
 #[tokio::test]
+async fn a_get_follows_each_kind_within_its_origin() {
+    for status in [301, 302, 303, 307, 308] {
+        let server = Server::answering(move |request| {
+            assert!(request.starts_with("GET /") && request.ends_with("\r\n\r\n"));
+            if request.starts_with("GET /old?page=2 ") {
+                reply(status, "Location: /new?page=2\r\n", "")
+            } else {
+                reply(200, "", "{\"new\":1}")
+            }
+        })
+        .await;
+        let client = builder(&server).build().unwrap();
+        let answer = client.get("/old?page=2").await.unwrap();
+        assert_eq!(&answer.body[..], b"{\"new\":1}", "{status}");
+    }
+    let away = Server::exact(reply(301, "Location: https://elsewhere.example/\r\n", "")).await;
+    let client = builder(&away).build().unwrap();
+    let error = client.get("/").await.unwrap_err();
+    assert_eq!(
+        (error.class(), error.code()),
+        (Class::Permanent, "redirect")
+    );
+    assert!(error.message().contains("another origin"), "{error}");
+}
+
+#[tokio::test]
 async fn a_post_is_never_turned_into_a_get() {
     for status in [301, 302, 303] {
         let error = post_with_key(&chain(status, 1).await).await.unwrap_err();

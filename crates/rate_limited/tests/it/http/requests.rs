@@ -55,6 +55,45 @@ async fn a_request_as_the_server_sees_it() {
 }
 
 #[tokio::test]
+async fn a_get_has_neither_a_body_nor_the_kind_of_one() {
+    let (server, heard) = listening().await;
+    let client = builder(&server)
+        .key(Key::new("sk-example-123456").unwrap())
+        .header("X-Project", "demo")
+        .build()
+        .unwrap();
+    let answer = client.get("/repos/o/r/issues?page=2&q=a%20b").await;
+    assert_eq!(answer.unwrap().status, 200);
+    let request = heard.lock().unwrap()[0].to_lowercase();
+    for part in [
+        "get /repos/o/r/issues?page=2&q=a%20b http/1.1\r\n",
+        "\r\nauthorization: bearer sk-example-123456\r\n",
+        "\r\nx-project: demo\r\n",
+    ] {
+        assert!(request.contains(part), "{part:?} is not in {request}");
+    }
+    for part in ["content-type", "content-length", "transfer-encoding"] {
+        assert!(!request.contains(part), "{part:?} is in {request}");
+    }
+    assert!(request.ends_with("\r\n\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn the_kind_of_a_body_may_be_another_one() {
+    let (server, heard) = listening().await;
+    let form = "application/x-www-form-urlencoded";
+    let client = builder(&server).header("Content-Type", form);
+    let client = client.build().unwrap();
+    client.post("/", "a=b".into()).await.unwrap();
+    let request = heard.lock().unwrap()[0].to_lowercase();
+    assert!(
+        request.contains(&format!("\r\ncontent-type: {form}\r\n")),
+        "{request}"
+    );
+    assert!(!request.contains("json\r\n\r\n"), "{request}");
+}
+
+#[tokio::test]
 async fn connections_are_kept_and_shared_by_clones() {
     let (server, _) = listening().await;
     let client = builder(&server).build().unwrap();
