@@ -58,8 +58,8 @@ impl Tells {
             .find(|limit| limit.name == view.name)?
             .kind;
         let rounding = match view.unit {
-            Unit::Requests => 1,
-            Unit::Tokens => self.rounded_to.max(1),
+            Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => self.rounded_to.max(1),
+            _ => 1,
         };
         let remaining = (view.remaining + rounding / 2) / rounding * rounding;
         let reset = match kind {
