@@ -183,6 +183,7 @@ fn class_name(class: Class) -> &'static str {
         Class::Permanent => "permanent",
         Class::Fatal => "fatal",
         Class::Refused { .. } => "refused",
+        Class::Overloaded { .. } => "overloaded",
         Class::NotSent => "not_sent",
         _ => "failure",
     }

@@ -87,6 +87,7 @@ fn class_name(feedback: &Feedback<'_>) -> &'static str {
     match feedback.kind(|_| None) {
         Class::Success => "success",
         Class::Refused { .. } => "refused",
+        Class::Overloaded { .. } => "overloaded",
         Class::Fatal => "fatal",
         Class::Permanent => "permanent",
         _ => "failure",
