@@ -21,7 +21,7 @@
 //! | module | noun |
 //! |---|---|
 //! | `event` | all that crosses the boundary |
-//! | `scheduler` | the state machine; the only file that knows the others |
+//! | `scheduler` | the state machine; the only folder that knows the others |
 //! | `call`, `attempt`, `queue` | what waits, what is in flight, what goes next |
 //! | `limiter`, `resource`, `turns` | all resources at once, one of them, fairness among runs |
 //! | `quota` | six kinds of quota and their books |
@@ -65,8 +65,8 @@ pub use backoff::Backoff;
 pub use entries::Entry;
 pub use error::{AmountError, QuotaError, ScheduleError};
 pub use event::{
-    Abandoned, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId, Stop,
-    Wait, WaitingOn,
+    Abandoned, AtOnce, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId,
+    Stop, Wait, WaitingOn,
 };
 pub use limiter::{Limiter, ResourceView};
 pub use outcome::{Class, Outcome};
