@@ -20,6 +20,20 @@ pub enum ConfigError {
         "the runner was changed after its first call was scheduled: declare everything before that"
     )]
     TooLate,
+    /// The limiter has no resource of this name.
+    #[error("the limiter has no resource `{resource}`: declare it with a quota")]
+    NotShared {
+        /// The name of the resource.
+        resource: String,
+    },
+    /// The limiter has another quota of this name.
+    #[error(
+        "the limiter has another quota of `{resource}`: Resource::shared(\"{resource}\") takes the one that it has"
+    )]
+    Differs {
+        /// The name of the resource.
+        resource: String,
+    },
     /// A resource cannot be metered as declared.
     #[error(transparent)]
     Quota(#[from] QuotaError),

@@ -40,6 +40,7 @@
 //! | `journal` (feature `journal`), `recorder` | a run that survives a kill, and what the driver wants of it |
 //! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
 
+mod account;
 mod attempt;
 mod blueprint;
 mod clock;
@@ -51,6 +52,7 @@ pub mod http;
 mod inputs;
 #[cfg(feature = "journal")]
 pub mod journal;
+mod limiter;
 #[cfg_attr(
     not(feature = "journal"),
     expect(dead_code, reason = "only the journal records")
@@ -60,12 +62,14 @@ mod resource;
 mod result;
 mod runner;
 pub mod sent;
+mod sync;
 mod units;
 
 pub use blueprint::Resources;
 pub use error::{ConfigError, RunError, ScheduleError};
 pub use handle::{Handle, View};
 pub use inputs::Inputs;
+pub use limiter::{AcquireError, CostError, Costs, Limiter, NotUntil, Reservation};
 pub use rate_limited_core::{
     Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, MaxConcurrent, Order, Progress,
     Quota, QuotaError, ResourceId, ResourceView, Settlement, Stop, Time, Wait, WaitingOn,

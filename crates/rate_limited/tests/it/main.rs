@@ -6,6 +6,7 @@ mod http;
 mod interrupt;
 #[cfg(feature = "journal")]
 mod journal;
+mod limiter;
 mod runner;
 mod server_limits;
 mod streams;
