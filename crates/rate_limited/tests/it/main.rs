@@ -9,5 +9,6 @@ mod journal;
 mod limiter;
 mod runner;
 mod server_limits;
+mod sharing;
 mod streams;
 mod tidy;
