@@ -5,6 +5,7 @@
 //! decision of the core takes, and no foreign code runs under it.
 
 mod desk;
+mod ticket;
 
 use crate::clock::Clock;
 use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use rate_limited_core::{
 };
 use std::ops::{Deref, DerefMut};
 use std::task::{Poll, Waker};
+pub(crate) use ticket::Ticket;
 
 /// The quotas of one account.
 #[derive(Debug)]

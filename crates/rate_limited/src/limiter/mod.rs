@@ -5,7 +5,7 @@ mod costs;
 mod error;
 mod reservation;
 
-use crate::account::{Account, Answer};
+use crate::account::{Account, Answer, Ticket};
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::resource::Resource;
@@ -13,10 +13,10 @@ use alarm::Alarm;
 pub use costs::Costs;
 use costs::Told;
 pub use error::{AcquireError, CostError, NotUntil};
-use rate_limited_core::{AtOnce, CallId, Quota, ResourceId, ResourceView, Settlement};
+use rate_limited_core::{AtOnce, Quota, ResourceId, ResourceView, Settlement};
 pub use reservation::Reservation;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// The quotas of one account, shared by all who use it: handlers, layers and [runners](crate::Runner::limiter).
 ///
@@ -96,10 +96,12 @@ impl Limiter {
     /// A cost that is no amount, of a resource that is not there, or above what there can ever be;
     /// [`AcquireError::NoRuntime`] where it has to wait outside of a runtime of tokio.
     pub async fn acquire(&self, cost: impl Costs) -> Result<Reservation, AcquireError> {
-        let mut ticket = self.ask(cost)?;
-        let answer = std::future::poll_fn(|context| ticket.poll(context)).await?;
+        let told = Told::new(cost);
+        let costs = told.costs(&self.0.open())?;
+        let mut ticket = Ticket::new(&self.0, &costs)?;
+        let answer = poll_fn(|context| ticket.poll(context.waker(), set_alarm)).await?;
         match answer {
-            Answer::Granted(attempt) => Ok(Reservation::new(&self.0, ticket.call, attempt)),
+            Answer::Granted(attempt) => Ok(Reservation::new(&self.0, ticket.call(), attempt)),
             Answer::Never(resource) => Err(self.never(resource)),
         }
     }
@@ -176,57 +178,17 @@ impl Limiter {
         &self.0
     }
 
-    fn ask(&self, cost: impl Costs) -> Result<Ticket, AcquireError> {
-        let told = Told::new(cost);
-        let mut books = self.0.open();
-        let costs = told.costs(&books)?;
-        let call = books.ask(&costs)?;
-        drop(books);
-        Ok(Ticket {
-            account: Arc::clone(&self.0),
-            call,
-            is_answered: false,
-        })
-    }
-
     fn never(&self, resource: ResourceId) -> AcquireError {
         let resource = self.0.open().name(resource).to_owned();
         AcquireError::Spent { resource }
     }
 }
 
-/// A place in the line; dropped without an answer, it is left.
-struct Ticket {
-    account: Arc<Account>,
-    call: CallId,
-    is_answered: bool,
-}
-
-impl Ticket {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, AcquireError>> {
-        let mut books = self.account.open();
-        let answer = books.answer(self.call, context.waker());
-        let wants_alarm = answer.is_pending() && books.wants_alarm();
-        drop(books);
-        if let Poll::Ready(answer) = answer {
-            self.is_answered = true;
-            return Poll::Ready(Ok(answer));
-        }
-        if wants_alarm {
-            let alarm = Alarm::new(&self.account);
-            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-                return Poll::Ready(Err(AcquireError::NoRuntime));
-            };
-            runtime.spawn(alarm);
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.is_answered {
-            self.account.open().give_up(self.call);
-        }
-    }
+/// Lets a task look at the clock.
+fn set_alarm(account: &Arc<Account>) -> Result<(), AcquireError> {
+    // Made first: without a runtime it is dropped, and that tells the others in the line.
+    let alarm = Alarm::new(account);
+    let runtime = tokio::runtime::Handle::try_current().map_err(|_| AcquireError::NoRuntime)?;
+    runtime.spawn(alarm);
+    Ok(())
 }

@@ -368,3 +368,42 @@ async fn a_refusal_seen_by_a_handler_pauses_a_run_and_the_other_way_round() {
     let (results, ()) = tokio::join!(runner.run(), waiting);
     assert_eq!(results.expect("a sound runner")[0].value, Some(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_gives_back_another_has_at_once() {
+    let limiter = requests(10);
+    let start = Instant::now();
+    let mut runner = Runner::new(|n: u32| async move {
+        sleep(Duration::from_secs(1)).await;
+        Ok::<_, Error>(n)
+    })
+    .limiter(&limiter)
+    .resource(
+        Resource::shared("requests")
+            .cost(|_: &u32| 10)
+            .usage(|_: &u32, _: &u32| 0),
+    );
+    runner.schedule(0).expect("a sound cost");
+    runner.schedule(1).expect("a sound cost");
+    let handler = async {
+        sleep(Duration::from_millis(500)).await;
+        let reservation = limiter.acquire(("requests", 10)).await;
+        let reservation = reservation.expect("its turn comes");
+        assert_eq!(
+            start.elapsed().as_secs(),
+            1,
+            "when the first call gave it back"
+        );
+        sleep(Duration::from_secs(3)).await;
+        drop(reservation);
+    };
+    let (results, ()) = tokio::join!(runner.run(), handler);
+    assert!(
+        results
+            .expect("a sound runner")
+            .iter()
+            .all(|call| call.value.is_some())
+    );
+    // The first call, then the handler, then the second call.
+    assert_eq!(start.elapsed().as_secs(), 5);
+}
