@@ -52,6 +52,8 @@ pub mod http;
 mod inputs;
 #[cfg(feature = "journal")]
 pub mod journal;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod limiter;
 #[cfg_attr(
     not(feature = "journal"),

@@ -50,10 +50,10 @@ impl<Pair: Costs> Costs for Vec<Pair> {
 }
 
 /// What was told, before the books are opened: nothing foreign runs under their lock.
-pub(super) struct Told(Vec<(String, Result<Amount, AmountError>)>);
+pub(crate) struct Told(Vec<(String, Result<Amount, AmountError>)>);
 
 impl Told {
-    pub(super) fn new(costs: impl Costs) -> Told {
+    pub(crate) fn new(costs: impl Costs) -> Told {
         let mut told = Vec::new();
         costs.tell(&mut |name, amount| told.push((name.to_owned(), amount)));
         Told(told)

@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 use crate::resource::Resource;
 use alarm::Alarm;
 pub use costs::Costs;
-use costs::Told;
+pub(crate) use costs::Told;
 pub use error::{AcquireError, CostError, NotUntil};
 use rate_limited_core::{AtOnce, Quota, ResourceId, ResourceView, Settlement};
 pub use reservation::Reservation;
@@ -96,7 +96,10 @@ impl Limiter {
     /// A cost that is no amount, of a resource that is not there, or above what there can ever be;
     /// [`AcquireError::NoRuntime`] where it has to wait outside of a runtime of tokio.
     pub async fn acquire(&self, cost: impl Costs) -> Result<Reservation, AcquireError> {
-        let told = Told::new(cost);
+        self.take(&Told::new(cost)).await
+    }
+
+    pub(crate) async fn take(&self, told: &Told) -> Result<Reservation, AcquireError> {
         let costs = told.costs(&self.0.open())?;
         let mut ticket = Ticket::new(&self.0, &costs)?;
         let answer = poll_fn(|context| ticket.poll(context.waker(), set_alarm)).await?;
@@ -128,7 +131,10 @@ impl Limiter {
     /// # }
     /// ```
     pub fn try_acquire(&self, cost: impl Costs) -> Result<Reservation, NotUntil> {
-        let told = Told::new(cost);
+        self.try_take(&Told::new(cost))
+    }
+
+    pub(crate) fn try_take(&self, told: &Told) -> Result<Reservation, NotUntil> {
         let mut books = self.0.open();
         let costs = told.costs(&books).map_err(AcquireError::from)?;
         let tried = books.take_at_once(&costs).map_err(AcquireError::from)?;

@@ -56,6 +56,13 @@ impl Reservation {
         }
     }
 
+    /// Says once, for the future that makes the call, that its request leaves.
+    #[cfg(feature = "tower")]
+    pub(crate) fn signal(&self) -> crate::sent::Signal {
+        let (account, attempt) = (Arc::clone(&self.account), self.attempt);
+        crate::sent::Signal::new(move || account.open().report([Input::Sent { attempt }]))
+    }
+
     /// The call has succeeded, and has taken this much; what it does not name, it has taken as reserved.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ mod http;
 mod interrupt;
 #[cfg(feature = "journal")]
 mod journal;
+#[cfg(feature = "tower")]
+mod layer;
 mod limiter;
 mod runner;
 mod server_limits;
