@@ -11,6 +11,8 @@ mod layer;
 mod limiter;
 mod runner;
 mod server_limits;
+#[cfg(feature = "tower")]
+mod service;
 mod sharing;
 mod streams;
 mod tidy;
