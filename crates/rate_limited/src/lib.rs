@@ -62,7 +62,9 @@ mod limiter;
 mod recorder;
 mod resource;
 mod result;
+mod results;
 mod runner;
+mod running;
 pub mod sent;
 mod sync;
 mod units;
@@ -78,7 +80,9 @@ pub use rate_limited_core::{
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};
+pub use results::Results;
 pub use runner::{Finished, Runner, Summary};
+pub use running::Running;
 pub use units::Units;
 
 /// The README's examples are compiled with the tests.

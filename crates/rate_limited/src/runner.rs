@@ -1,5 +1,7 @@
 //! The runner: a function, the limits of its API, and a list of calls.
 
+mod background;
+
 use crate::account::Account;
 use crate::blueprint::{Blueprint, Resources};
 use crate::clock::Clock;
@@ -47,6 +49,7 @@ pub struct Runner<Req, Resp> {
     state: State<Req, Resp>,
     settings: Settings,
     deadline: Option<Duration>,
+    buffer: Option<usize>,
     clock: Clock,
     limiter: Option<Limiter>,
     handle: Handle,
@@ -132,6 +135,7 @@ where
                 ..Settings::default()
             },
             deadline: None,
+            buffer: None,
             clock: Clock::Real,
             limiter: None,
             handle: Handle::default(),
@@ -274,6 +278,15 @@ where
     #[must_use]
     pub fn order(self, order: Order) -> Self {
         self.set(|settings| settings.order = order)
+    }
+
+    /// How many requests [`Runner::stream`] takes before their results are taken from it: so many results at
+    /// most are kept because an earlier call is not over, or because nobody asks. Default: 4 times
+    /// `max_concurrent`, at least 1,024.
+    #[must_use]
+    pub fn buffer(mut self, buffer: usize) -> Self {
+        self.buffer = Some(buffer);
+        self.declare(|_| ())
     }
 
     /// The seed of the jitter in back-offs. Default: another one in each process.

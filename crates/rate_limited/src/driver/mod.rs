@@ -209,6 +209,9 @@ where
         while let Ok(event) = self.events.1.try_recv() {
             self.event(event);
         }
+        while let Some(index) = inputs.forgotten() {
+            self.forget(index);
+        }
         let told = self.handle.told();
         if told > self.told {
             self.told = told;
@@ -248,6 +251,18 @@ where
                 finished.result.finished = false;
             }
             each(finished);
+        }
+    }
+
+    /// Nobody waits for a call any more. One that is recorded goes on: a later run would ask for it again.
+    fn forget(&mut self, index: u64) {
+        if self.records.is_some() {
+            return;
+        }
+        let mut calls = self.calls.iter_mut();
+        let place = calls.find(|call| call.as_ref().is_some_and(|call| call.index == index));
+        if let Some(call) = place.and_then(Option::take) {
+            self.input(Input::Cancel { call: call.id });
         }
     }
 

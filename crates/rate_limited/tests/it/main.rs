@@ -1,6 +1,7 @@
 //! The tests of the crate, in one binary.
 
 mod attacks;
+mod background;
 #[cfg(feature = "http")]
 mod http;
 mod interrupt;
