@@ -155,7 +155,7 @@ impl Queue {
                 calls.release(gone.call);
             }
         }
-        if self.gone > GONE_MAX && self.gone > (self.inside + self.backlog.len()) / 2 {
+        if self.gone > GONE_MAX && 2 * self.gone > self.inside + self.backlog.len() {
             self.sweep(calls);
         }
         while self.inside < self.look_ahead {

@@ -181,7 +181,7 @@ impl Guard<'_> {
 
 impl Books {
     /// Tells whoever should look again, until nobody is owed anything.
-    fn close(&mut self, by: Option<SchedulerId>, clock: Clock, woken: &mut Vec<Waker>) {
+    fn close(&mut self, mut by: Option<SchedulerId>, clock: Clock, woken: &mut Vec<Waker>) {
         loop {
             let wakes = self.limiter.take_wakes();
             let mut desk_looks = false;
@@ -197,6 +197,8 @@ impl Books {
                 return;
             };
             desk.pump(&mut self.limiter, clock.now(), woken);
+            // What the desk gives back comes after the look that this runner has had.
+            by = None;
         }
     }
 }

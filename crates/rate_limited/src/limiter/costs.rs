@@ -39,13 +39,17 @@ impl<Name: AsRef<str>, Number: Units> Costs for (Name, Number) {
 
 impl<Pair: Costs, const N: usize> Costs for [Pair; N] {
     fn tell(self, each: &mut dyn FnMut(&str, Result<Amount, AmountError>)) {
-        self.into_iter().for_each(|pair| pair.tell(each));
+        for pair in self {
+            pair.tell(each);
+        }
     }
 }
 
 impl<Pair: Costs> Costs for Vec<Pair> {
     fn tell(self, each: &mut dyn FnMut(&str, Result<Amount, AmountError>)) {
-        self.into_iter().for_each(|pair| pair.tell(each));
+        for pair in self {
+            pair.tell(each);
+        }
     }
 }
 

@@ -136,9 +136,8 @@ async fn world(asks: Vec<Ask>, quota: u64, window: Duration, costs: (u64, u64)) 
             task.await.expect("no panic");
         }
     };
-    timeout(Duration::from_secs(36_000), all)
-        .await
-        .expect("everyone gets his turn");
+    let ended = timeout(Duration::from_secs(36_000), all).await;
+    assert!(ended.is_ok(), "somebody waits for ever: {limiter:?}");
     let mut log = log.lock().expect("sound").clone();
     log.sort_unstable();
     for (place, (end, _)) in log.iter().enumerate() {
@@ -161,7 +160,7 @@ async fn world(asks: Vec<Ask>, quota: u64, window: Duration, costs: (u64, u64)) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn no_window_is_over_quota_whoever_shares_it(
         asks in prop::collection::vec(ask(), TASKS as usize),
@@ -199,7 +198,7 @@ fn threads_and_runners_keep_one_quota_in_real_time() {
                 granted.lock().expect("sound").push(origin.elapsed());
                 reservation.sent();
                 tokio::task::yield_now().await;
-                if n % 2 == 0 {
+                if n.is_multiple_of(2) {
                     reservation.settle(()).expect("a sound usage");
                 }
             }
