@@ -30,13 +30,19 @@
 //! # }
 //! ```
 //!
+//! Without features it depends on tokio's tasks and timers alone; `journal`, `http`, `tower` and `stream` bring what
+//! they need. It needs Rust 1.89.
+//!
 //! What runs when is decided by [`rate_limited_core`], which this crate drives with tokio.
 //!
 //! | module | noun |
 //! |---|---|
 //! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
+//! | `limiter`, `layer` (feature `tower`) | the same limits for code that is no run: handlers, layers |
+//! | `results`, `running` | runs in the background: a stream of results, calls one by one |
 //! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
 //! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
+//! | `account`, `sync` | the limits that all share, and those who wait for them; its locks |
 //! | `journal` (feature `journal`), `recorder` | a run that survives a kill, and what the driver wants of it |
 //! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
 
