@@ -108,12 +108,11 @@ impl<Req, Resp> Results<Req, Resp> {
     }
 }
 
+/// Nothing in it is ever pinned.
+impl<Req, Resp> Unpin for Results<Req, Resp> {}
+
 #[cfg(feature = "stream")]
-impl<Req, Resp> futures_core::Stream for Results<Req, Resp>
-where
-    Req: Unpin,
-    Resp: Unpin,
-{
+impl<Req, Resp> futures_core::Stream for Results<Req, Resp> {
     type Item = Finished<Req, Resp>;
 
     fn poll_next(

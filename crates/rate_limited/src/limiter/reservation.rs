@@ -100,7 +100,8 @@ impl Reservation {
         self.pause(None, retry_after);
     }
 
-    /// As [`Reservation::refused`], where the answer names the resource: only that one pauses.
+    /// As [`Reservation::refused`], where the answer names the resource: only that one pauses. Where the call
+    /// took nothing of it, all who ask at the limiter pause, as it is not known who would be refused next.
     ///
     /// # Errors
     /// A resource that is not there: then all that the call takes pauses.

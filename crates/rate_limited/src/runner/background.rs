@@ -86,6 +86,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "submit")]
     pub fn start(mut self) -> Result<Running<Req, Resp>, RunError> {
         let runtime = runtime()?;
         if matches!(self.state, State::Ready(_)) {

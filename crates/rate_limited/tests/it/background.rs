@@ -298,3 +298,23 @@ fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
     let result = result.expect("it is told").expect("no panic");
     assert!(!result.finished);
 }
+
+#[cfg(feature = "stream")]
+#[tokio::test(start_paused = true)]
+async fn results_are_a_stream_whatever_they_hold() {
+    use futures_core::Stream;
+    let runner =
+        Runner::new(|n: u64| async move { Ok::<_, Error>((n, std::marker::PhantomPinned)) });
+    let mut results = runner
+        .tokio_clock()
+        .stream(Inputs::iterate(0..3))
+        .expect("a sound runner");
+    let mut seen = Vec::new();
+    let mut next = |context: &mut std::task::Context<'_>| {
+        Stream::poll_next(std::pin::Pin::new(&mut results), context)
+    };
+    while let Some(finished) = std::future::poll_fn(&mut next).await {
+        seen.push(finished.result.value.map(|(n, _)| n));
+    }
+    assert_eq!(seen, [Some(0), Some(1), Some(2)]);
+}

@@ -1,7 +1,7 @@
 //! Many tasks and two runners on one limiter: no window is ever over quota, and nothing leaks.
 
 use proptest::prelude::*;
-use rate_limited::{Inputs, Limiter, Resource, Runner};
+use rate_limited::{Handle, Inputs, Limiter, Resource, Runner};
 use std::io::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -103,7 +103,14 @@ async fn play(limiter: Limiter, ask: Ask, origin: Instant, log: Log) {
 }
 
 /// A runner of 60 calls of which every seventh fails once.
-async fn batch(limiter: Limiter, cost: u64, origin: Instant, log: Log) -> u64 {
+async fn batch(
+    limiter: &Limiter,
+    cost: u64,
+    origin: Instant,
+    log: &Log,
+    shown: &Mutex<Option<Handle>>,
+) -> u64 {
+    let log = Arc::clone(log);
     let mut runner = Runner::new(move |n: u64| {
         let log = Arc::clone(&log);
         async move {
@@ -112,8 +119,9 @@ async fn batch(limiter: Limiter, cost: u64, origin: Instant, log: Log) -> u64 {
             Ok::<_, Error>(n)
         }
     })
-    .limiter(&limiter)
+    .limiter(limiter)
     .resource(Resource::shared("tokens").cost(move |_: &u64| cost));
+    *shown.lock().expect("sound") = Some(runner.handle());
     let summary = runner.run_each(Inputs::iterate(0..60), |_| ()).await;
     summary.expect("a sound runner").progress.done
 }
@@ -126,18 +134,37 @@ async fn world(asks: Vec<Ask>, quota: u64, window: Duration, costs: (u64, u64)) 
         .into_iter()
         .map(|ask| tokio::spawn(play(limiter.clone(), ask, origin, Arc::clone(&log))))
         .collect();
-    let all = async {
+    let handles = [Mutex::new(None), Mutex::new(None)];
+    let mut all = Box::pin(async {
         let (one, two) = tokio::join!(
-            batch(limiter.clone(), costs.0, origin, Arc::clone(&log)),
-            batch(limiter.clone(), costs.1, origin, Arc::clone(&log)),
+            batch(&limiter, costs.0, origin, &log, &handles[0]),
+            batch(&limiter, costs.1, origin, &log, &handles[1]),
         );
         assert_eq!((one, two), (60, 60));
         for task in tasks {
             task.await.expect("no panic");
         }
-    };
-    let ended = timeout(Duration::from_secs(36_000), all).await;
-    assert!(ended.is_ok(), "somebody waits for ever: {limiter:?}");
+    });
+    let ended = timeout(Duration::from_secs(36_000), &mut all).await;
+    if ended.is_err() {
+        let waits = handles.each_ref().map(|handle| {
+            let handle = handle.lock().expect("sound");
+            let handle = handle.as_ref().expect("it runs");
+            let view = handle.view();
+            (
+                view.progress.done,
+                view.progress.waiting,
+                view.progress.in_flight,
+                view.wait,
+            )
+        });
+        let last = log.lock().expect("sound").last().copied();
+        panic!(
+            "somebody waits for ever: {waits:?}, {:?}, last {last:?}",
+            limiter.view()
+        );
+    }
+    drop(all);
     let mut log = log.lock().expect("sound").clone();
     log.sort_unstable();
     for (place, (end, _)) in log.iter().enumerate() {
