@@ -20,6 +20,8 @@ lint:
 features:
 	@$(PART) "features: none" cargo check --locked -q -p rate_limited -p rate_limited_sim
 	@$(PART) "features: the journal alone" cargo check --locked -q -p rate_limited --features journal
+	@$(PART) "features: the layer alone" cargo check --locked -q -p rate_limited --features tower
+	@$(PART) "features: the stream alone" cargo check --locked -q -p rate_limited --features stream
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
 
 unit:

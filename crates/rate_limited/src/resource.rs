@@ -2,7 +2,7 @@
 
 use crate::error::ConfigError;
 use crate::units::Units;
-use rate_limited_core::{Amount, AmountError, Counted, Quota, Settlement};
+use rate_limited_core::{Amount, AmountError, Counted, Quota, ResourceId, Settlement, Time};
 use std::time::Duration;
 
 type CostOf<Req> = Box<dyn Fn(&Req) -> Result<Amount, AmountError> + Send + Sync>;
@@ -25,7 +25,8 @@ type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError>
 /// ```
 pub struct Resource<Req, Resp> {
     name: String,
-    quota: Result<Quota, AmountError>,
+    /// `None`: as the shared limiter has it.
+    quota: Option<Result<Quota, AmountError>>,
     declared: Declared,
     cost: CostOf<Req>,
     usage: Option<UsageOf<Req, Resp>>,
@@ -54,7 +55,7 @@ impl<Req, Resp> std::fmt::Debug for Resource<Req, Resp> {
 impl<Req, Resp> Resource<Req, Resp> {
     /// A resource of which each call takes 1, unless [`Resource::cost`] says otherwise.
     pub fn new(name: impl Into<String>, quota: Quota) -> Resource<Req, Resp> {
-        Resource::of(name.into(), Ok(quota))
+        Resource::of(name.into(), Some(Ok(quota)))
     }
 
     /// `quota` units in every interval of the length `window`.
@@ -67,7 +68,7 @@ impl<Req, Resp> Resource<Req, Resp> {
     ) -> Resource<Req, Resp> {
         Resource::of(
             name.into(),
-            quota.units().map(|amount| Quota::per(amount, window)),
+            Some(quota.units().map(|amount| Quota::per(amount, window))),
         )
     }
 
@@ -76,7 +77,27 @@ impl<Req, Resp> Resource<Req, Resp> {
         Resource::per(name, quota, Duration::from_secs(60))
     }
 
-    fn of(name: String, quota: Result<Quota, AmountError>) -> Resource<Req, Resp> {
+    /// A resource that the runner's [limiter](crate::Runner::limiter) has under this name, whatever its quota.
+    ///
+    /// ```
+    /// use rate_limited::{Limiter, Resource, Runner};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::new([Resource::per_minute("tokens", 90_000)])?;
+    /// let mut runner = Runner::new(|n: u32| async move { Ok::<_, std::io::Error>(n) })
+    ///     .limiter(&limiter)
+    ///     .resource(Resource::shared("tokens").cost(|n| *n));
+    /// runner.schedule(500)?;
+    /// runner.run_blocking()?;
+    /// assert_eq!(limiter.view()[0].charged.to_string(), "500");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shared(name: impl Into<String>) -> Resource<Req, Resp> {
+        Resource::of(name.into(), None)
+    }
+
+    fn of(name: String, quota: Option<Result<Quota, AmountError>>) -> Resource<Req, Resp> {
         let one = Amount::units(1);
         let cost: CostOf<Req> = Box::new(move |_| Ok(one));
         Resource {
@@ -152,7 +173,10 @@ impl<Req, Resp> Resource<Req, Resp> {
 
     /// The declaration as the core takes it.
     pub(crate) fn declaration(&self) -> Result<rate_limited_core::Resource, ConfigError> {
-        let quota = self.quota.map_err(|reason| ConfigError::Amount {
+        let quota = self.quota.ok_or_else(|| ConfigError::NotShared {
+            resource: self.name.clone(),
+        })?;
+        let quota = quota.map_err(|reason| ConfigError::Amount {
             resource: self.name.clone(),
             reason,
         })?;
@@ -171,6 +195,29 @@ impl<Req, Resp> Resource<Req, Resp> {
             Some(guard) => core.guard(guard),
             None => core,
         })
+    }
+
+    /// Takes the resource from the limiter if it has one of this name; else it is added.
+    pub(crate) fn bind(
+        &self,
+        limiter: &mut rate_limited_core::Limiter,
+        bound: &[ResourceId],
+        now: Time,
+    ) -> Result<ResourceId, ConfigError> {
+        let known = limiter.find(&self.name).filter(|id| !bound.contains(id));
+        let Some(id) = known else {
+            return Ok(limiter.add(self.declaration()?)?);
+        };
+        if self.quota.is_some() {
+            let theirs = *limiter.view(id, now).resource.quota();
+            let ours = *self.declaration()?.quota();
+            if ours != theirs {
+                return Err(ConfigError::Differs {
+                    resource: self.name.clone(),
+                });
+            }
+        }
+        Ok(id)
     }
 
     pub(crate) fn cost_of(&self, request: &Req) -> Result<Amount, AmountError> {

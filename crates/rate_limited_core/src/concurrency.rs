@@ -44,6 +44,16 @@ pub(crate) enum Room {
     Full,
 }
 
+impl Room {
+    /// When one more may go, if that is known.
+    pub(crate) fn at(self) -> Option<Time> {
+        match self {
+            Room::At(at) => Some(at),
+            Room::Now | Room::Full => None,
+        }
+    }
+}
+
 impl Concurrency {
     pub(crate) fn new(settings: MaxConcurrent) -> Self {
         let (limit, most) = match settings {

@@ -232,7 +232,29 @@ impl Scheduler {
         self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
         self.unprotect(limiter, index);
         self.progress.cancelled += 1;
+        if self.calls.get(index).state == State::Waiting {
+            self.queue.note_gone();
+        }
         self.end(index);
+    }
+
+    /// An attempt was given up before its request left.
+    pub(super) fn unsent(&mut self, limiter: &mut Limiter, id: AttemptId, now: Time) {
+        let Some(attempt) = self.attempts.take(id) else {
+            return;
+        };
+        let outcome = Outcome::new(if attempt.sent {
+            Class::Invalid
+        } else {
+            Class::NotSent
+        });
+        limiter.settle(attempt.reservation, &outcome, &mut self.entries, now);
+        if attempt.probe {
+            self.budget
+                .probe_ended(&self.settings.backoff, &mut self.chance, now);
+        }
+        self.progress.cancelled += 1;
+        self.end(attempt.call);
     }
 
     /// Abandons the attempt that a call has in flight, if it has one; it counts as used.
