@@ -53,6 +53,8 @@ pub struct RequestMap {
     pub answers: Vec<Path>,
     /// Lists of inputs, each counted as one.
     pub inputs: Vec<Path>,
+    /// Marks of a prompt of which the server may keep a part in a cache. Default: there are none.
+    pub cached: Vec<Path>,
 }
 
 impl Default for RequestMap {
@@ -66,6 +68,7 @@ impl Default for RequestMap {
             answer_max: paths(&["max_tokens", "max_completion_tokens", "max_output_tokens"]),
             answers: paths(&["n", "best_of"]),
             inputs: paths(&["input", "inputs", "texts", "images", "documents"]),
+            cached: Vec::new(),
         }
     }
 }
@@ -116,6 +119,8 @@ pub struct Sizes {
     pub answers: u64,
     /// How many inputs.
     pub inputs: u64,
+    /// Whether a part of the prompt may lie in a cache of the server's.
+    pub cached: bool,
     /// The bytes of the body.
     pub bytes: u64,
     /// Whether it only reads.
@@ -148,6 +153,8 @@ impl Sizes {
         });
         let mut inputs = 0;
         all(&map.inputs, &mut |value| inputs += items(value));
+        let mut cached = false;
+        all(&map.cached, &mut |value| cached |= value.get() != "null");
         let mut model = None;
         all(&map.model, &mut |value| {
             model = model.take().or_else(|| body::text(value).map(Into::into));
@@ -158,6 +165,7 @@ impl Sizes {
             answer_max: largest(&map.answer_max),
             answers: largest(&map.answers).unwrap_or(1).max(1),
             inputs,
+            cached,
             bytes: request.body.len() as u64,
             reads: ["GET", "HEAD", "OPTIONS"]
                 .iter()
