@@ -1,29 +1,32 @@
 """The scheduler, written in Rust."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, final
 
 __all__ = [
     "ABANDON",
+    "CHARS_PER_TOKEN",
     "DISPATCH",
     "DONE",
     "ENDED",
     "FAILED",
+    "IMAGE_TOKENS",
+    "IMAGE_TOKENS_LOW",
     "LAST",
     "OVER",
     "POISON",
     "RUN",
+    "TOKENS_PER_MESSAGE",
+    "TOKENS_PER_REQUEST",
     "UNKNOWN",
     "WAIT",
+    "Api",
     "Journal",
     "Machine",
     "add_resource",
     "api_at",
-    "api_limits",
     "api_names",
-    "check_api",
     "digest",
-    "explain_api",
     "read_answer",
     "resource_view",
     "set_quota",
@@ -41,6 +44,12 @@ DONE: int
 FAILED: int
 UNKNOWN: int
 POISON: int
+
+CHARS_PER_TOKEN: int
+TOKENS_PER_MESSAGE: int
+TOKENS_PER_REQUEST: int
+IMAGE_TOKENS: int
+IMAGE_TOKENS_LOW: int
 
 _Step: TypeAlias = tuple[int, Any, Any, Any, bool]
 
@@ -117,13 +126,43 @@ class Journal:
     def close(self) -> None: ...
     def let_go_in_child(self) -> None: ...
 
+@final
+class Api:
+    def __new__(cls, text: str) -> Api: ...
+    @staticmethod
+    def named(name: str) -> Api: ...
+    @property
+    def name(self) -> str: ...
+    def explain(self) -> str: ...
+    def tiers(self) -> list[str]: ...
+    def limits(self, tier: str | None = None, model: str | None = None) -> dict[str, float] | None: ...
+    def meters(self, endpoint: str | None = None) -> list[tuple[str, str, float | None, bool, bool]]: ...
+    def path(self, generates: bool) -> str | None: ...
+    def prompt_tokens(self, body: bytes) -> int: ...
+    def holds(
+        self,
+        endpoint: str | None,
+        body: bytes,
+        quotas: Mapping[str, float | None],
+        answer: int,
+        context: int | None = None,
+    ) -> dict[str, float]: ...
+    def request_fields(self) -> list[str] | None: ...
+    def answer_fields(self) -> list[str]: ...
+    def charges(self, headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, float]: ...
+    def charge_source(self, resource: str) -> str | None: ...
+
 def api_names() -> list[str]: ...
 def api_at(url: str) -> str | None: ...
-def explain_api(name: str) -> str: ...
-def api_limits(name: str, tier: str, model: str | None = None) -> dict[str, float] | None: ...
-def check_api(path: str) -> str: ...
 def read_answer(api: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, Any]: ...
 def digest(parts: Sequence[bytes]) -> bytes: ...
-def add_resource(name: str, quota: float, window: float, at_completion: bool, learn: bool) -> int: ...
-def set_quota(resource: int, quota: float, window: float) -> None: ...
+def add_resource(
+    name: str,
+    quota: float,
+    window: float,
+    at_completion: bool,
+    learn: bool,
+    meter: tuple[Api, str] | None = None,
+) -> int: ...
+def set_quota(resource: int, quota: float, window: float, meter: tuple[Api, str] | None = None) -> None: ...
 def resource_view(resource: int) -> tuple[float, float, float]: ...
