@@ -14,7 +14,7 @@ from typing import Any
 from rate_limited._answers import headers_of
 from rate_limited.calls import Call
 
-_PLAIN = (str, int, float, list, tuple, Mapping)
+_PLAIN = frozenset((str, int, float, bool, list, tuple, dict))
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -47,16 +47,14 @@ def encode(fields: Mapping[str, Any], names: Iterable[str] | None = None) -> byt
     parts = []
     for name in fields if names is None else names:
         value = fields.get(name)
-        if not isinstance(value, _PLAIN) and not _is_model(value):
+        if value is None or (type(value) not in _PLAIN and not _is_given(value)):
             continue
         try:
-            text = json.dumps(
-                value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
-            )
+            text = _json(value)
         except (TypeError, ValueError, RecursionError):
             # Whatever cannot be written cannot be sent either; the call itself will say so.
             continue
-        parts.append(f"{json.dumps(name)}:{text}")
+        parts.append(f"{_json(name)}:{text}")
     body = "{" + ",".join(parts) + "}"
     try:
         return body.encode()
@@ -105,10 +103,17 @@ def _content(response: object) -> bytes | None:
     return None
 
 
-def _is_model(value: object) -> bool:
+def _is_given(value: object) -> bool:
+    """Whether a value can be written; the markers of SDKs for what is not given are false."""
+    try:
+        if not value:
+            return False
+    except Exception:  # noqa: BLE001 - tables and arrays are neither true nor false
+        return False
+    if isinstance(value, (str, int, float, list, tuple, Mapping)):
+        return True
     if isinstance(value, type):
         return False
-    # The markers of SDKs for what is not given have none.
     return hasattr(value, "model_dump") or hasattr(value, "to_dict") or bool(_public(value))
 
 
@@ -134,3 +139,6 @@ def _plain(value: object) -> object:
     if callable(to_dict):
         return to_dict()
     return _public(value) or str(value)
+
+
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
