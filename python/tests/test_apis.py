@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import pickle
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -383,3 +384,18 @@ def test_bodies_hold_what_clients_send() -> None:
     assert held(tokens, Call(create, (), {"input": ["abcd", "efgh"]})) == 6
     odd = {"messages": [{"content": float("nan")}], "max_tokens": 5, "input": iter("abc")}
     assert held(tokens, Call(create, (), odd)) == 9
+
+
+def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (folder / "docs" / "apis.md" for folder in Path(__file__).resolve().parents)
+    text = next(file for file in found if file.is_file()).read_text(encoding="utf-8")
+    [toml] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "weather.toml").write_text(toml, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"forecast": lambda city: city.upper()}
+    exec(code, names)  # noqa: S102 - our own documentation
+    runner = names["runner"]
+    runner.schedule("Lima")
+    assert runner.run()[0] == ["LIMA"]
+    assert repr(runner).endswith("requests=1000>")
