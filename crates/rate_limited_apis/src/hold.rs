@@ -142,13 +142,13 @@ mod tests {
     use crate::{Api, Request};
     use rate_limited_core::Amount;
 
-    fn held(api: &str, resource: &str, body: &str, unbounded: Unbounded, quota: u32) -> f64 {
+    fn held(api: &str, resource: &str, body: &str, unbounded: Unbounded, quota: u32) -> Amount {
         let api = Api::named(api).unwrap();
         let path = api.path(true).unwrap();
         let request = Request::post(path, body.as_bytes());
         let held = api.holds(&request, unbounded, &|_| Some(Amount::units(quota)));
         let found = held.iter().find(|cost| cost.resource == resource);
-        found.unwrap().amount.as_units()
+        found.unwrap().amount
     }
 
     #[test]
@@ -160,50 +160,54 @@ mod tests {
             held("openai_compatible", "tokens", &body, context, 16_000)
         };
         for (rest, words, want) in [
-            ("", 1, 1_000.0),
-            (r#","n":8"#, 1, 1_000.0),
-            (r#","max_tokens":0"#, 1, 1_000.0),
-            (r#","max_tokens":null"#, 1, 1_000.0),
-            (r#","max_tokens":10000"#, 1, 10_009.0),
-            (r#","max_tokens":20000"#, 1, 20_009.0),
-            ("", 2_000, 2_008.0),
-            ("", 20_000, 20_008.0),
-            ("", 200_000, 128_000.0),
+            ("", 1, 1_000),
+            (r#","n":8"#, 1, 1_000),
+            (r#","max_tokens":0"#, 1, 1_000),
+            (r#","max_tokens":null"#, 1, 1_000),
+            (r#","max_tokens":10000"#, 1, 10_009),
+            (r#","max_tokens":20000"#, 1, 20_009),
+            ("", 2_000, 2_008),
+            ("", 20_000, 20_008),
+            ("", 200_000, 128_000),
         ] {
-            assert_eq!(tokens(rest, words), want, "{rest} {words}");
+            assert_eq!(tokens(rest, words), Amount::units(want), "{rest} {words}");
         }
     }
 
     #[test]
     fn a_default_bound_is_no_guess() {
-        let body = r#"{"messages":[],"n":2}"#;
-        let answer = Unbounded::Answer(1_024);
-        assert_eq!(
-            held("openai_compatible", "tokens", body, answer, 1_000),
-            2_052.0
-        );
-        // What OpenAI charges is the larger of both.
-        assert_eq!(held("openai", "tokens", body, answer, 1_000), 2_048.0);
+        // What OpenAI charges is the larger of prompt and answers.
+        for (api, want) in [("openai_compatible", 2_052), ("openai", 2_048)] {
+            let answer = Unbounded::Answer(1_024);
+            let held = held(api, "tokens", r#"{"messages":[],"n":2}"#, answer, 1_000);
+            assert_eq!(held, Amount::units(want), "{api}");
+        }
     }
 
     #[test]
     fn bounds_and_caches_hold_back_no_more_than_they_may_cost() {
-        let (answer, quota) = (Unbounded::Answer(1_024), 8_000);
-        let output = |most| {
-            let body = format!(r#"{{"messages":[],"max_tokens":{most}}}"#);
-            held("anthropic", "output_tokens", &body, answer, quota)
-        };
-        assert_eq!((output(100), output(20_000)), (100.0, 500.0));
         let text = "abcd".repeat(10_000);
-        let input = |rest: &str| {
+        for (resource, rest, want) in [
+            ("output_tokens", r#","max_tokens":100"#, 100),
+            ("output_tokens", r#","max_tokens":20000"#, 500),
+            ("input_tokens", "", 10_008),
+            (
+                "input_tokens",
+                r#","cache_control":{"type":"ephemeral"}"#,
+                8_000,
+            ),
+            ("input_tokens", r#","cache_control":null"#, 10_008),
+            ("input_tokens", r#","system":[{"cache_control":{}}]"#, 8_000),
+        ] {
             let body = format!(r#"{{"messages":[{{"content":"{text}"}}]{rest}}}"#);
-            held("anthropic", "input_tokens", &body, answer, quota)
-        };
-        assert_eq!(input(""), 10_008.0);
-        assert_eq!(input(r#","cache_control":{"type":"ephemeral"}"#), 8_000.0);
-        assert_eq!(
-            input(r#","system":[{"text":"x","cache_control":{}}]"#),
-            8_000.0
-        );
+            let held = held(
+                "anthropic",
+                resource,
+                &body,
+                Unbounded::Answer(1_024),
+                8_000,
+            );
+            assert_eq!(held, Amount::units(want), "{resource} {rest}");
+        }
     }
 }
