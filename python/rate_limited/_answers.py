@@ -8,7 +8,7 @@ parsed body, others the status alone.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 # No honest error is longer.
 _BODY_BYTES_MAX = 1 << 20

@@ -373,6 +373,36 @@ def test_a_limit_comes_back_as_the_description_says(weather: Api) -> None:
     assert seconds({"sliced": (10, 2.0)}) < 0.4
 
 
+def test_a_limit_may_change_during_a_run(weather: Api) -> None:
+    key = next(keys)
+    [resource, _] = weather.resources(limits={"sliced": 10, "told": 9}, shared=key)[::-1]
+
+    def ask() -> None:
+        resource.quota = 1_000
+
+    def seconds(calls: int, function: Any = create) -> float:
+        runner = Runner(function, [resource], progress=False)
+        for _ in range(calls):
+            runner.schedule()
+        begun = time.monotonic()
+        _, exceptions = runner.run()
+        assert exceptions == [[]] * calls
+        return time.monotonic() - begun
+
+    assert seconds(20, ask) < 1
+    # It stays a bucket that holds a tenth of it, over another window too.
+    resource.time_window_seconds = 100
+    time.sleep(0.2)
+    assert 0.5 < seconds(110) < 6
+    # One that slides, for it was made without a description, stays so.
+    plain = Resource("requests", 5, 60, lambda _: 1, shared=f"{key} plain sliced")
+    Runner(create, [plain], progress=False)
+    [bucket] = weather.resources(limits={"sliced": 6, "told": 9}, shared=f"{key} plain")[1:]
+    assert bucket._identity is plain._identity
+    Runner(create, [bucket], progress=False)
+    assert plain.quota == 6
+
+
 def test_bodies_hold_what_clients_send() -> None:
     [tokens] = Api("openai_compatible").resources(limits={"tokens": 100_000})
 

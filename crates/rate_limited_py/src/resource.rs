@@ -60,6 +60,7 @@ pub(crate) fn set_quota(
     let wakes = {
         let mut limiter = limiter();
         let id = find(&limiter, resource)?;
+        let quota = comes_back_like(limiter.view(id, now()).resource.quota(), quota);
         let result = limiter.set_quota(id, quota, now());
         result.map_err(|error| PyValueError::new_err(error.to_string()))?;
         limiter.take_wakes()
@@ -85,6 +86,27 @@ pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, f64)> {
 pub(crate) fn find(limiter: &rate_limited_core::Limiter, index: usize) -> PyResult<ResourceId> {
     let found = limiter.resources().nth(index);
     found.ok_or_else(|| PyValueError::new_err(format!("there is no resource number {index}")))
+}
+
+/// The new quota in the kind of the old one, which a resource keeps: over another window than the
+/// description's, what was a bucket stays one, with the same share of it as burst.
+fn comes_back_like(old: &Quota, new: Quota) -> Quota {
+    match (old, &new) {
+        (
+            Quota::TokenBucket {
+                amount: of, burst, ..
+            },
+            Quota::SlidingWindow { amount, window },
+        ) => {
+            let share = burst.as_units() / of.as_units();
+            let burst = Amount::cost(amount.as_units() * share).unwrap_or(*amount);
+            Quota::bucket(*amount, *window, burst)
+        }
+        (Quota::SlidingWindow { .. }, Quota::TokenBucket { amount, per, .. }) => {
+            Quota::per(*amount, *per)
+        }
+        _ => new,
+    }
 }
 
 fn spec_of<'a>(
