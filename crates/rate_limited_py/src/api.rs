@@ -191,6 +191,28 @@ impl Api {
             .collect()
     }
 
+    /// Whether answers tell limits at all.
+    fn tells_limits(&self) -> bool {
+        let mut feedback = self.get().resources.iter().map(|it| &it.feedback);
+        feedback.any(|it| {
+            let by_parts = !it.used_of.is_empty() || !it.policy.is_empty() || !it.state.is_empty();
+            it.limit.is_some() || by_parts
+        })
+    }
+
+    /// The limits that an answer with these headers names, by resource, each with its window in seconds.
+    fn limits_told(&self, headers: Vec<(String, String)>) -> Vec<(&str, f64, f64)> {
+        let api = self.get();
+        let answer = Answer::new(200, &headers, b"{}");
+        let told = api.read(&answer, Moment::from(SystemTime::now()));
+        let limit = |reading: &apis::Reading<'_>| {
+            let resource = api.resource(reading.resource)?;
+            let window = reading.window.or(resource.window)?.as_secs_f64();
+            Some((resource.name.as_str(), window, reading.limit?.as_units()))
+        };
+        told.readings.iter().filter_map(limit).collect()
+    }
+
     /// Where answers tell what is charged of a resource, for messages.
     fn charge_source(&self, resource: &str) -> Option<String> {
         let source = self.get().charge_source(resource)?;

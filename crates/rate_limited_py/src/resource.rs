@@ -69,6 +69,24 @@ pub(crate) fn set_quota(
     Ok(())
 }
 
+/// The server names the limit of a resource, over its window: one below the quota holds at once, one above it
+/// never does.
+#[pyfunction]
+pub(crate) fn hear_limit(resource: usize, limit: f64) -> PyResult<()> {
+    // What is no amount is no limit.
+    let Ok(limit) = Amount::usage(limit) else {
+        return Ok(());
+    };
+    let wakes = {
+        let mut limiter = limiter();
+        let id = find(&limiter, resource)?;
+        limiter.server_limit(id, limit, now());
+        limiter.take_wakes()
+    };
+    account::wake(&wakes, None);
+    Ok(())
+}
+
 /// What is charged and still counts, what is held by calls in flight, and the quota.
 #[pyfunction]
 pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, f64)> {
