@@ -98,14 +98,6 @@ impl Preset {
             known: tiers.join(", "),
         }
     }
-
-    /// The path for requests without one: that of the first kind of call that fits and is no pattern.
-    fn path(self, generates: bool) -> Option<&'static str> {
-        let plain = |path: &&str| !path.contains(['*', '{']);
-        let all = || self.0.endpoints.iter();
-        let fits = all().filter(|it| it.generates == generates).chain(all());
-        fits.map(|it| it.path.as_str()).find(plain)
-    }
 }
 
 /// An amount in whole units, rounded up.
@@ -139,7 +131,7 @@ impl Route {
     /// The path of a request.
     pub(crate) fn path<'a>(&'a self, request: &'a Request) -> &'a str {
         let told = request.url_path.as_deref().or(self.endpoint.as_deref());
-        let of_api = || self.preset?.path(request.generates);
+        let of_api = || self.preset?.0.path(request.generates);
         told.or_else(of_api).unwrap_or(if request.generates {
             "/v1/chat/completions"
         } else {
