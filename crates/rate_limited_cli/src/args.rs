@@ -16,6 +16,7 @@ use crate::exit;
 use crate::limit::Limit;
 use crate::refusal::Refusal;
 use crate::reorder::Order;
+use crate::row_args::RowArgs;
 use crate::size;
 use crate::text::{grouped, quoted};
 
@@ -71,6 +72,8 @@ pub(crate) struct RunArgs {
     /// Print nothing but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
@@ -174,8 +177,10 @@ pub(crate) struct ApiArgs {
     /// A set of limits that the description of the API has, such as one for a plan
     #[arg(long, value_name = "NAME", requires = "api")]
     pub(crate) tier: Option<String>,
-    /// The model for which the limits of the tier are taken; requests name theirs themselves
-    #[arg(long, value_name = "NAME", requires = "tier")]
+    /// The model that is asked with --prompt, and for which the limits of the tier are taken
+    ///
+    /// Without --prompt requests name theirs themselves.
+    #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Where the API is [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of the API]
     #[arg(long, value_name = "URL")]

@@ -110,6 +110,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) done: Done,
     /// Where the requests came from, if that is a file.
     pub(crate) input: Option<PathBuf>,
+    /// Whether requests were made of rows, which shells cannot pick out.
+    pub(crate) has_rows: bool,
     /// Where the results are.
     pub(crate) output: OutputTarget,
     /// Where the journal is, if there is one.
@@ -302,6 +304,7 @@ impl Ending<'_> {
             return None;
         }
         let files = self.input.as_deref().zip(self.output.kept_file());
+        let files = files.filter(|_| !self.has_rows);
         Some(match files {
             Some((input, output)) => format!(
                 "next: the requests without a result, to be run again once they can succeed:\n  {}",

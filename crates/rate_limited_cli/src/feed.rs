@@ -13,6 +13,7 @@ use crate::recall::{Recall, RecallError, Recalled};
 use crate::record::{Record, code};
 use crate::recorded::Place;
 use crate::request::Request;
+use crate::rows::Form;
 use crate::state::State;
 use crate::stop::Cause;
 use crate::tally::Before;
@@ -32,6 +33,8 @@ pub(crate) struct FeedOptions {
     pub(crate) route: Route,
     /// How many requests are taken.
     pub(crate) first: Option<u64>,
+    /// What lines are.
+    pub(crate) form: Form,
 }
 
 /// Turns lines into jobs, and gives every line of the output its number.
@@ -150,9 +153,7 @@ impl Feed {
                 return Ok(Some(job));
             }
             Recalled::Counted(position) => {
-                let line = request.line;
-                let place = Place { line, position };
-                self.state.outlet.put_recorded(index, place);
+                self.state.outlet.put_over(index, &request, position);
                 return Ok(None);
             }
             Recalled::Over(over) => return self.over(index, &request, &over).map(|()| None),
@@ -186,7 +187,7 @@ impl Feed {
             BadLinePolicy::Record => {
                 let index = self.state.number();
                 self.state.tally.bad_lines(1);
-                let line = Record::of_bad_line(bad).to_line();
+                let line = Record::line_of_bad(bad);
                 self.state.made(index, line).map_err(Cause::Output)?;
             }
         }

@@ -13,6 +13,7 @@ use crate::preset::Route;
 use crate::record::{self, Kept};
 use crate::recorded::Place;
 use crate::request::Request;
+use crate::row::Row;
 use crate::verdict::Verdict;
 
 /// A request with its place in the output.
@@ -140,7 +141,8 @@ impl Job {
         if self.is_last() {
             0
         } else {
-            self.request.body.len()
+            let row = self.request.row.as_ref();
+            self.request.body.len() + row.map_or(0, Row::bytes)
         }
     }
 

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`limit`], [`duration`], `size` | the values of options |
 //! | [`input`], [`scan`], [`request`], [`bad_line`] | from lines to requests |
+//! | `row_args`, `rows`, `header`, `csv_lines`, `template`, `maker`, `body` | from rows of a table, and a prompt, to requests |
+//! | [`row`], `answer_text` | from answers to rows of a table |
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
@@ -21,14 +23,17 @@
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod again;
+mod answer_text;
 mod api;
 mod apis;
 mod args;
 pub mod bad_line;
 mod binding;
+mod body;
 mod call;
 mod census;
 mod clean;
+mod csv_lines;
 mod decimal;
 pub mod duration;
 mod ending;
@@ -38,6 +43,7 @@ mod exit;
 mod feed;
 mod forecast;
 mod gate;
+mod header;
 mod identity;
 pub mod input;
 mod job;
@@ -46,6 +52,7 @@ mod judge;
 mod key;
 pub mod limit;
 mod line;
+mod maker;
 mod meters;
 mod names;
 mod offsets;
@@ -65,6 +72,9 @@ mod refusal;
 pub mod reorder;
 mod report;
 pub mod request;
+pub mod row;
+mod row_args;
+mod rows;
 mod run;
 mod say;
 pub mod scan;
@@ -85,6 +95,7 @@ mod state;
 mod status;
 mod stop;
 mod tally;
+mod template;
 mod text;
 mod too_large;
 mod verdict;

@@ -82,6 +82,28 @@ impl Preset {
         Ok(known.into_iter().filter_map(limit).collect())
     }
 
+    /// The path for requests that are made of rows: that of the first kind of call that writes text, else of
+    /// the first one.
+    ///
+    /// # Errors
+    /// It has the name of a model in it, and none is told.
+    pub(crate) fn path_of_rows(self, model: Option<&str>) -> Result<String, Refusal> {
+        let all = || self.0.endpoints.iter();
+        let writing = all().filter(|it| it.generates).chain(all());
+        let mut paths = writing.map(|it| it.path.as_str());
+        let path = paths.find(|path| !path.contains('*')).unwrap_or("/");
+        if !path.contains(MODEL) {
+            return Ok(path.to_owned());
+        }
+        match model {
+            Some(model) => Ok(path.replace(MODEL, model)),
+            None => Err(Refusal::Rows(format!(
+                "{} has the name of the model in its path {path}: pass --model NAME",
+                self.0.title
+            ))),
+        }
+    }
+
     fn no_tier(self, tier: &str) -> Refusal {
         let mut tiers: Vec<&str> = self.0.tiers.iter().map(|it| it.name.as_str()).collect();
         tiers.dedup();
@@ -100,6 +122,9 @@ impl Preset {
         fits.map(|it| it.path.as_str()).find(plain)
     }
 }
+
+/// Where a path has the name of the model.
+const MODEL: &str = "{model}";
 
 /// An amount in whole units, rounded up.
 fn whole(amount: Amount) -> u64 {

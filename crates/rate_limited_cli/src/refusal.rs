@@ -69,6 +69,9 @@ pub(crate) enum Refusal {
     BelowOne { limit: Limit, instead: Limit },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
     NothingFits(Box<TooLarge>),
+    /// What is wrong with a prompt or with rows, in words.
+    #[error("{0}")]
+    Rows(String),
     #[error("{first} and {second} are for one window: keep one of them")]
     Twice { first: String, second: String },
     #[error(
@@ -143,6 +146,11 @@ impl Refusal {
             _ => Exit::Refused,
         }
     }
+}
+
+/// The refusal of a prompt or of rows.
+pub(crate) fn refused(words: impl Into<String>) -> Refusal {
+    Refusal::Rows(words.into())
 }
 
 impl From<OriginError> for Refusal {

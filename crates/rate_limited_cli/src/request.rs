@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use rate_limited_apis::Prompt;
 
+use crate::row::Row;
+
 /// A request as one line of the input has it.
 ///
 /// The body is what is sent, byte for byte; the other fields are read from it to estimate its cost.
@@ -30,6 +32,8 @@ pub struct Request {
     pub prompt: Prompt,
     /// Whether the API writes text in return (chat, completion) or not (embedding, moderation).
     pub generates: bool,
+    /// The cells of the row that it was made of, where the output is a table.
+    pub row: Option<Row>,
 }
 
 impl Request {

@@ -15,8 +15,10 @@ use crate::output::OutputTarget;
 use crate::plan::{Fate, Follower};
 use crate::prefix::Mark;
 use crate::preset::{Preset, Route};
+use crate::raw_lines::Behind;
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::rows::{self, Form};
 use crate::scan::{Scan, Watch, scan_file_watched};
 use crate::too_large::TooLarge;
 
@@ -24,7 +26,7 @@ use crate::too_large::TooLarge;
 #[derive(Debug)]
 pub(crate) enum Source {
     File(Box<Scan>),
-    Stdin,
+    Stdin(Form),
 }
 
 /// What a look at the input finds.
@@ -61,13 +63,13 @@ impl Source {
     ) -> Result<Looked, Refusal> {
         if is_stdin(&args.input) {
             return Ok(Looked {
-                source: Source::Stdin,
+                source: Source::Stdin(options.form),
                 totals: None,
                 too_large: None,
                 surveyed: None,
             });
         }
-        let policy = options.policy;
+        let (policy, form) = (options.policy, options.form.clone());
         let mut survey = Survey {
             options,
             census,
@@ -76,7 +78,7 @@ impl Source {
             too_large: TooLarge::under(meters),
             is_wanted: true,
         };
-        let scan = scan_file_watched(&args.input, policy, &mut survey)?;
+        let scan = scan_file_watched(&args.input, policy, &form, &mut survey)?;
         let Survey {
             census,
             seen,
@@ -112,14 +114,14 @@ impl Source {
     pub(crate) fn name(&self) -> String {
         match self {
             Source::File(scan) => scan.path().display().to_string(),
-            Source::Stdin => "standard input".to_owned(),
+            Source::Stdin(_) => "standard input".to_owned(),
         }
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Source::File(scan) => Some(scan.path()),
-            Source::Stdin => None,
+            Source::Stdin(_) => None,
         }
     }
 
@@ -128,8 +130,12 @@ impl Source {
     /// # Errors
     /// The file is not the one that was looked at.
     pub(crate) fn items(&self, plan: Option<(Follower, Mark)>) -> Result<Items, InputError> {
-        let Source::File(scan) = self else {
-            return Ok(Box::new(Reader::stream(BufReader::new(io::stdin()), "-")));
+        let scan = match self {
+            Source::File(scan) => scan,
+            Source::Stdin(form) => {
+                let stdin = BufReader::new(io::stdin());
+                return Ok(Box::new(Reader::stream_of(stdin, "-", form)));
+            }
         };
         let reader = Reader::open(scan)?;
         let Some((plan, mark)) = plan else {
@@ -155,11 +161,11 @@ struct Survey<'a> {
 }
 
 impl Watch for Survey<'_> {
-    fn glance(&mut self, glance: &Glance<'_>, bytes: u64) -> bool {
+    fn glance(&mut self, glance: &Glance<'_>, behind: Behind) -> bool {
         let is_one = self.seen < self.options.first.unwrap_or(u64::MAX);
         self.seen += u64::from(is_one);
         let fate = match &mut self.census {
-            Some(census) => census.request(glance, bytes),
+            Some(census) => census.request(glance, behind),
             None => Some(Fate::Run),
         };
         let is_sent = matches!(fate, Some(Fate::Run | Fate::Last));
@@ -186,15 +192,15 @@ impl Watch for Survey<'_> {
         }
     }
 
-    fn bad_line(&mut self, bad: &BadLine, bytes: u64) {
+    fn bad_line(&mut self, bad: &BadLine, behind: Behind) {
         if let Some(census) = &mut self.census {
-            census.bad_line(bad, bytes);
+            census.bad_line(bad, behind);
         }
     }
 }
 
 /// What is done with lines, and with how many.
-pub(crate) fn options(args: &RunArgs, preset: Option<Preset>) -> FeedOptions {
+pub(crate) fn options(args: &RunArgs, preset: Option<Preset>, form: Form) -> FeedOptions {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
     } else {
@@ -205,6 +211,7 @@ pub(crate) fn options(args: &RunArgs, preset: Option<Preset>) -> FeedOptions {
         answer_default: args.limits.max_tokens_default,
         route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
+        form,
     }
 }
 
@@ -232,7 +239,8 @@ pub(crate) fn target(args: &RunArgs) -> Result<Target, Refusal> {
         None if args.simulates() => {
             let name = args.input.file_stem();
             let mut name = name.map_or_else(OsString::new, OsString::from);
-            name.push(".simulated.jsonl");
+            name.push(".simulated.");
+            name.push(rows::ending(args));
             Ok(Target {
                 output: OutputTarget::File(name.into()),
                 // Who names a journal wants to go on with it.

@@ -15,7 +15,6 @@ use crate::journal::UnknownCalls;
 use crate::meters::Meters;
 use crate::outlet::Outlet;
 use crate::output::OutputError;
-use crate::recorded::Place;
 use crate::reorder::OrderedWriter;
 use crate::request::Request;
 use crate::so_far::SoFar;
@@ -129,11 +128,7 @@ impl State {
             return Ok(());
         }
         self.settle()?;
-        let place = Place {
-            line: request.line,
-            position: over.position,
-        };
-        self.outlet.put_recorded(index, place);
+        self.outlet.put_over(index, request, over.position);
         Ok(())
     }
 
@@ -170,6 +165,8 @@ impl State {
     /// Takes in a call that is over.
     pub(crate) fn finished(&self, finished: &Finished<Arc<Job>, Reply>) {
         let (verdict, place) = match finished.request.recorded() {
+            // The journal has no cells of rows.
+            Some((verdict, _)) if finished.request.request.row.is_some() => (verdict, None),
             Some((verdict, place)) => (verdict, Some(place)),
             None => (verdict::of_finished(finished), None),
         };

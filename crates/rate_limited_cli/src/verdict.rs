@@ -9,7 +9,7 @@ use rate_limited::{AttemptError, Class, Failure as Why, Finished};
 
 use crate::call::{CallError, Reply};
 use crate::job::Job;
-use crate::record::{self, Failure, Kept, Record, Response, code};
+use crate::record::{self, Failure, Kept, Record, Response, Spent, code};
 use crate::request::Request;
 
 type Error = AttemptError<Reply>;
@@ -22,6 +22,12 @@ pub(crate) struct Verdict {
     pub(crate) code: Option<String>,
     /// What a fatal answer said.
     pub(crate) fatal: Option<String>,
+}
+
+impl Verdict {
+    fn fatal(self, fatal: Option<String>) -> Verdict {
+        Verdict { fatal, ..self }
+    }
 }
 
 /// The verdict on a call that is over.
@@ -38,14 +44,24 @@ pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
     let fatal = (finished.why == Some(Why::Fatal))
         .then(|| result.errors.last().map(ToString::to_string))
         .flatten();
-    verdict(&finished.request, answer.map(response), failure, fatal)
+    let spent = Spent {
+        attempts: result.attempts,
+        tokens: result.value.as_ref().and_then(|reply| reply.tokens),
+    };
+    verdict(&finished.request, answer.map(response), failure, spent).fatal(fatal)
 }
 
 /// What the journal keeps of a verdict.
 pub(crate) fn kept_part<'a>(verdict: &'a Verdict, job: &Job) -> &'a [u8] {
     let Request {
-        line, custom_id, ..
+        line,
+        custom_id,
+        row,
+        ..
     } = &job.request;
+    if let Some(row) = row {
+        return row.part_of(&verdict.line).unwrap_or(&verdict.line);
+    }
     record::kept_part(&verdict.line, *line, custom_id.is_some())
 }
 
@@ -76,7 +92,7 @@ pub(crate) fn line_of_kept_back(request: &Request, code: &str, begun: &Begun) ->
         response: None,
         error: Some(failure),
     };
-    record.to_line()
+    record.line_in(request.row.as_ref(), Spent::default())
 }
 
 /// The verdict on a call that was not over when the run ended for the reason `why`.
@@ -106,14 +122,15 @@ pub(crate) fn of_open(job: &Job, why: &str) -> Verdict {
         class: class.into(),
         attempts: sent,
     };
-    verdict(job, answer.map(Kept::response), Some(failure), None)
+    let response = answer.map(Kept::response);
+    verdict(job, response, Some(failure), Spent::default())
 }
 
 fn verdict(
     job: &Job,
     response: Option<Response<'_>>,
     failure: Option<Failure<'_>>,
-    fatal: Option<String>,
+    spent: Spent,
 ) -> Verdict {
     let record = Record {
         line: job.request.line,
@@ -121,9 +138,13 @@ fn verdict(
         response,
         error: failure,
     };
-    let line = record.to_line();
+    let line = record.line_in(job.request.row.as_ref(), spent);
     let code = record.error.map(|failure| failure.code.into_owned());
-    Verdict { line, code, fatal }
+    Verdict {
+        line,
+        code,
+        fatal: None,
+    }
 }
 
 fn response(answer: &Answer) -> Response<'_> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::world::{KEY, command};
@@ -426,4 +426,84 @@ fn apis_are_listed_and_explained() {
     assert!(one.contains("$ANTHROPIC_API_KEY") && one.contains("output_tokens"));
     let unknown = command(folder.path(), &["apis", "nope"]).output();
     expect(&unknown.expect("it runs"), 2);
+}
+
+#[test]
+fn rows_become_requests_of_the_shape_that_the_api_takes() {
+    let contents = r#"{"candidates":[{"content":{"parts":[{"text":"Hello"}]}}],
+        "usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":10,"totalTokenCount":18}}"#;
+    let vector = r#"{"data":[{"embedding":[0.5,1]}],"usage":{"total_tokens":3}}"#;
+    let chat = r#"{"choices":[{"message":{"content":"Hello"}}],"usage":{"total_tokens":18}}"#;
+    let cat = json!({"role": "user", "content": "Say cat"});
+    for (api, model, more, answer, (path, body, answers)) in [
+        (
+            "anthropic",
+            "claude-fable-5",
+            &["--system", "Be {{tone}}"][..],
+            anthropic_answer().1,
+            (
+                "/v1/messages",
+                json!({"model": "claude-fable-5", "max_tokens": 1024, "system": "Be brief",
+                    "messages": [cat]}),
+                "Hello,,1,18",
+            ),
+        ),
+        (
+            "gemini",
+            "gemini-3-flash",
+            &[
+                "--max-tokens",
+                "9",
+                "--body",
+                r#"{"generationConfig":{"seed":1}}"#,
+            ],
+            contents.to_owned(),
+            (
+                "/v1/models/gemini-3-flash:generateContent",
+                json!({"contents": [{"role": "user", "parts": [{"text": "Say cat"}]}],
+                    "generationConfig": {"maxOutputTokens": 9, "seed": 1}}),
+                "Hello,,1,18",
+            ),
+        ),
+        (
+            "voyage",
+            "voyage-3",
+            &[],
+            vector.to_owned(),
+            (
+                "/v1/embeddings",
+                json!({"model": "voyage-3", "input": "Say cat"}),
+                "\"[0.5,1]\",,1,3",
+            ),
+        ),
+        (
+            "openai",
+            "gpt-5",
+            &["--max-tokens", "9"],
+            chat.to_owned(),
+            (
+                "/v1/chat/completions",
+                json!({"model": "gpt-5", "max_completion_tokens": 9, "messages": [cat]}),
+                "Hello,,1,18",
+            ),
+        ),
+    ] {
+        let world = World::new(move |_, _| (200, answer.clone()));
+        fs::write(world.path("in.csv"), "animal,tone\ncat,brief\n").expect("room");
+        let url = format!("http://{}/v1", world.addr);
+        let args = ["run", "in.csv", "-o", "out.csv", "--base-url", &url];
+        let ask = ["--prompt", "Say {{animal}}", "--api", api, "--model", model];
+        let mut command = command(world.folder.path(), &[&args, &ask, more].concat());
+        let output = command.output().expect("it runs");
+        expect(&output, 0);
+        let sent = world.sent();
+        assert_eq!(sent[0].line, format!("POST {path} HTTP/1.1"), "{api}");
+        assert_eq!(sent[0].body, body, "{api}");
+        let table = fs::read_to_string(world.path("out.csv")).expect("a table");
+        assert_eq!(
+            table.lines().nth(1),
+            Some(&*format!("cat,brief,{answers}")),
+            "{api}"
+        );
+    }
 }

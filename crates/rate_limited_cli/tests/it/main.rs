@@ -17,6 +17,7 @@ mod refused;
 mod reorder;
 mod rescue;
 mod resume;
+mod rows;
 mod run;
 mod scan;
 mod signals;
