@@ -220,6 +220,12 @@ pub(crate) struct PaceArgs {
     /// What is left at the end is written as not run; the same command again runs it.
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(crate) deadline: Option<Duration>,
+    /// End the run when all that is left must wait longer than this, such as 1h
+    ///
+    /// For limits by the day, and for servers that ask to come back tomorrow: the run says until when, and
+    /// the same command again goes on.
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub(crate) max_wait: Option<Duration>,
     /// How long calls in flight may go on after the first Ctrl-C or the deadline
     ///
     /// A second Ctrl-C cuts them off at once.

@@ -13,6 +13,7 @@ use crate::execute::Done;
 use crate::exit::Exit;
 use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
+use crate::patience::TooLong;
 use crate::record::code;
 use crate::say::{complain, say};
 use crate::signals::Asked;
@@ -32,6 +33,8 @@ pub(crate) enum Reason {
     /// An answer said that no call can succeed; in its words.
     Fatal(String),
     Deadline,
+    /// All that was left had to wait for too long.
+    Wait(TooLong),
     Stalled,
 }
 
@@ -51,6 +54,7 @@ impl Reason {
             // All was done before the signal was heard.
             (_, None) => None,
             (Some(Cause::Signal(asked)), _) => Some(Reason::Signal(asked)),
+            (Some(Cause::Wait(wait)), _) => Some(Reason::Wait(wait)),
             (None, Some(Stop::Deadline)) => Some(Reason::Deadline),
             (None, Some(Stop::Stalled)) => Some(Reason::Stalled),
             (None, Some(_)) => Some(Reason::Fatal(counts.fatal.clone().unwrap_or_default())),
@@ -66,6 +70,7 @@ impl Reason {
             Reason::Journal(_) => "the journal could not be used: the run ended",
             Reason::Fatal(_) => "an answer said that no call can succeed: the run ended",
             Reason::Deadline => "the deadline of the run came",
+            Reason::Wait(_) => "all that was left had to wait for too long: the run ended",
             Reason::Stalled => "no call succeeded for too long: the run ended",
         }
     }
@@ -83,12 +88,13 @@ impl Reason {
                 format!("stopped, as no call can succeed: {answer}; mend that, and run again")
             }
             Reason::Deadline => "stopped at the deadline (--deadline)".to_owned(),
+            Reason::Wait(wait) => format!("stopped: {wait}"),
             Reason::Stalled => "stopped, as no call succeeded for 30 minutes".to_owned(),
         }
     }
 
     fn is_a_fault(&self) -> bool {
-        !matches!(self, Reason::Signal(_) | Reason::Deadline)
+        !matches!(self, Reason::Signal(_) | Reason::Deadline | Reason::Wait(_))
     }
 
     fn exit(&self, counts: &Counts) -> Exit {

@@ -17,7 +17,7 @@
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `preset`, `key`, `call`, `gate`, `meters`, `server_limits`, `names` | one attempt, and what it is limited by |
-//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
+//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
@@ -59,6 +59,7 @@ mod offsets;
 mod opening;
 mod outlet;
 pub mod output;
+mod patience;
 mod plan;
 mod prefix;
 mod prepare;

@@ -22,6 +22,7 @@ use crate::journal::RunJournal;
 use crate::meters::Meters;
 use crate::opening::Opening;
 use crate::output::OutputTarget;
+use crate::patience;
 use crate::plan::Follower;
 use crate::prefix::{Origin, Prefix};
 use crate::prepare::{Kept, Prepared};
@@ -380,6 +381,12 @@ impl Watch {
                 tokio::time::sleep(deadline).await;
                 stopper.drain();
             }));
+        }
+        if let Some(most) = args.pace.max_wait {
+            tasks.push(tokio::spawn(patience::end_when_too_long(
+                Arc::clone(state),
+                most,
+            )));
         }
         let progress = (!quiet).then(|| Progress::start(Arc::clone(state), stdout_taken));
         Watch {

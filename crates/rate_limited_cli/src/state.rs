@@ -190,6 +190,11 @@ impl State {
         status::last_error(&self.handle.view())
     }
 
+    /// A look at the run.
+    pub(crate) fn view(&self) -> View {
+        self.handle.view()
+    }
+
     /// A look at the run, which also notes what it waits for.
     pub(crate) fn look(&self) -> (View, Counts) {
         let view = self.handle.view();

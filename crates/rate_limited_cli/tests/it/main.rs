@@ -1,6 +1,7 @@
 //! The parts of the command, from outside.
 
 mod apis;
+mod bounds;
 mod dice;
 mod duration;
 mod edits;
