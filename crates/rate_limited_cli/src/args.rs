@@ -8,12 +8,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rate_limited::Amount;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bad_line::BadLinePolicy;
 use crate::duration::{self, DurationError};
 use crate::exit;
 use crate::limit::Limit;
+use crate::price::{self, Prices};
 use crate::refusal::Refusal;
 use crate::reorder::Order;
 use crate::row_args::RowArgs;
@@ -80,6 +83,8 @@ pub(crate) struct RunArgs {
     pub(crate) api: ApiArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) cost: CostArgs,
     #[command(flatten)]
     pub(crate) lines: LineArgs,
     #[command(flatten)]
@@ -234,6 +239,25 @@ pub(crate) struct PaceArgs {
     /// Which of the waiting calls goes first
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) schedule: Schedule,
+}
+
+/// What a run may cost.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cost")]
+pub(crate) struct CostArgs {
+    /// The most that the run may cost, in dollars, such as 5.00; what a journal knows of earlier runs counts
+    ///
+    /// Each attempt reserves before it is sent what it may cost at most: every byte of the request as a token, and the
+    /// longest answer; the rest comes back when the answer says what was used. What fails counts in full. So the
+    /// sum is never passed, as long as the prices are right. Nothing is sent if a price is not known or a
+    /// request has no bound. The run ends with exit code 3 when nothing that is left fits.
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, value_parser = price::parse)]
+    pub(crate) max_cost: Option<Amount>,
+    /// What a million tokens cost, in dollars, such as input=0.15,output=0.60 [default: what --api knows]
+    ///
+    /// With request=0.005 each request costs so much besides.
+    #[arg(long, value_name = "NAME=DOLLARS,…")]
+    pub(crate) price: Option<Prices>,
 }
 
 /// How lines are read and written.

@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
 use crate::patience::TooLong;
+use crate::price;
 use crate::record::code;
 use crate::say::{complain, say};
 use crate::signals::Asked;
@@ -36,6 +37,8 @@ pub(crate) enum Reason {
     /// All that was left had to wait for too long.
     Wait(TooLong),
     Stalled,
+    /// So many calls may cost more than is left.
+    TooDear(u64),
 }
 
 impl Reason {
@@ -51,6 +54,7 @@ impl Reason {
             (Some(Cause::Journal(error)), _) => Some(Reason::Journal(error)),
             _ if error.is_some() => error.map(Reason::Journal),
             (Some(Cause::Input(error)), _) => Some(Reason::Input(error)),
+            (None, None) if counts.too_dear > 0 => Some(Reason::TooDear(counts.too_dear)),
             // All was done before the signal was heard.
             (_, None) => None,
             (Some(Cause::Signal(asked)), _) => Some(Reason::Signal(asked)),
@@ -71,6 +75,7 @@ impl Reason {
             Reason::Fatal(_) => "an answer said that no call can succeed: the run ended",
             Reason::Deadline => "the deadline of the run came",
             Reason::Wait(_) => "all that was left had to wait for too long: the run ended",
+            Reason::TooDear(_) => "what was left may cost too much: the run ended",
             Reason::Stalled => "no call succeeded for too long: the run ended",
         }
     }
@@ -89,12 +94,19 @@ impl Reason {
             }
             Reason::Deadline => "stopped at the deadline (--deadline)".to_owned(),
             Reason::Wait(wait) => format!("stopped: {wait}"),
+            Reason::TooDear(calls) => format!(
+                "stopped, as {} left may cost more than is left of --max-cost",
+                counted(*calls, "call that is", "calls that are")
+            ),
             Reason::Stalled => "stopped, as no call succeeded for 30 minutes".to_owned(),
         }
     }
 
     fn is_a_fault(&self) -> bool {
-        !matches!(self, Reason::Signal(_) | Reason::Deadline | Reason::Wait(_))
+        !matches!(
+            self,
+            Reason::Signal(_) | Reason::Deadline | Reason::Wait(_) | Reason::TooDear(_)
+        )
     }
 
     fn exit(&self, counts: &Counts) -> Exit {
@@ -157,6 +169,13 @@ impl Ending<'_> {
 
     fn summary(&self, counts: &Counts, exit: Exit) -> Vec<String> {
         let mut lines = vec![self.calls(counts), self.attempts(counts)];
+        lines.extend(self.state.spent().map(|(spent, most)| {
+            format!(
+                "cost: {} of {}, at these prices",
+                price::shown(spent),
+                price::shown(most)
+            )
+        }));
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(
             &self.state.sightings,
@@ -192,6 +211,9 @@ impl Ending<'_> {
 
     /// What the same command does again.
     fn next_run(&self, counts: &Counts) -> Option<String> {
+        if let Some(Reason::TooDear(_)) = self.done.reason {
+            return Some("next: the same command with a higher --max-cost goes on".to_owned());
+        }
         if self.done.unread || counts.unfinished() > 0 {
             let input = if self.input.is_none() {
                 " with the same input"

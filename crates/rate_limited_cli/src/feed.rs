@@ -6,6 +6,7 @@ use rate_limited_store::Over;
 use tokio::sync::mpsc::Sender;
 
 use crate::bad_line::{BadLine, BadLinePolicy};
+use crate::bill::{Bill, Unpriced};
 use crate::input::{InputError, Item};
 use crate::job::Job;
 use crate::preset::Route;
@@ -33,6 +34,8 @@ pub(crate) struct FeedOptions {
     pub(crate) route: Route,
     /// How many requests are taken.
     pub(crate) first: Option<u64>,
+    /// What calls cost, where there is a bound on that.
+    pub(crate) bill: Option<Bill>,
     /// What lines are.
     pub(crate) form: Form,
 }
@@ -150,6 +153,11 @@ impl Feed {
                 let (route, default) = (&self.options.route, self.options.answer_default);
                 let mut job = Job::new(index, request, route, default);
                 job.entry = entry;
+                if let Some(bill) = &self.options.bill {
+                    let charge = bill.charge(&job.request, route);
+                    let told = |why: Unpriced| Cause::Input(why.told(job.request.line));
+                    job.charge = Some(charge.map_err(told)?);
+                }
                 return Ok(Some(job));
             }
             Recalled::Counted(position) => {

@@ -9,6 +9,7 @@ use rate_limited::Amount;
 use rate_limited::http::HttpError;
 use rate_limited::journal::{Begun, Keyed};
 
+use crate::bill::Charge;
 use crate::preset::Route;
 use crate::record::{self, Kept};
 use crate::recorded::Place;
@@ -26,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) tokens: u64,
     /// What it is expected to take of each resource of the API, where one is named.
     costs: Vec<(&'static str, Amount)>,
+    /// What it costs in money, where there is a bound on that.
+    pub(crate) charge: Option<Charge>,
     /// What the journal knows of its call, where there is one.
     pub(crate) entry: Option<Entry>,
     /// The verdict that was put into the journal and is not told yet.
@@ -68,6 +71,7 @@ impl Job {
             index,
             tokens: Route::tokens(&request, &costs, answer_default),
             costs,
+            charge: None,
             request,
             entry: None,
             verdict: Mutex::new(None),

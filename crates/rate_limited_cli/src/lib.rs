@@ -19,6 +19,7 @@
 //! | `api`, `preset`, `key`, `call`, `gate`, `meters`, `server_limits`, `names` | one attempt, and what it is limited by |
 //! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
+//! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
@@ -28,6 +29,7 @@ mod api;
 mod apis;
 mod args;
 pub mod bad_line;
+mod bill;
 mod binding;
 mod body;
 mod call;
@@ -64,6 +66,7 @@ mod plan;
 mod prefix;
 mod prepare;
 mod preset;
+mod price;
 mod progress;
 mod raw_lines;
 mod recall;

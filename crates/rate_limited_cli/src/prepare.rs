@@ -53,9 +53,10 @@ impl Prepared<'_> {
         } = source::target(args)?;
         // That a header can be read says nothing yet of the output, which may be the same file.
         let form = Form::of(args, preset, &output)?;
-        let options = source::options(args, preset, form);
+        let options = source::options(args, preset, form)?;
         let address = Address::of(args, preset)?;
         let meters = Meters::new(&address.limits(args.limits.all()?, &args.api)?, preset)?;
+        let meters = meters.with_bill(options.bill.clone());
         let place = journal::place(args, &output, is_worthless)?;
         let existing = match &place {
             _ if args.journal.fresh || is_worthless => Existing::Replaced,

@@ -138,6 +138,22 @@ fn is_path(name: &str) -> bool {
     is_toml || name.contains(std::path::is_separator)
 }
 
+/// What is in a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub(crate) model: Option<String>,
+    /// The class of its endpoint.
+    pub(crate) class: Option<&'static str>,
+    /// The most tokens of one answer, if it says.
+    pub(crate) answer_max: Option<u64>,
+    /// How many answers it asks for.
+    pub(crate) answers: u64,
+    /// Tokens that it gives as numbers.
+    pub(crate) token_ids: u64,
+    /// Whether it is answered in words.
+    pub(crate) generates: bool,
+}
+
 /// Where requests go that do not say it themselves, and what they cost there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Route {
@@ -163,6 +179,32 @@ impl Route {
         } else {
             "/v1/embeddings"
         })
+    }
+
+    /// What is in a request.
+    pub(crate) fn measured(&self, request: &Request) -> Measured {
+        let path = self.path(request);
+        let sent = Sent::post(path, &request.body);
+        let Some(preset) = self.preset else {
+            return Measured {
+                model: request.model.clone(),
+                class: None,
+                answer_max: request.max_tokens,
+                answers: request.n,
+                token_ids: request.prompt.token_ids,
+                generates: request.generates,
+            };
+        };
+        let endpoint = preset.0.endpoint(&sent);
+        let sizes = preset.0.sizes(&sent);
+        Measured {
+            class: endpoint.map(|endpoint| endpoint.class.as_str()),
+            answer_max: sizes.answer_max,
+            answers: sizes.answers,
+            token_ids: sizes.prompt.token_ids,
+            generates: endpoint.map_or(request.generates, |endpoint| endpoint.generates),
+            model: sizes.model,
+        }
     }
 
     /// What a request is expected to take of each resource of the API that it touches; nothing where no

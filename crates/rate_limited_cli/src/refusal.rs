@@ -69,6 +69,9 @@ pub(crate) enum Refusal {
     BelowOne { limit: Limit, instead: Limit },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
     NothingFits(Box<TooLarge>),
+    /// What is wrong with prices, in words.
+    #[error("{0}")]
+    Cost(String),
     /// What is wrong with a prompt or with rows, in words.
     #[error("{0}")]
     Rows(String),

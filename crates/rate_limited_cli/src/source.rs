@@ -5,7 +5,10 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use crate::args::RunArgs;
+use rate_limited::Amount;
+
 use crate::bad_line::{BadLine, BadLinePolicy};
+use crate::bill::Bill;
 use crate::census::{Census, Surveyed};
 use crate::feed::{FeedOptions, Items};
 use crate::input::{InputError, Reader};
@@ -47,6 +50,8 @@ pub(crate) struct Totals {
     pub(crate) requests: u64,
     /// The most tokens that they are expected to take.
     pub(crate) tokens: u64,
+    /// What they cost at most, where there is a bound on that.
+    pub(crate) cost: Amount,
 }
 
 impl Source {
@@ -76,6 +81,7 @@ impl Source {
             seen: 0,
             totals: Totals::default(),
             too_large: TooLarge::under(meters),
+            unpriced: None,
             is_wanted: true,
         };
         let scan = scan_file_watched(&args.input, policy, &form, &mut survey)?;
@@ -84,8 +90,12 @@ impl Source {
             seen,
             mut totals,
             too_large,
+            unpriced,
             ..
         } = survey;
+        if let Some(unpriced) = unpriced {
+            return Err(Refusal::Cost(unpriced));
+        }
         let surveyed = census.map(Census::end).transpose()?;
         let too_large = too_large.filter(|found| found.requests > 0);
         let nothing_fits = too_large.as_ref().filter(|it| it.requests == seen);
@@ -156,6 +166,8 @@ struct Survey<'a> {
     seen: u64,
     totals: Totals,
     too_large: Option<TooLarge>,
+    /// The first request of which it is not known what it costs at most.
+    unpriced: Option<String>,
     /// Whether the request at which a glance was had last belongs to the run.
     is_wanted: bool,
 }
@@ -187,6 +199,17 @@ impl Watch for Survey<'_> {
         let tokens = Route::tokens(request, &costs, *answer_default);
         self.totals.tokens = self.totals.tokens.saturating_add(tokens);
         self.totals.requests += 1;
+        if let Some(bill) = &self.options.bill {
+            match bill.charge(request, route) {
+                Ok(charge) => {
+                    self.totals.cost = self.totals.cost + charge.bound;
+                }
+                Err(why) if self.unpriced.is_none() => {
+                    self.unpriced = Some(why.told(request.line));
+                }
+                Err(_) => {}
+            }
+        }
         if let Some(too_large) = &mut self.too_large {
             too_large.look(request.line, tokens);
         }
@@ -200,19 +223,27 @@ impl Watch for Survey<'_> {
 }
 
 /// What is done with lines, and with how many.
-pub(crate) fn options(args: &RunArgs, preset: Option<Preset>, form: Form) -> FeedOptions {
+///
+/// # Errors
+/// A bound on costs without prices.
+pub(crate) fn options(
+    args: &RunArgs,
+    preset: Option<Preset>,
+    form: Form,
+) -> Result<FeedOptions, Refusal> {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
     } else {
         BadLinePolicy::Fail
     };
-    FeedOptions {
+    Ok(FeedOptions {
         policy: args.lines.on_bad_line.unwrap_or(policy),
         answer_default: args.limits.max_tokens_default,
         route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
+        bill: Bill::of(args.cost.max_cost, args.cost.price, preset)?,
         form,
-    }
+    })
 }
 
 /// Where the results go.

@@ -1,14 +1,17 @@
 //! From what became of a call to its line of the output.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use rate_limited::http::Answer;
 use rate_limited::journal::Begun;
-use rate_limited::{AttemptError, Class, Failure as Why, Finished};
+use rate_limited::{Amount, AttemptError, Class, Failure as Why, Finished};
 
+use crate::bill::Bill;
 use crate::call::{CallError, Reply};
 use crate::job::Job;
+use crate::price;
 use crate::record::{self, Failure, Kept, Record, Response, Spent, code};
 use crate::request::Request;
 
@@ -93,6 +96,31 @@ pub(crate) fn line_of_kept_back(request: &Request, code: &str, begun: &Begun) ->
         error: Some(failure),
     };
     record.line_in(request.row.as_ref(), Spent::default())
+}
+
+/// The verdict on a call that may cost more than is left of the bound on costs.
+pub(crate) fn of_too_dear(job: &Job, bill: &Bill, attempts: u32) -> Verdict {
+    let bound = job.charge.map_or(Amount::ZERO, |charge| charge.bound);
+    let mut message = format!(
+        "it may cost {}, more than is left of {} (--max-cost)",
+        price::shown(bound),
+        price::shown(bill.most)
+    );
+    if let Some(last) = job.last().as_deref() {
+        let _ = write!(message, "; its last error: {}", last.message);
+    }
+    let failure = Failure {
+        code: code::NOT_RUN.into(),
+        message: message.into(),
+        class: if attempts == 0 {
+            "not_sent"
+        } else {
+            "not_finished"
+        }
+        .into(),
+        attempts,
+    };
+    verdict(job, None, Some(failure), Spent::default())
 }
 
 /// The verdict on a call that was not over when the run ended for the reason `why`.
