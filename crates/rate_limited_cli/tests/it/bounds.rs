@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rate_limited_sim::{ApiModel, Latency};
+use rate_limited_sim::{ApiModel, Charged, Latency, Limit};
 
 use crate::world::{Outcome, World, feed, request, requests, spawn};
 
@@ -264,4 +264,34 @@ fn prices_of_a_description_are_those_of_the_model() {
     assert_eq!(outcome.code, Some(2));
     let told = "the price of input tokens of 'other' is not known";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+}
+
+#[test]
+fn costs_stay_below_their_bound_however_often_the_run_is_killed() {
+    let tokens = Limit::tokens(1_000_000, Duration::from_secs(3_600)).charged(Charged::Usage);
+    let model = ApiModel::new(5).limit(tokens);
+    let world = World::new(model.latency(Latency::Constant(Duration::from_millis(50))));
+    // Each token costs a hundred-thousandth of a dollar. What was in flight at a kill counts in full.
+    let args = [
+        "--max-cost",
+        "0.06",
+        "--price",
+        "input=10,output=10",
+        "--max-concurrent",
+        "3",
+    ];
+    for round in 1..=3 {
+        let mut child = world.start(&requests(200), &args);
+        world.wait_for_arrivals(round * 5);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+    }
+    let outcome = world.run(&requests(200), &args);
+    outcome.expect(3, 200);
+    let work = world.stats().limits[0].work;
+    assert!(
+        (1_500..=6_000).contains(&work),
+        "{work} tokens\n{}",
+        outcome.stderr
+    );
 }
