@@ -1,6 +1,6 @@
 //! The text of an answer, wherever its API puts it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where answers have one text.
 const TEXTS: [&str; 6] = [
@@ -34,6 +34,19 @@ pub(crate) fn of(body: &[u8]) -> String {
         vectors.next().map(Value::to_string)
     });
     found.unwrap_or_else(|| answer.to_string())
+}
+
+/// The texts of all answers in one.
+pub(crate) fn all(body: &[u8]) -> Vec<String> {
+    let answer = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    for list in ["choices", "candidates"] {
+        let several = answer.get(list).and_then(Value::as_array);
+        if let Some(several) = several.filter(|several| several.len() > 1) {
+            let each = several.iter().map(|one| json!({ list: [one] }));
+            return each.map(|one| text(&one).unwrap_or_default()).collect();
+        }
+    }
+    vec![of(body)]
 }
 
 fn text(answer: &Value) -> Option<String> {

@@ -267,6 +267,12 @@ pub(crate) struct LineArgs {
     /// Run only the first N requests, for a trial: the run without it goes on from there
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = first)]
     pub(crate) first: Option<u64>,
+    /// A JSON Schema that the text of each answer must fit: what does not is asked again, up to --max-retries
+    ///
+    /// A code block around the JSON does no harm. If no answer fits, the line says what is wrong with the last one, and
+    /// has it. Answers that a journal has already are not looked at again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
     /// In which order results are written
     #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
     pub(crate) order: Order,

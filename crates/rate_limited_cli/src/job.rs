@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rate_limited::Amount;
-use rate_limited::http::HttpError;
+use rate_limited::http::{Answer, HttpError};
 use rate_limited::journal::{Begun, Keyed};
 
 use crate::bill::Charge;
@@ -114,6 +114,15 @@ impl Job {
             self.note(Setback::of(error));
         }
         self.in_flight.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that an answer is not what it has to be.
+    pub(crate) fn is_invalid(&self, fault: &str, answer: &Answer) {
+        let kept = Kept::new(answer.status, answer.request_id.as_deref(), &answer.body);
+        self.note(Setback {
+            message: record::beginning(fault),
+            answer: Some(kept),
+        });
     }
 
     /// Notes that an attempt was given up after so long.

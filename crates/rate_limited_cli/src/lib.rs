@@ -17,7 +17,7 @@
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `preset`, `key`, `call`, `gate`, `meters`, `server_limits`, `names` | one attempt, and what it is limited by |
-//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
+//! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
@@ -82,6 +82,7 @@ mod rows;
 mod run;
 mod say;
 pub mod scan;
+mod schema;
 #[cfg(feature = "simulate")]
 mod serve;
 mod server_limits;

@@ -20,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::reorder::Order;
 use crate::row::Table;
 use crate::rows::Form;
+use crate::schema::Schema;
 use crate::source::{self, Looked, Source, Target};
 
 /// A run that is ready to begin.
@@ -30,6 +31,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) existing: Existing,
     pub(crate) address: Address,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) schema: Option<Schema>,
     pub(crate) looked: Looked,
     pub(crate) journal: Kept,
 }
@@ -53,6 +55,7 @@ impl Prepared<'_> {
         } = source::target(args)?;
         // That a header can be read says nothing yet of the output, which may be the same file.
         let form = Form::of(args, preset, &output)?;
+        let schema = args.lines.schema.as_deref().map(Schema::read).transpose()?;
         let options = source::options(args, preset, form)?;
         let address = Address::of(args, preset)?;
         let meters = Meters::new(&address.limits(args.limits.all()?, &args.api)?, preset)?;
@@ -83,6 +86,7 @@ impl Prepared<'_> {
             existing,
             address,
             meters: Arc::new(meters),
+            schema,
             looked,
             journal,
         })

@@ -15,6 +15,7 @@ use crate::answer_text;
 use crate::bad_line::BadLine;
 use crate::request::record_id;
 use crate::row::{Added, Row};
+use crate::schema;
 use crate::text::{cut, grouped};
 
 /// The most bytes that are kept of an error's text, and of an answer that is no JSON and no success.
@@ -166,11 +167,17 @@ impl<'a> Record<'a> {
         let response = self.response.as_ref();
         let good = response.filter(|response| (200..300).contains(&response.status_code));
         let answer = good.map(|response| answer_text::of(response.body));
+        let answer = answer.as_deref();
+        let answer = if spent.is_json {
+            answer.map(schema::unfenced)
+        } else {
+            answer
+        };
         let error = self.error.as_ref();
         let attempts = error.map_or(spent.attempts, |error| error.attempts);
         let error = error.map(|error| format!("{}: {}", error.code, kept(&error.message)));
         row.line(&Added {
-            answer: answer.as_deref().unwrap_or_default(),
+            answer: answer.unwrap_or_default(),
             error: error.as_deref().unwrap_or_default(),
             attempts,
             tokens: spent.tokens,
@@ -207,6 +214,8 @@ pub(crate) struct Spent {
     pub(crate) attempts: u32,
     /// The tokens that its answer tells.
     pub(crate) tokens: Option<u64>,
+    /// Whether its answer was to be JSON.
+    pub(crate) is_json: bool,
 }
 
 /// The part of a record's line that does not depend on where the line of the input stands: all behind the

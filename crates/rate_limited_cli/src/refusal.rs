@@ -69,6 +69,8 @@ pub(crate) enum Refusal {
     BelowOne { limit: Limit, instead: Limit },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
     NothingFits(Box<TooLarge>),
+    #[error("the schema {} cannot be used: {why}; mend it, or name another --schema", path.display())]
+    Schema { path: PathBuf, why: String },
     /// What is wrong with prices, in words.
     #[error("{0}")]
     Cost(String),

@@ -33,6 +33,7 @@ use crate::refusal::Refusal;
 use crate::reorder::{self, OrderedWriter};
 use crate::row::Table;
 use crate::say::{complain, say};
+use crate::schema::Schema;
 use crate::signals::{self, Signals};
 use crate::sink::Sink;
 use crate::so_far::SoFar;
@@ -78,6 +79,7 @@ struct Started<'a> {
     options: FeedOptions,
     target: OutputTarget,
     meters: Arc<Meters>,
+    schema: Option<Schema>,
     looked: Looked,
     journal: Option<RunJournal>,
     caller: Caller,
@@ -99,6 +101,7 @@ impl<'a> Prepared<'a> {
             existing,
             address,
             meters,
+            schema,
             looked,
             journal,
         } = self;
@@ -134,6 +137,7 @@ impl<'a> Prepared<'a> {
             options,
             target,
             meters,
+            schema,
             looked,
             journal,
             caller: api.caller,
@@ -185,6 +189,7 @@ impl Started<'_> {
         } else {
             caller.warning(Warnings::aloud())
         };
+        let caller = caller.checking(self.schema);
         let caller = caller.known_by(self.journal.as_ref().map(|it| it.journal.identity()));
         let caller = Arc::new(caller);
         let runner = runner(args, &self.meters, &caller, self.journal.as_ref());
@@ -301,6 +306,7 @@ fn runner(
     };
     let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
         .classify(move |error, resources| call::class_of(error, &named, resources))
+        .validate(|reply: &Reply| reply.fault.is_none())
         .server_limits(move |end, resources| told_by_server.server_limits(end, resources))
         .max_retries(args.pace.max_retries)
         .attempt_timeout(Some(args.pace.timeout))

@@ -50,6 +50,7 @@ pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
     let spent = Spent {
         attempts: result.attempts,
         tokens: result.value.as_ref().and_then(|reply| reply.tokens),
+        is_json: result.value.as_ref().is_some_and(|reply| reply.is_json),
     };
     verdict(&finished.request, answer.map(response), failure, spent).fatal(fatal)
 }
@@ -198,8 +199,10 @@ fn failure(errors: &[Error], attempts: u32) -> Failure<'_> {
             error.to_string().into(),
             "not_sent",
         ),
-        Some(error @ Error::Invalid(_)) => {
-            (code::VALIDATION.into(), error.to_string().into(), "invalid")
+        Some(error @ Error::Invalid(reply)) => {
+            let fault = reply.fault.as_deref().map(Cow::from);
+            let fault = fault.unwrap_or_else(|| error.to_string().into());
+            (code::VALIDATION.into(), fault, "invalid")
         }
         Some(error) => (code::INTERNAL.into(), error.to_string().into(), "failure"),
         None => (
@@ -238,8 +241,10 @@ fn class_name(class: Class) -> &'static str {
 }
 
 fn answer_of(error: &Error) -> Option<&Answer> {
-    let (Error::Failed(error) | Error::Refused(error)) = error else {
-        return None;
+    let error = match error {
+        Error::Failed(error) | Error::Refused(error) => error,
+        Error::Invalid(reply) => return Some(&reply.answer),
+        _ => return None,
     };
     error.downcast_ref::<CallError>()?.http()?.answer()
 }

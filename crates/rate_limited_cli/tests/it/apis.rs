@@ -16,10 +16,10 @@ use crate::world::{KEY, command};
 
 /// What came: the first line of a request, its headers in small letters, its body.
 #[derive(Clone, Debug)]
-struct Sent {
+pub(crate) struct Sent {
     line: String,
     headers: Vec<(String, String)>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Sent {
@@ -36,14 +36,16 @@ type Answers = dyn Fn(usize, &Sent) -> (u16, String) + Send + Sync;
 const NAMED: u32 = 5;
 
 /// A server that answers as it is told, and a folder.
-struct World {
+pub(crate) struct World {
     addr: SocketAddr,
     sent: Arc<Mutex<Vec<Sent>>>,
     folder: TempDir,
 }
 
 impl World {
-    fn new(answers: impl Fn(usize, &Sent) -> (u16, String) + Send + Sync + 'static) -> World {
+    pub(crate) fn new(
+        answers: impl Fn(usize, &Sent) -> (u16, String) + Send + Sync + 'static,
+    ) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("it listens");
         let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
@@ -59,17 +61,22 @@ impl World {
         World { addr, sent, folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn sent(&self) -> Vec<Sent> {
         self.sent.lock().expect("no panic").clone()
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self, base: &str) -> String {
+        format!("http://{}{base}", self.addr)
+    }
+
     /// Runs the command with this server as the API at `base`.
-    fn run(&self, base: &str, args: &[&str]) -> Output {
-        let url = format!("http://{}{base}", self.addr);
+    pub(crate) fn run(&self, base: &str, args: &[&str]) -> Output {
+        let url = self.url(base);
         let all = [
             &["run", "in.jsonl", "-o", "out.jsonl", "--base-url", &url],
             args,
@@ -85,7 +92,7 @@ impl World {
         output
     }
 
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("out.jsonl")).expect("an output");
         let parse = |line| serde_json::from_str(line).expect("a line of JSON");
         text.lines().map(parse).collect()
@@ -141,12 +148,12 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Sent>>, answers: &Answers) -> Option
     }
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[track_caller]
-fn expect(output: &Output, code: i32) {
+pub(crate) fn expect(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}", told(output));
 }
 
@@ -490,7 +497,7 @@ fn rows_become_requests_of_the_shape_that_the_api_takes() {
     ] {
         let world = World::new(move |_, _| (200, answer.clone()));
         fs::write(world.path("in.csv"), "animal,tone\ncat,brief\n").expect("room");
-        let url = format!("http://{}/v1", world.addr);
+        let url = world.url("/v1");
         let args = ["run", "in.csv", "-o", "out.csv", "--base-url", &url];
         let ask = ["--prompt", "Say {{animal}}", "--api", api, "--model", model];
         let mut command = command(world.folder.path(), &[&args, &ask, more].concat());

@@ -21,6 +21,7 @@ mod resume;
 mod rows;
 mod run;
 mod scan;
+mod schema;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;
