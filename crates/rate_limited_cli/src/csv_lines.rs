@@ -205,8 +205,12 @@ pub(crate) fn csv_reason(fault: CsvFault) -> BadReason {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::{CsvFault, CsvLines};
     use crate::raw_lines::RawLines;
+    use crate::row::{self, Added, Table};
 
     type Found = (u64, u64, Result<Vec<String>, CsvFault>);
 
@@ -250,6 +254,46 @@ mod tests {
             records(&long, b',', 99_999)[0],
             good(1, 1, &[&"y".repeat(50_000)])
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(
+            rows in vec(vec("[a,;\\t\"\r\n é\u{1F41D}]{0,6}", 3), 1..8),
+            delimiter in prop_oneof![Just(b','), Just(b';'), Just(b'\t')],
+        ) {
+            let columns = ["a", "b", "c"].map(str::to_owned);
+            let table = Table::new(&columns, delimiter);
+            let lines = rows.iter().map(|row| {
+                let row = table.row(row.iter().map(String::as_str));
+                let added = Added { answer: "x\n\"y\"", attempts: 1, ..Added::default() };
+                row.line(&added)
+            });
+            let lines: Vec<_> = lines.collect();
+            let text = String::from_utf8([table.header.clone(), lines.concat()].concat())?;
+            let found = records(&text, delimiter, 1_000);
+            prop_assert_eq!(found.len(), rows.len() + 1);
+            for ((_, _, found), (row, line)) in found[1..].iter().zip(rows.iter().zip(&lines)) {
+                let found = found.as_ref().expect("a record");
+                prop_assert_eq!(&found[..3], &row[..]);
+                prop_assert_eq!(&found[3..], &["x\n\"y\"", "", "1", ""]);
+                prop_assert!(row::is_whole(line));
+                let (part, error) = row::added(line, delimiter).expect("four cells more");
+                prop_assert_eq!(table.row(row.iter().map(String::as_str)).part_of(line), Some(part));
+                prop_assert!(error.is_empty());
+            }
+        }
+
+        #[test]
+        fn any_text_at_all_is_read_to_its_end(text in "[a,\"\r\n]{0,40}", bytes_max in 3_usize..20) {
+            let found = records(&text, b',', bytes_max);
+            let lines = text.split_inclusive('\n').count() as u64;
+            let mut last = 0;
+            for (number, end, _) in found {
+                prop_assert!(number > last && end >= number && end <= lines);
+                last = end;
+            }
+        }
     }
 
     #[test]

@@ -95,7 +95,12 @@ impl Preset {
         if !path.contains(MODEL) {
             return Ok(path.to_owned());
         }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte);
         match model {
+            Some(model) if !model.bytes().all(is_plain) => Err(Refusal::Rows(format!(
+                "--model {} cannot be put into the path {path}: give the name alone, such as gemini-2.5-flash",
+                crate::text::quoted(model)
+            ))),
             Some(model) => Ok(path.replace(MODEL, model)),
             None => Err(Refusal::Rows(format!(
                 "{} has the name of the model in its path {path}: pass --model NAME",
