@@ -248,7 +248,7 @@ pub(crate) struct CostArgs {
     /// The most that the run may cost, in dollars, such as 5.00; what a journal knows of earlier runs counts
     ///
     /// Each attempt reserves before it is sent what it may cost at most: every byte of the request as a token, and the
-    /// longest answer; the rest comes back when the answer says what was used. What fails counts in full. So the
+    /// longest answer; the rest comes back when the answer says what was used. What fails counts in full, what the API rejects (4xx) not. So the
     /// sum is never passed, as long as the prices are right. Nothing is sent if a price is not known or a
     /// request has no bound. The run ends with exit code 3 when nothing that is left fits.
     #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, value_parser = price::parse)]

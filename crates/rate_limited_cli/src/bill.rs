@@ -3,9 +3,10 @@
 use rate_limited::http::Unit;
 use rate_limited::{Amount, Counted, Quota, Resource};
 use serde_json::{Map, Value};
+use std::error::Error;
 use std::sync::Arc;
 
-use crate::call::Reply;
+use crate::call::{CallError, Reply};
 use crate::job::Job;
 use crate::preset::{Measured, Preset, Route};
 use crate::price::{self, Prices};
@@ -176,7 +177,8 @@ impl Bill {
         (NAME.to_owned(), Quota::Budget { amount: self.most })
     }
 
-    /// The budget as the runner takes it. A failed attempt counts in full: nobody says what it has cost.
+    /// The budget as the runner takes it. A failed attempt counts in full, unless the API has rejected it: nobody
+    /// says what it has cost.
     pub(crate) fn resource(&self) -> Resource<Arc<Job>, Reply> {
         let (name, quota) = self.quota();
         let used = |job: &Arc<Job>, reply: &Reply| {
@@ -188,6 +190,7 @@ impl Bill {
         Resource::new(name, quota)
             .cost(|job: &Arc<Job>| job.charge.map_or(Amount::ZERO, |charge| charge.bound))
             .usage(used)
+            .failed_usage(|_, error| is_rejected(error).then_some(Amount::ZERO))
             .counted(Counted::AtDispatch)
     }
 }
@@ -229,6 +232,14 @@ impl Charge {
             _ => None,
         }
     }
+}
+
+/// Whether the API has rejected a request without a look at what it asks: nothing was made that costs.
+fn is_rejected(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    const TIMEOUT: u16 = 408;
+    let error = error.downcast_ref::<CallError>();
+    let answer = error.and_then(|error| error.http()?.answer());
+    answer.is_some_and(|answer| (400..500).contains(&answer.status) && answer.status != TIMEOUT)
 }
 
 /// Whether a request has tools.

@@ -169,13 +169,7 @@ impl Ending<'_> {
 
     fn summary(&self, counts: &Counts, exit: Exit) -> Vec<String> {
         let mut lines = vec![self.calls(counts), self.attempts(counts)];
-        lines.extend(self.state.spent().map(|(spent, most)| {
-            format!(
-                "cost: {} of {}, at these prices",
-                price::shown(spent),
-                price::shown(most)
-            )
-        }));
+        lines.extend(self.cost());
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(
             &self.state.sightings,
@@ -319,6 +313,19 @@ impl Ending<'_> {
             counted(self.done.numbers.refusals, "refusal", "refusals"),
             counted(counts.tokens_used, "token", "tokens")
         )
+    }
+
+    /// What the run and those before it have cost.
+    fn cost(&self) -> Option<String> {
+        let (spent, most) = self.state.spent()?;
+        let [spent, most] = [spent, most].map(price::shown);
+        // What failed may have cost less than it was counted for.
+        let at_most = if self.done.numbers.failures > 0 {
+            "at most "
+        } else {
+            ""
+        };
+        Some(format!("cost: {at_most}{spent} of {most}"))
     }
 
     fn next_step(&self, counts: &Counts) -> Option<String> {

@@ -98,7 +98,7 @@ impl World {
         text.lines().map(parse).collect()
     }
 
-    fn input(&self, lines: &[&str]) {
+    pub(crate) fn input(&self, lines: &[&str]) {
         fs::write(self.path("in.jsonl"), lines.join("\n")).expect("room");
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rate_limited_sim::{ApiModel, Charged, Latency, Limit};
 
+use crate::apis;
 use crate::world::{Outcome, World, feed, request, requests, spawn};
 
 #[test]
@@ -152,6 +153,23 @@ fn attempts_that_fail_count_in_full() {
         "{}",
         outcome.stderr
     );
+    let told = "cost: at most $0.00";
+    assert!(outcome.stderr.contains(told), "{told}: {}", outcome.stderr);
+}
+
+#[test]
+fn what_the_api_rejects_costs_nothing() {
+    for (status, is_free) in [(400, true), (408, false), (500, false)] {
+        let error = "{\"error\": {\"message\": \"no\"}}".to_owned();
+        let world = apis::World::new(move |_, _| (status, error.clone()));
+        world.input(&[request(1, "").trim_end()]);
+        let args = [&["--max-cost", "1", "--max-retries", "0"], &PRICES[..]].concat();
+        let output = world.run("/v1", &args);
+        apis::expect(&output, 1);
+        let told = apis::told(&output);
+        assert!(told.contains("cost: at most $0.00"), "{told}");
+        assert_eq!(told.contains("$0.00 of $1.00"), is_free, "{told}");
+    }
 }
 
 #[test]
