@@ -4,6 +4,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::refusal::{Refusal, refused};
+use crate::text::quoted;
+
 /// The shapes of requests that can be made from a prompt, by the ends of their paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -94,6 +97,34 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
+    /// Refuses further fields that are made here, too.
+    ///
+    /// # Errors
+    /// There is one.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let model = self.model.is_some().then_some("model");
+        let longest = self.max_tokens.and_then(|_| self.longest());
+        let made = self.shape.fields().iter().copied();
+        let mut made = made.chain(model).chain(longest);
+        match made.find(|name| self.fields.contains_key(*name)) {
+            Some(name) => Err(refused(format!(
+                "--body sets {}, which the other options make: leave it out of one of them",
+                quoted(name)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the longest answer is told.
+    pub(crate) fn has_longest(&self) -> bool {
+        let field = self.longest().and_then(|name| self.fields.get(name));
+        self.max_tokens.is_some() || field.is_some()
+    }
+
+    fn longest(&self) -> Option<&'static str> {
+        self.shape.longest(self.is_new)
+    }
+
     /// The body for a prompt.
     pub(crate) fn body(&self, prompt: &str, system: Option<&str>) -> String {
         let mut fields: Vec<(&str, Value)> = Vec::new();
@@ -103,7 +134,7 @@ impl Bodies {
             fields.push(("model", model.into()));
         }
         fields.extend(self.asked(prompt, system));
-        let longest = self.shape.longest(self.is_new).zip(self.max_tokens);
+        let longest = self.longest().zip(self.max_tokens);
         fields.extend(longest.map(|(name, most)| (name, most.into())));
         let mut more = self.fields.clone();
         if let (Shape::Contents, Some(most)) = (self.shape, self.max_tokens) {

@@ -8,7 +8,6 @@ use crate::key;
 use crate::preset::Preset;
 use crate::refusal::{Refusal, refused};
 use crate::template::text_of;
-use crate::text::quoted;
 
 /// Requests made of texts.
 #[derive(Debug)]
@@ -51,34 +50,24 @@ impl Maker {
                 "{path} takes no system prompt: write it into --prompt, or pass another --endpoint"
             )));
         }
-        let made = shape
-            .fields()
-            .iter()
-            .chain(model.is_some().then_some(&"model"));
-        if let Some(name) = made.into_iter().find(|name| fields.contains_key(**name)) {
-            return Err(refused(format!(
-                "--body sets {}, which the other options make: leave it out of one of them",
-                quoted(name)
-            )));
-        }
         let is_public = key::is_at_default(&args.api, preset);
         if is_public && !args.simulates() && model.is_none() && !fields.contains_key("model") {
             return Err(refused(
                 "it is not said which model is asked: pass --model NAME",
             ));
         }
-        let always = shape == Shape::Messages;
-        let default = always.then_some(args.limits.max_tokens_default);
-        Ok(Maker {
-            bodies: Bodies {
-                shape,
-                model: model.clone(),
-                max_tokens: told.max_tokens.or(default).filter(|_| shape.generates()),
-                is_new: preset.is_some_and(|preset| preset.api().name == "openai"),
-                fields,
-            },
-            path,
-        })
+        let mut bodies = Bodies {
+            shape,
+            model: model.clone(),
+            max_tokens: told.max_tokens.filter(|_| shape.generates()),
+            is_new: preset.is_some_and(|preset| preset.api().name == "openai"),
+            fields,
+        };
+        bodies.check()?;
+        if shape == Shape::Messages && !bodies.has_longest() {
+            bodies.max_tokens = Some(args.limits.max_tokens_default);
+        }
+        Ok(Maker { bodies, path })
     }
 }
 

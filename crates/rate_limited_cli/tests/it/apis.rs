@@ -456,6 +456,17 @@ fn rows_become_requests_of_the_shape_that_the_api_takes() {
             ),
         ),
         (
+            "anthropic",
+            "claude-fable-5",
+            &["--body", r#"{"max_tokens": 5}"#],
+            anthropic_answer().1,
+            (
+                "/v1/messages",
+                json!({"model": "claude-fable-5", "max_tokens": 5, "messages": [cat]}),
+                "Hello,,1,18",
+            ),
+        ),
+        (
             "gemini",
             "gemini-3-flash",
             &[

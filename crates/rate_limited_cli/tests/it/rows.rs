@@ -230,6 +230,17 @@ fn what_cannot_be_asked_is_told_before_anything_is_sent() {
         &[
             "--prompt",
             "{{text}}",
+            "--body",
+            "{\"max_tokens\": 5}",
+            "--max-tokens",
+            "9",
+        ],
+        &["--body sets 'max_tokens'"],
+    );
+    csv(
+        &[
+            "--prompt",
+            "{{text}}",
             "--endpoint",
             "/v1/images/generations",
         ],
