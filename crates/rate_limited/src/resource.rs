@@ -3,9 +3,12 @@
 use crate::error::ConfigError;
 use crate::units::Units;
 use rate_limited_core::{Amount, AmountError, Counted, Quota, ResourceId, Settlement, Time};
+use std::error::Error;
 use std::time::Duration;
 
 type CostOf<Req> = Box<dyn Fn(&Req) -> Result<Amount, AmountError> + Send + Sync>;
+type FailedUsageOf<Req> =
+    Box<dyn Fn(&Req, &(dyn Error + Send + Sync + 'static)) -> Option<Amount> + Send + Sync>;
 type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError> + Send + Sync>;
 
 /// A metered resource: its name, its quota, and what one call takes of it.
@@ -30,6 +33,7 @@ pub struct Resource<Req, Resp> {
     declared: Declared,
     cost: CostOf<Req>,
     usage: Option<UsageOf<Req, Resp>>,
+    failed_usage: Option<FailedUsageOf<Req>>,
 }
 
 /// What the core is told besides the quota.
@@ -106,6 +110,7 @@ impl<Req, Resp> Resource<Req, Resp> {
             declared: Declared::default(),
             cost,
             usage: None,
+            failed_usage: None,
         }
     }
 
@@ -126,6 +131,35 @@ impl<Req, Resp> Resource<Req, Resp> {
             Box::new(move |request, answer| usage(request, answer).units());
         Resource {
             usage: Some(usage),
+            ..self
+        }
+    }
+
+    /// What a failed attempt has really taken, told by its error. Default: what was reserved, and so where this
+    /// says `None` or no amount. It needs [`Resource::usage`], and is not asked of refusals by a limit and of
+    /// attempts that outlived their time-out.
+    ///
+    /// ```
+    /// use rate_limited::{Amount, Quota, Resource};
+    ///
+    /// # struct Ask { dollars_max: f64 }
+    /// # struct Answer { dollars: f64 }
+    /// let budget: Resource<Ask, Answer> = Resource::new("dollars", Quota::Budget { amount: Amount::units(5) })
+    ///     .cost(|ask: &Ask| ask.dollars_max)
+    ///     .usage(|_: &Ask, answer: &Answer| answer.dollars)
+    ///     // What was rejected is not charged; of anything else that is not known.
+    ///     .failed_usage(|_: &Ask, error| error.to_string().contains("rejected").then_some(0));
+    /// # drop(budget);
+    /// ```
+    #[must_use]
+    pub fn failed_usage<U: Units>(
+        self,
+        usage: impl Fn(&Req, &(dyn Error + Send + Sync + 'static)) -> Option<U> + Send + Sync + 'static,
+    ) -> Self {
+        let usage: FailedUsageOf<Req> =
+            Box::new(move |request, error| usage(request, error)?.units().ok());
+        Resource {
+            failed_usage: Some(usage),
             ..self
         }
     }
@@ -227,6 +261,16 @@ impl<Req, Resp> Resource<Req, Resp> {
     /// Whether answers tell what was really used.
     pub(crate) fn tells_usage(&self) -> bool {
         self.usage.is_some()
+    }
+
+    /// The real usage of a failed attempt, if its error tells one.
+    pub(crate) fn failed_usage_of(
+        &self,
+        request: &Req,
+        error: &(dyn Error + Send + Sync + 'static),
+    ) -> Option<Amount> {
+        let usage = self.failed_usage.as_ref();
+        usage.and_then(|usage| usage(request, error))
     }
 
     /// The real usage, if the answer tells one.

@@ -5,7 +5,7 @@ use crate::api::Api;
 use crate::clock::now;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use rate_limited_core::{Amount, Counted, Quota, Resource, ResourceId, Settlement};
+use rate_limited_core::{Amount, Counted, Feedback, Quota, Resource, ResourceId, Settlement};
 use std::time::Duration;
 
 /// Adds a resource of `quota` units in every window of `window` seconds to the quotas of the process.
@@ -80,7 +80,11 @@ pub(crate) fn hear_limit(resource: usize, limit: f64) -> PyResult<()> {
     let wakes = {
         let mut limiter = limiter();
         let id = find(&limiter, resource)?;
-        limiter.server_limit(id, limit, now());
+        let told = Feedback {
+            limit: Some(limit),
+            ..Feedback::default()
+        };
+        limiter.feedback(id, &told, now());
         limiter.take_wakes()
     };
     account::wake(&wakes, None);

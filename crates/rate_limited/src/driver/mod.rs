@@ -320,8 +320,9 @@ where
             }
             End::Error(class, error) => {
                 self.handle.note_error(&error);
+                let usage = self.blueprint.failed_usage(&call.request, &*error);
                 call.errors.push(AttemptError::Failed(error));
-                (Outcome::new(class), Some("failed"))
+                (Outcome::new(class).with_usage(&usage), Some("failed"))
             }
             End::Panicked(message) => {
                 call.errors.push(AttemptError::Panicked(message));
