@@ -40,6 +40,7 @@ mod answer;
 mod body;
 mod builder;
 mod client;
+mod connections;
 mod endpoint;
 mod error;
 mod head;

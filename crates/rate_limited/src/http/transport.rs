@@ -3,6 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use rate_limited_core::Class;
 
@@ -63,6 +64,22 @@ impl Transport {
         finished(self.told_after(&error), error, secrets)
     }
 
+    /// What it means that no answer began in time.
+    pub(super) fn late(&self, limit: Duration) -> HttpError {
+        let origin = &self.origin;
+        let what = format!("{origin} did not answer within the first-byte time-out of {limit:?}");
+        HttpError::new(Class::Failure, "timeout", what)
+    }
+
+    /// What it means that an answer did not go on.
+    pub(super) fn silent(&self, limit: Duration) -> HttpError {
+        let origin = &self.origin;
+        let what = format!(
+            "{origin} fell silent in the middle of its answer, for the idle time-out of {limit:?}"
+        );
+        HttpError::new(Class::Failure, "timeout", what)
+    }
+
     fn told_before(&self, error: &reqwest::Error, departure: &Departure) -> Option<Told> {
         let origin = &self.origin;
         let code = if error.is_timeout() {
@@ -88,6 +105,9 @@ impl Transport {
             Told::new(Class::NotSent, code, what)
         } else if !departure.may_have_left() {
             let what = format!("the connection to {origin} broke before the request left");
+            Told::new(Class::NotSent, code, what)
+        } else if is_unprocessed(error) {
+            let what = format!("{origin} refused the request before it looked at it");
             Told::new(Class::NotSent, code, what)
         } else {
             return None;
@@ -162,6 +182,17 @@ fn is_out_of_files(error: &reqwest::Error) -> bool {
     codes
         .into_iter()
         .any(|code| matches!(code, 23 | 24 | 10_024))
+}
+
+/// Whether a server of HTTP/2 says that it did nothing with the request: RFC 9113, section 8.7.
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    let mut causes = causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>());
+    causes.any(|cause| {
+        let reason = cause.reason();
+        let refused = cause.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
+        let leaving = cause.is_go_away() && reason == Some(h2::Reason::NO_ERROR);
+        cause.is_remote() && (refused || leaving)
+    })
 }
 
 fn is_bad_certificate(error: &reqwest::Error) -> bool {

@@ -1,0 +1,322 @@
+//! HTTP/2, where it differs: frames of a server that leaves, refuses, stalls or floods.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rate_limited::http::{Answer, Client, HttpError};
+use rate_limited_core::Class;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::fault_server::{CERTIFICATE, tls_config};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `:status: 200`, from the table that both sides know.
+const STATUS_200: u8 = 0x88;
+
+const NO_ERROR: u32 = 0;
+const INTERNAL_ERROR: u32 = 2;
+const REFUSED_STREAM: u32 = 7;
+const CANCEL: u32 = 8;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let stream = stream.to_be_bytes();
+    [&length[1..], &[kind, flags], &stream, payload].concat()
+}
+
+fn reset(stream: u32, code: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &code.to_be_bytes())
+}
+
+fn go_away(last_stream: u32, code: u32) -> Vec<u8> {
+    let payload = [last_stream.to_be_bytes(), code.to_be_bytes()].concat();
+    frame(GOAWAY, 0, 0, &payload)
+}
+
+fn head(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &[STATUS_200])
+}
+
+fn good(stream: u32) -> Vec<u8> {
+    [head(stream), frame(DATA, END_STREAM, stream, br#"{"n":1}"#)].concat()
+}
+
+fn setting(id: u16, value: u32) -> Vec<u8> {
+    let payload = [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    frame(SETTINGS, 0, 0, &payload)
+}
+
+/// What a server does with the request on stream 1.
+#[derive(Clone)]
+enum Deed {
+    Says(Vec<u8>),
+    Closes(Vec<u8>),
+    Floods(Vec<u8>),
+}
+
+/// A server over TLS with these settings. Over each connection after the first one it answers well.
+async fn serve(settings: Vec<u8>, deed: Deed) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = TlsAcceptor::from(tls_config(CERTIFICATE, &["h2"]));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            let deed = if first {
+                deed.clone()
+            } else {
+                Deed::Says(good(1))
+            };
+            let (acceptor, settings) = (acceptor.clone(), settings.clone());
+            tokio::spawn(async move {
+                let mut wire = acceptor.accept(stream).await.unwrap();
+                // The client may hang up at any moment.
+                let _ = play(&mut wire, &settings, deed).await;
+            });
+        }
+    });
+    (port, connections)
+}
+
+async fn play(wire: &mut TlsStream<TcpStream>, settings: &[u8], deed: Deed) -> std::io::Result<()> {
+    wire.read_exact(&mut [0; 24]).await?;
+    let settings = if settings.is_empty() {
+        frame(SETTINGS, 0, 0, &[])
+    } else {
+        settings.to_vec()
+    };
+    wire.write_all(&settings).await?;
+    wire.flush().await?;
+    loop {
+        let (kind, flags) = read_frame(wire).await?;
+        if kind == SETTINGS && flags & ACK == 0 {
+            wire.write_all(&frame(SETTINGS, ACK, 0, &[])).await?;
+            wire.flush().await?;
+        }
+        if kind == HEADERS {
+            break;
+        }
+    }
+    match deed {
+        Deed::Says(frames) => {
+            wire.write_all(&frames).await?;
+            wire.flush().await?;
+            while wire.read(&mut [0; 4096]).await? > 0 {}
+            Ok(())
+        }
+        Deed::Closes(frames) => {
+            wire.write_all(&frames).await?;
+            wire.shutdown().await
+        }
+        Deed::Floods(frames) => {
+            let (mut from, mut to) = tokio::io::split(wire);
+            let read = async {
+                while from.read(&mut [0; 4096]).await? > 0 {}
+                std::io::Result::Ok(())
+            };
+            let write = async {
+                loop {
+                    to.write_all(&frames).await?;
+                }
+            };
+            tokio::select! { end = read => end, end = write => end }
+        }
+    }
+}
+
+async fn read_frame(wire: &mut TlsStream<TcpStream>) -> std::io::Result<(u8, u8)> {
+    let mut head = [0; 9];
+    wire.read_exact(&mut head).await?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+    wire.read_exact(&mut vec![0; length]).await?;
+    Ok((head[3], head[4]))
+}
+
+fn client(port: u16, http2: bool) -> Client {
+    Client::builder(format!("https://localhost:{port}"))
+        .root_certificates(CERTIFICATE)
+        .proxy_from_env(false)
+        .http2(http2)
+        .first_byte_timeout(Duration::from_millis(500))
+        .idle_timeout(Duration::from_millis(500))
+        .body_bytes_max(1 << 20)
+        .build()
+        .unwrap()
+}
+
+async fn post(client: &Client, body_bytes: usize) -> Result<Answer, HttpError> {
+    let call = client.post("/v1/chat/completions", vec![b' '; body_bytes].into());
+    let end = tokio::time::timeout(Duration::from_secs(9), call).await;
+    end.expect("a time-out of the client comes first")
+}
+
+#[tokio::test]
+async fn each_row_ends_as_stated() {
+    let says = |frames: Vec<Vec<u8>>| Deed::Says(frames.concat());
+    let data = |flags, bytes: &[u8]| frame(DATA, flags, 1, bytes);
+    let not_sent = (Class::NotSent, "connection");
+    let broken = (Class::Failure, "connection");
+    let silent = (Class::Failure, "timeout");
+    let rows = [
+        (
+            "REFUSED_STREAM",
+            says(vec![reset(1, REFUSED_STREAM)]),
+            not_sent,
+        ),
+        (
+            "GOAWAY before the stream",
+            says(vec![go_away(0, NO_ERROR)]),
+            not_sent,
+        ),
+        (
+            "GOAWAY before the stream, and an end",
+            Deed::Closes(go_away(0, NO_ERROR)),
+            not_sent,
+        ),
+        (
+            "GOAWAY with an error",
+            says(vec![go_away(0, INTERNAL_ERROR)]),
+            broken,
+        ),
+        (
+            "GOAWAY with ENHANCE_YOUR_CALM",
+            says(vec![go_away(0, ENHANCE_YOUR_CALM)]),
+            broken,
+        ),
+        (
+            "GOAWAY behind the stream, and an end",
+            Deed::Closes(go_away(1, NO_ERROR)),
+            broken,
+        ),
+        (
+            "GOAWAY behind the stream, and silence",
+            says(vec![go_away(1, NO_ERROR)]),
+            silent,
+        ),
+        (
+            "RST_STREAM before the head",
+            says(vec![reset(1, INTERNAL_ERROR)]),
+            broken,
+        ),
+        (
+            "RST_STREAM within the body",
+            says(vec![head(1), data(0, b"{"), reset(1, CANCEL)]),
+            broken,
+        ),
+        (
+            "REFUSED_STREAM within the body",
+            says(vec![head(1), data(0, b"{"), reset(1, REFUSED_STREAM)]),
+            broken,
+        ),
+        ("an end before the head", Deed::Closes(vec![]), broken),
+        (
+            "an end within the body",
+            Deed::Closes([head(1), data(0, b"{")].concat()),
+            broken,
+        ),
+        ("silence", says(vec![]), silent),
+        (
+            "silence within the body",
+            says(vec![head(1), data(0, b"{")]),
+            silent,
+        ),
+        (
+            "bytes that are no frames",
+            says(vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]),
+            broken,
+        ),
+        (
+            "data before a head",
+            says(vec![data(END_STREAM, b"{}")]),
+            broken,
+        ),
+        (
+            "an answer to a stream nobody opened",
+            says(vec![good(3)]),
+            broken,
+        ),
+        (
+            "headers that cannot be decoded",
+            says(vec![frame(HEADERS, END_HEADERS, 1, &[0xff; 20])]),
+            broken,
+        ),
+        (
+            "a flood of PING",
+            Deed::Floods(frame(PING, 0, 0, &[7; 8]).repeat(100)),
+            silent,
+        ),
+        (
+            "a flood of SETTINGS",
+            Deed::Floods(frame(SETTINGS, 0, 0, &[]).repeat(100)),
+            silent,
+        ),
+    ];
+    for (name, deed, want) in rows {
+        let (port, connections) = serve(vec![], deed).await;
+        let client = client(port, true);
+        let started = Instant::now();
+        let error = post(&client, 2).await.expect_err(name);
+        assert_eq!((error.class(), error.code()), want, "{name}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{name}");
+        assert_eq!(
+            connections.load(Ordering::SeqCst),
+            1,
+            "{name}: sent again unasked"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_free_and_the_next_call_goes_well() {
+    for deed in [reset(1, REFUSED_STREAM), go_away(0, NO_ERROR)] {
+        let (port, _) = serve(vec![], Deed::Closes(deed)).await;
+        let client = client(port, true);
+        assert_eq!(post(&client, 2).await.unwrap_err().class(), Class::NotSent);
+        assert_eq!(post(&client, 2).await.unwrap().body, r#"{"n":1}"#);
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_stays_shut_ends_with_a_timeout() {
+    // SETTINGS_INITIAL_WINDOW_SIZE 0: no byte of a body may be sent.
+    let (port, _) = serve(setting(4, 0), Deed::Says(vec![])).await;
+    let error = post(&client(port, true), 1_000).await.unwrap_err();
+    assert_eq!(
+        (error.class(), error.code()),
+        (Class::Failure, "timeout"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn one_stream_at_a_time_is_enough() {
+    // SETTINGS_MAX_CONCURRENT_STREAMS 1, and an answer to the first stream alone.
+    let (port, _) = serve(setting(3, 1), Deed::Says(good(1))).await;
+    let client = client(port, true);
+    assert_eq!(post(&client, 2).await.unwrap().body, r#"{"n":1}"#);
+    // The second one is heard of, but never answered.
+    assert_eq!(post(&client, 2).await.unwrap_err().code(), "timeout");
+}
+
+#[tokio::test]
+async fn without_being_asked_for_it_only_http1_is_spoken() {
+    let (port, _) = serve(vec![], Deed::Says(good(1))).await;
+    // The server offers nothing else, so that TLS already fails.
+    let error = post(&client(port, false), 2).await.unwrap_err();
+    assert_eq!(error.class(), Class::NotSent, "{error}");
+}
