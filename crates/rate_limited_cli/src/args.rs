@@ -23,6 +23,7 @@ use crate::refusal::Refusal;
 use crate::reorder::Order;
 use crate::size;
 use crate::text::{grouped, quoted};
+use crate::waits::WaitArgs;
 
 /// Runs long lists of calls through rate-limited APIs as fast as the limits allow, and never faster.
 #[derive(Debug, Parser)]
@@ -205,6 +206,8 @@ pub(crate) struct ApiArgs {
     /// but an input.
     #[arg(long, value_name = "PATH", value_parser = endpoint)]
     pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) waits: WaitArgs,
 }
 
 /// How calls are made.
@@ -472,7 +475,7 @@ fn endpoint(text: &str) -> Result<String, String> {
 }
 
 /// A duration above zero.
-fn some_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text).map_err(|error: DurationError| error.to_string())?;
     if duration.is_zero() {
         return Err(format!(

@@ -208,6 +208,9 @@ impl Caller {
         if let Some(heard) = heard {
             self.warnings.of(heard);
         }
+        if let Some(most) = self.client.connections_max() {
+            self.warnings.of_few_files(most);
+        }
         if answer.is_ok() {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.answers.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
@@ -89,6 +89,7 @@ mod tally;
 mod text;
 mod too_large;
 mod verdict;
+mod waits;
 mod warnings;
 
 use std::ffi::OsString;

@@ -13,7 +13,7 @@ use super::client::Inner;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::secrets::Secrets;
-use super::transport::Transport;
+use super::transport::{self, Transport};
 use super::{Api, Client, Key, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -254,12 +254,17 @@ impl ClientBuilder {
         let mut headers = self.header_map()?;
         // What has no body has no kind of one.
         let content_type = headers.remove(CONTENT_TYPE);
+        let of_proxies = if self.proxy_from_env {
+            transport::proxy_secrets()
+        } else {
+            Vec::new()
+        };
         let secret_values = self.secret_headers.iter().map(|(_, value)| value);
         Ok(Client::new(Inner {
             http: self.http(&endpoint, headers)?,
             transport: Transport::new(endpoint.origin(), self.proxy_from_env),
             endpoint,
-            secrets: Secrets::new(self.key.iter().chain(secret_values)),
+            secrets: Secrets::new(self.key.iter().chain(secret_values).chain(&of_proxies)),
             connections: Connections::default(),
             first_byte_timeout: self.first_byte_timeout,
             reading: Reading {

@@ -6,11 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use rate_limited_core::Class;
+use reqwest::Url;
 
-use super::HttpError;
 use super::outgoing::Departure;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, percent_decoded};
 use super::text::{one_line, scrub_urls};
+use super::{HttpError, Key};
 
 const MESSAGE_CHARS: usize = 500;
 
@@ -31,6 +32,31 @@ const PROXIES: &[&str] = &[
     "https_proxy",
     "all_proxy",
 ];
+
+/// What the environment says of proxies that nobody else may see: a proxy may echo it in an error.
+pub(super) fn proxy_secrets() -> Vec<Key> {
+    let urls = PROXIES.iter().filter_map(|name| env::var(name).ok());
+    urls.flat_map(|url| secrets_of_url(&url)).collect()
+}
+
+/// The password of a URL, as it is written and as it is meant, alone and with its user.
+fn secrets_of_url(url: &str) -> Vec<Key> {
+    // Without a scheme it is one of HTTP.
+    let parsed = Url::parse(url).ok().filter(Url::has_host);
+    let url = parsed.or_else(|| Url::parse(&format!("http://{url}")).ok());
+    let Some((user, password)) = url
+        .as_ref()
+        .and_then(|url| Some((url.username(), url.password()?)))
+    else {
+        return Vec::new();
+    };
+    let meant = [user, password].map(percent_decoded);
+    let forms = [password, &meant[1], &format!("{}:{}", meant[0], meant[1])];
+    forms
+        .into_iter()
+        .filter_map(|form| Key::new(form).ok())
+        .collect()
+}
 
 impl Transport {
     pub(super) fn new(origin: String, proxy_from_env: bool) -> Transport {
@@ -208,4 +234,23 @@ fn is_bad_data(error: &reqwest::Error) -> bool {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_of_proxies() {
+        let all = |url| -> Vec<String> {
+            let keys = secrets_of_url(url);
+            keys.iter().map(|key| key.reveal().to_owned()).collect()
+        };
+        let both = ["p%40ss", "p@ss", "me:p@ss"];
+        assert_eq!(all("http://me:p%40ss@proxy:8080"), both);
+        assert_eq!(all("me:p%40ss@proxy:8080"), both);
+        assert_eq!(all("http://:p%zz@proxy"), ["p%zz", "p%zz", ":p%zz"]);
+        assert!(all("http://me@proxy").is_empty() && all("proxy:80").is_empty());
+        assert!(all("").is_empty() && all("::").is_empty());
+    }
 }

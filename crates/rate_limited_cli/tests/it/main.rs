@@ -6,6 +6,7 @@ mod duration;
 mod edits;
 mod estimate;
 mod examples;
+mod hostile;
 mod journal;
 mod kills;
 mod limit;
