@@ -9,7 +9,7 @@
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
-//! | `run`, `execute`, `state` | a run: prepared, carried out, shared by its parts |
+//! | `run`, `execute`, `state`, `files` | a run: prepared, carried out, shared by its parts |
 //! | `source`, `feed`, `job`, `too_large` | the input on its way to the runner |
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
@@ -37,6 +37,7 @@ mod execute;
 mod exit;
 mod feed;
 mod feedback;
+mod files;
 mod forecast;
 mod gate;
 mod header;

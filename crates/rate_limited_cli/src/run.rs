@@ -17,6 +17,7 @@ use crate::ending::Ending;
 use crate::execute::execute;
 use crate::exit::Exit;
 use crate::feed::{Feed, FeedOptions, Items};
+use crate::files;
 use crate::job::{Entry, Job};
 use crate::journal::RunJournal;
 use crate::meters::Meters;
@@ -52,8 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
 }
 
 fn try_run(args: &RunArgs) -> Result<Exit, Refusal> {
-    // Each call in flight is an open file. Where the limit stays, fewer of them are in flight.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    files::make_room()?;
     let runtime = Runtime::new().map_err(Refusal::System)?;
     let exit = runtime.block_on(async {
         // The journal may run into such a limit, too.

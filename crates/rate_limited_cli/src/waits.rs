@@ -1,9 +1,4 @@
 //! How long each part of an attempt may take.
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help, which is no Markdown"
-)]
-
 use std::time::Duration;
 
 use clap::Args;
@@ -15,23 +10,23 @@ use crate::args::some_time;
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// How long to wait for a connection, name look-up and TLS included
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = some_time)]
-    connect_timeout: Duration,
+    #[arg(long = "connect-timeout", value_name = "DURATION", default_value = "10s", value_parser = some_time)]
+    connect: Duration,
     /// How long to wait for an answer to begin, once the request is sent [default: as long as --timeout]
-    #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    first_byte_timeout: Option<Duration>,
+    #[arg(long = "first-byte-timeout", value_name = "DURATION", value_parser = some_time)]
+    first_byte: Option<Duration>,
     /// How long an answer that has begun may be silent
-    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = some_time)]
-    idle_timeout: Duration,
+    #[arg(long = "idle-timeout", value_name = "DURATION", default_value = "120s", value_parser = some_time)]
+    idle: Duration,
 }
 
 impl WaitArgs {
     /// Tells the client.
     pub(crate) fn tell(&self, builder: ClientBuilder) -> ClientBuilder {
         let builder = builder
-            .connect_timeout(self.connect_timeout)
-            .idle_timeout(self.idle_timeout);
-        match self.first_byte_timeout {
+            .connect_timeout(self.connect)
+            .idle_timeout(self.idle);
+        match self.first_byte {
             Some(limit) => builder.first_byte_timeout(limit),
             None => builder,
         }

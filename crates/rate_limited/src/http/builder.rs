@@ -55,6 +55,8 @@ pub struct ClientBuilder {
     http2: bool,
     proxy_from_env: bool,
     api: Option<&'static Api>,
+    #[cfg(test)]
+    resolver: Option<super::resolving::Resolver>,
 }
 
 /// Why no client could be built.
@@ -125,6 +127,8 @@ impl ClientBuilder {
             http2: false,
             proxy_from_env: true,
             api: None,
+            #[cfg(test)]
+            resolver: None,
         }
     }
 
@@ -311,9 +315,20 @@ impl ClientBuilder {
         if !self.proxy_from_env {
             builder = builder.no_proxy();
         }
+        #[cfg(test)]
+        if let Some(resolver) = self.resolver.clone() {
+            builder = builder.dns_resolver(resolver);
+        }
         builder
             .build()
             .map_err(|error| BuildError::Http(error.without_url()))
+    }
+
+    /// Looks up names in this way instead of the system's.
+    #[cfg(test)]
+    pub(super) fn resolver(mut self, resolver: super::resolving::Resolver) -> Self {
+        self.resolver = Some(resolver);
+        self
     }
 
     /// The header that carries the key, and what stands before it there.

@@ -190,7 +190,7 @@ impl Client {
             let held = inner.connections.enter().await;
             let answer = inner.follow(url.clone(), &sending, &departure).await;
             match &answer {
-                Err(error) if error.is_out_of_files() && held.is_one_too_many() => {}
+                Err(error) if error.is_out_of_files() && held.has_to_wait() => {}
                 _ => return answer,
             }
         }

@@ -89,7 +89,7 @@ impl State {
 impl Held<'_> {
     /// There was no descriptor for this one. Where others are under way, the bound falls to their number,
     /// so that it makes sense to wait; where none is, it does not.
-    pub(super) fn is_one_too_many(self) -> bool {
+    pub(super) fn has_to_wait(self) -> bool {
         let mut state = self.0.lock();
         let others = state.open - 1;
         let room = (others - others / 8).max(1);
@@ -129,7 +129,7 @@ mod tests {
             held.push(connections.enter().await);
         }
         assert_eq!(connections.most(), None);
-        assert!(held.pop().is_some_and(Held::is_one_too_many));
+        assert!(held.pop().is_some_and(Held::has_to_wait));
         assert_eq!(connections.most(), Some(14));
         held.truncate(14);
         assert!(is_full(&connections).await);
@@ -148,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn alone_it_is_no_use_to_wait() {
         let connections = Connections::default();
-        assert!(!connections.enter().await.is_one_too_many());
+        assert!(!connections.enter().await.has_to_wait());
         assert_eq!(connections.most(), Some(1));
         let held = connections.enter().await;
         assert!(is_full(&connections).await);
@@ -160,7 +160,7 @@ mod tests {
     async fn all_that_wait_go_in_the_end() {
         let connections = Arc::new(Connections::default());
         let first = connections.enter().await;
-        assert!(connections.enter().await.is_one_too_many());
+        assert!(connections.enter().await.has_to_wait());
         let tasks: Vec<_> = (0..200)
             .map(|number| {
                 let connections = Arc::clone(&connections);

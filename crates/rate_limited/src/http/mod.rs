@@ -62,3 +62,5 @@ pub use rate_limited_apis::{Api, DescriptionError, Means, Reading, Unit, Unknown
 
 #[cfg(test)]
 mod never_panics;
+#[cfg(test)]
+mod resolving;

@@ -132,15 +132,12 @@ pub(super) fn percent_decoded(text: &str) -> String {
         let digits = piece
             .get(..2)
             .filter(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                decoded.extend_from_slice(&piece.as_bytes()[2..]);
-            }
-            None => {
-                decoded.push(b'%');
-                decoded.extend_from_slice(piece.as_bytes());
-            }
+        if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            decoded.push(byte);
+            decoded.extend_from_slice(&piece.as_bytes()[2..]);
+        } else {
+            decoded.push(b'%');
+            decoded.extend_from_slice(piece.as_bytes());
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()

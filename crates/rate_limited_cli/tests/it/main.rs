@@ -4,6 +4,7 @@ mod apis;
 mod dice;
 mod duration;
 mod edits;
+mod environment;
 mod estimate;
 mod examples;
 mod hostile;

@@ -87,8 +87,7 @@ async fn fault_of(row: Row, tls: bool) -> Result<(), String> {
 
 fn is(end: &Exchange, want: &Want) -> bool {
     match (end, want) {
-        (None, Want::GivenUp) => true,
-        (Some(Ok(_)), Want::Whole) => true,
+        (None, Want::GivenUp) | (Some(Ok(_)), Want::Whole) => true,
         (Some(Ok(answer)), Want::Good(body)) => answer.body == *body,
         (Some(Err(error)), Want::Is(class, code)) => {
             (error.class(), error.code()) == (*class, *code)
@@ -121,8 +120,76 @@ async fn each_row_ends_as_stated_in_time_and_leaves_nothing_behind() {
             faults.extend(end.unwrap().err());
         }
     }
-    println!("{count} rows, {} of them other than stated", faults.len());
+    eprintln!("{count} rows, {} of them other than stated", faults.len());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+const CHILD: &str = "RATE_LIMITED_TEST_HOSTILE_MEMORY";
+/// What an answer at its cap may take beside itself: the buffers of a connection, and a body that grows.
+const BESIDE: usize = 6 * MIB;
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_row_fills_the_memory() {
+    // The peak is of the whole process, so that the test needs one of its own.
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "http::hostile::memory_child", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let [output, errors] =
+        [child.stdout, child.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    assert!(
+        child.status.success() && output.contains("1 passed"),
+        "{output}{errors}"
+    );
+    eprintln!("{errors}");
+}
+
+/// The part of the test above that runs in a process of its own.
+#[tokio::test]
+async fn memory_child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    // What is made once is made before anything is measured.
+    let warm = FaultServer::start(vec![honest()], None).await;
+    assert!(
+        post(&client(&warm), b"{}".to_vec())
+            .await
+            .0
+            .unwrap()
+            .is_ok()
+    );
+    let mut most = (0, "");
+    for row in rows::heavy() {
+        let server = FaultServer::start(vec![row.script], None).await;
+        let client = client(&server);
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let before = memory("VmRSS:");
+        let end = post(&client, b"{}".to_vec()).await;
+        let grown = memory("VmHWM:").saturating_sub(before);
+        assert!(grown < MIB + BESIDE, "{}: {grown} bytes, {end:?}", row.name);
+        most = most.max((grown, row.name));
+    }
+    eprintln!(
+        "the most memory, with a cap of {MIB} bytes: {} bytes for {}",
+        most.0, most.1
+    );
+}
+
+/// A figure of this process, in bytes.
+fn memory(name: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse::<usize>()
+        .unwrap()
+        << 10
 }
 
 /// The second request goes over a kept connection, which breaks when it arrives.

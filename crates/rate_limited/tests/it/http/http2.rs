@@ -165,119 +165,104 @@ async fn post(client: &Client, body_bytes: usize) -> Result<Answer, HttpError> {
     end.expect("a time-out of the client comes first")
 }
 
-#[tokio::test]
-async fn each_row_ends_as_stated() {
-    let says = |frames: Vec<Vec<u8>>| Deed::Says(frames.concat());
-    let data = |flags, bytes: &[u8]| frame(DATA, flags, 1, bytes);
-    let not_sent = (Class::NotSent, "connection");
-    let broken = (Class::Failure, "connection");
-    let silent = (Class::Failure, "timeout");
-    let rows = [
-        (
-            "REFUSED_STREAM",
-            says(vec![reset(1, REFUSED_STREAM)]),
-            not_sent,
-        ),
+type Row = (&'static str, Deed, (Class, &'static str));
+
+const NOT_SENT: (Class, &str) = (Class::NotSent, "connection");
+const BROKEN: (Class, &str) = (Class::Failure, "connection");
+const SILENT: (Class, &str) = (Class::Failure, "timeout");
+
+fn farewells() -> Vec<Row> {
+    let says = Deed::Says;
+    vec![
+        ("REFUSED_STREAM", says(reset(1, REFUSED_STREAM)), NOT_SENT),
         (
             "GOAWAY before the stream",
-            says(vec![go_away(0, NO_ERROR)]),
-            not_sent,
+            says(go_away(0, NO_ERROR)),
+            NOT_SENT,
         ),
         (
             "GOAWAY before the stream, and an end",
             Deed::Closes(go_away(0, NO_ERROR)),
-            not_sent,
+            NOT_SENT,
         ),
         (
             "GOAWAY with an error",
-            says(vec![go_away(0, INTERNAL_ERROR)]),
-            broken,
+            says(go_away(0, INTERNAL_ERROR)),
+            BROKEN,
         ),
         (
             "GOAWAY with ENHANCE_YOUR_CALM",
-            says(vec![go_away(0, ENHANCE_YOUR_CALM)]),
-            broken,
+            says(go_away(0, ENHANCE_YOUR_CALM)),
+            BROKEN,
         ),
         (
             "GOAWAY behind the stream, and an end",
             Deed::Closes(go_away(1, NO_ERROR)),
-            broken,
+            BROKEN,
         ),
         (
             "GOAWAY behind the stream, and silence",
-            says(vec![go_away(1, NO_ERROR)]),
-            silent,
+            says(go_away(1, NO_ERROR)),
+            SILENT,
         ),
         (
             "RST_STREAM before the head",
-            says(vec![reset(1, INTERNAL_ERROR)]),
-            broken,
+            says(reset(1, INTERNAL_ERROR)),
+            BROKEN,
         ),
+        ("an end before the head", Deed::Closes(vec![]), BROKEN),
+    ]
+}
+
+fn other_rows() -> Vec<Row> {
+    let half = |then: Vec<u8>| [head(1), frame(DATA, 0, 1, b"{"), then].concat();
+    let says = Deed::Says;
+    let unknown = frame(HEADERS, END_HEADERS, 1, &[0xff; 20]);
+    let headless = frame(DATA, END_STREAM, 1, b"{}");
+    let http1 = b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec();
+    let floods = |frame: Vec<u8>| Deed::Floods(frame.repeat(100));
+    vec![
         (
             "RST_STREAM within the body",
-            says(vec![head(1), data(0, b"{"), reset(1, CANCEL)]),
-            broken,
+            says(half(reset(1, CANCEL))),
+            BROKEN,
         ),
         (
             "REFUSED_STREAM within the body",
-            says(vec![head(1), data(0, b"{"), reset(1, REFUSED_STREAM)]),
-            broken,
+            says(half(reset(1, REFUSED_STREAM))),
+            BROKEN,
         ),
-        ("an end before the head", Deed::Closes(vec![]), broken),
-        (
-            "an end within the body",
-            Deed::Closes([head(1), data(0, b"{")].concat()),
-            broken,
-        ),
-        ("silence", says(vec![]), silent),
-        (
-            "silence within the body",
-            says(vec![head(1), data(0, b"{")]),
-            silent,
-        ),
-        (
-            "bytes that are no frames",
-            says(vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]),
-            broken,
-        ),
-        (
-            "data before a head",
-            says(vec![data(END_STREAM, b"{}")]),
-            broken,
-        ),
-        (
-            "an answer to a stream nobody opened",
-            says(vec![good(3)]),
-            broken,
-        ),
-        (
-            "headers that cannot be decoded",
-            says(vec![frame(HEADERS, END_HEADERS, 1, &[0xff; 20])]),
-            broken,
-        ),
+        ("an end within the body", Deed::Closes(half(vec![])), BROKEN),
+        ("silence", says(vec![]), SILENT),
+        ("silence within the body", says(half(vec![])), SILENT),
+        ("bytes that are no frames", says(http1), BROKEN),
+        ("data before a head", says(headless), BROKEN),
+        ("an answer to a stream nobody opened", says(good(3)), BROKEN),
+        ("headers that cannot be decoded", says(unknown), BROKEN),
         (
             "a flood of PING",
-            Deed::Floods(frame(PING, 0, 0, &[7; 8]).repeat(100)),
-            silent,
+            floods(frame(PING, 0, 0, &[7; 8])),
+            SILENT,
         ),
         (
             "a flood of SETTINGS",
-            Deed::Floods(frame(SETTINGS, 0, 0, &[]).repeat(100)),
-            silent,
+            floods(frame(SETTINGS, 0, 0, &[])),
+            SILENT,
         ),
-    ];
-    for (name, deed, want) in rows {
+    ]
+}
+
+#[tokio::test]
+async fn each_row_ends_as_stated() {
+    for (name, deed, want) in [farewells(), other_rows()].concat() {
         let (port, connections) = serve(vec![], deed).await;
         let client = client(port, true);
         let started = Instant::now();
         let error = post(&client, 2).await.expect_err(name);
         assert_eq!((error.class(), error.code()), want, "{name}: {error}");
         assert!(started.elapsed() < Duration::from_secs(5), "{name}");
-        assert_eq!(
-            connections.load(Ordering::SeqCst),
-            1,
-            "{name}: sent again unasked"
-        );
+        let connections = connections.load(Ordering::SeqCst);
+        assert_eq!(connections, 1, "{name}: sent again unasked");
     }
 }
 

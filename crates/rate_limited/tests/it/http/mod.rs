@@ -1,13 +1,11 @@
 //! The HTTP executor against servers that err in every way they can.
 
-mod canary;
 mod classes;
 mod fault_server;
 mod faults;
 mod files;
 mod hostile;
 mod http2;
-mod memory;
 mod proxy;
 mod redirects;
 mod requests;

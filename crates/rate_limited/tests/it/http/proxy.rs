@@ -218,7 +218,7 @@ async fn broken_tls_is_noticed_at_each_byte() {
         // A whole exchange, and a little more.
         let counts = at_each_byte(answer, true, way, act, 1_400).await;
         let [_, not_sent, failed] = counts;
-        println!("{act:?} {way:?}: good, not sent, failed: {counts:?}");
+        eprintln!("{act:?} {way:?}: good, not sent, failed: {counts:?}");
         assert!(
             not_sent > 200 / 13 && failed > 1,
             "{act:?} {way:?}: {counts:?}"

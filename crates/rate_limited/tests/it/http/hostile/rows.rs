@@ -53,6 +53,14 @@ pub(super) fn all() -> Vec<Row> {
     .collect()
 }
 
+/// Those that try to fill the memory.
+pub(super) fn heavy() -> Vec<Row> {
+    [endless(), heads(), encodings()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 /// A server that reads the request first, and then does this.
 fn after_reading(name: &'static str, script: Script, want: Want) -> Row {
     let script = [vec![Step::Read], script].concat();
