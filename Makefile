@@ -20,6 +20,8 @@ lint:
 features:
 	@$(PART) "features: none" cargo check --locked -q -p rate_limited -p rate_limited_sim
 	@$(PART) "features: the journal alone" cargo check --locked -q -p rate_limited --features journal
+	@$(PART) "features: the layer alone" cargo check --locked -q -p rate_limited --features tower
+	@$(PART) "features: the stream alone" cargo check --locked -q -p rate_limited --features stream
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
 
 unit:
@@ -28,9 +30,10 @@ unit:
 doc:
 	@$(PART) "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
 
-# The first command of the README, as a newcomer types it but for the release build.
+# The first command of the README, as a newcomer types it but for the release build; and each example of docs/apis.
 example:
 	@$(PART) "the example of the README" tools/check-example
+	@$(PART) "the examples of docs/apis" tools/check-docs
 
 # The Python package, installed as a user would, in a fresh virtual environment.
 python:

@@ -8,7 +8,7 @@ parsed body, others the status alone.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 # No honest error is longer.
 _BODY_BYTES_MAX = 1 << 20
@@ -69,8 +69,13 @@ def _status(exception: BaseException) -> int | None:
 
 
 def _headers(exception: BaseException) -> list[tuple[str, str]]:
-    headers = getattr(getattr(exception, "response", None), "headers", None)
-    headers = headers if headers is not None else getattr(exception, "headers", None)
+    response = getattr(exception, "response", None)
+    return headers_of(exception if getattr(response, "headers", None) is None else response)
+
+
+def headers_of(holder: object) -> list[tuple[str, str]]:
+    """The headers of a response, or of what has such; none if it has none."""
+    headers = getattr(holder, "headers", None)
     if headers is None:
         return []
     try:

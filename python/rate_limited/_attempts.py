@@ -16,6 +16,7 @@ from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorder
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
 from rate_limited._sdk_retries import RetryWatch
+from rate_limited._server_limits import ServerLimits
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
@@ -46,6 +47,7 @@ class Attempts:
         on_failure: Callable[[BaseException], None],
         watch: HookWatch | None,
         retries: RetryWatch,
+        limits: ServerLimits,
         recorder: Recorder | None = None,
     ) -> None:
         self.function = function
@@ -56,6 +58,7 @@ class Attempts:
         self._watch = watch
         self._recorder = recorder
         self._retries = retries
+        self._limits = limits
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -112,12 +115,14 @@ class Attempts:
     def _failed(self, ledger: Ledger, index: int, error: BaseException) -> Verdict:
         self._note(ledger, index, error)
         self._retries.look(error)
+        self._limits.hear(error)
         meaning = class_of(error)
         if meaning.class_ == FATAL and meaning.why is not None:
             self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
         return meaning.class_, None, meaning.wait
 
     def _answered(self, ledger: Ledger, index: int, call: Call, answer: Any) -> Verdict:
+        self._limits.hear(answer)
         usage = self._usage(ledger, index, call, answer) if self._settles else None
         if self._checks:
             class_ = self._validate(ledger, index, call, answer)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from rate_limited._answers import Shown, shown
 from rate_limited._native import api_at, read_answer
 
-FAILURE, INVALID, REFUSED = "failure", "invalid", "refused"
+FAILURE, INVALID, REFUSED, OVERLOADED = "failure", "invalid", "refused", "overloaded"
 PERMANENT, FATAL = "permanent", "fatal"
 
 # Parts of the names of classes by which clients say that no answer came.
@@ -63,7 +63,7 @@ def classify(exception: BaseException) -> Meaning:
     if class_ == "success":
         # It was no success to the client.
         return Meaning(FAILURE)
-    return Meaning(class_, told["wait"] if class_ == REFUSED else None, told["why"])
+    return Meaning(class_, told["wait"] if class_ in (REFUSED, OVERLOADED) else None, told["why"])
 
 
 def _api_of(answer: Shown) -> str:

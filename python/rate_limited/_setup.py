@@ -47,15 +47,20 @@ def native_id(resource: Resource) -> int:
     with _naming:
         if identity._native_id is None:
             at_completion = resource.results_usage_extractor is not None
+            meter = None
+            if resource._meter is not None:
+                api, name = resource._meter
+                meter = (api._native, name)
             native_id = add_resource(
                 resource.name,
                 float(resource.quota),
                 float(resource.time_window_seconds),
                 at_completion,
                 resource.learn,
+                meter,
             )
             identity._native_id = native_id
-            identity.on_change = lambda quota, window: set_quota(native_id, quota, window)
+            identity.on_change = lambda quota, window: set_quota(native_id, quota, window, meter)
     return int(identity._native_id)
 
 

@@ -13,6 +13,8 @@ from rate_limited.usage import AMOUNT_MAX, shown, to_float
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from rate_limited.apis import Api
+
 __all__ = ["Resource", "Unit", "one_per_call"]
 
 Unit = float
@@ -106,6 +108,8 @@ class Resource:
         self.results_usage_extractor = results_usage_extractor
         self.max_results_usage_estimator = max_results_usage_estimator
         self.learn = bool(learn)
+        # The API that describes it, and its name there.
+        self._meter: tuple[Api, str] | None = None
         self._check_extractors()
         quota = _quota(name, quota)
         window = _window_seconds(name, time_window_seconds)

@@ -22,6 +22,7 @@ from rate_limited._records import records
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._sdk_retries import RetryWatch
+from rate_limited._server_limits import ServerLimits
 from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
     checked_progress,
@@ -445,6 +446,7 @@ class Runner(Generic[P, R]):
             self._first_failure,
             self._watch,
             self._retries,
+            ServerLimits([(resource, native_id(resource)) for resource in self._resources]),
             recorder,
         )
 

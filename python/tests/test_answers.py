@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from rate_limited import _native
@@ -12,9 +10,9 @@ from rate_limited import _native
 def test_apis_are_known_by_name() -> None:
     names = _native.api_names()
     assert {"openai", "anthropic", "gemini", "github"} <= set(names)
-    assert "requests" in _native.explain_api("openai")
+    assert "requests" in _native.Api.named("openai").explain()
     with pytest.raises(KeyError, match="openai"):
-        _native.explain_api("openia")
+        _native.Api.named("openia")
 
 
 @pytest.mark.parametrize(
@@ -35,8 +33,6 @@ def test_answers(
     assert (told["class"], told["wait"]) == (class_, wait)
 
 
-def test_a_description_of_ones_own(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text("nonsense = 1\n")
+def test_a_description_of_ones_own() -> None:
     with pytest.raises(ValueError, match="nonsense"):
-        _native.check_api(str(path))
+        _native.Api("nonsense = 1")

@@ -331,7 +331,7 @@ def test_an_async_client_on_the_callers_loop(server: Server) -> None:
 def test_a_streamed_answer_is_kept_although_it_tells_no_usage(server: Server) -> None:
     client = server.client().with_options(max_retries=0)
     runner: Any = AnthropicRunner(
-        lambda **request: client.messages.with_raw_response.create(**request),
+        lambda **request: client.messages.create(**request, stream=True),
         500,
         30_000,
         8_000,
@@ -339,9 +339,49 @@ def test_a_streamed_answer_is_kept_although_it_tells_no_usage(server: Server) ->
     )
     ask(runner, 0)
     results, exceptions = runner.run()
-    assert results[0].parse().model == "m0"
+    assert type(results[0]).__name__ == "Stream"
+    results[0].close()
     assert kinds(exceptions) == [["ValueError"] * 2]
     assert "no usage.input_tokens in the answer" in str(exceptions[0][0])
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_raw_answer_settles(server: Server, kind: str) -> None:
+    client = server.client(of_kind(kind)).with_options(max_retries=0)
+    raw: Any = client.messages.with_raw_response.create
+    runner: Any = AnthropicRunner(raw, 500, 30_000, 8_000, progress=False)
+    ask(runner, 0)
+    results, exceptions = runner.run()
+    assert exceptions == [[]]
+    assert results[0].headers["content-type"] == "application/json"
+    usage = runner.records()[0]["usage"]
+    assert (usage["input_tokens_per_minute"], usage["output_tokens_per_minute"]) == (6, 7)
+
+
+def test_the_limits_of_a_plan(server: Server) -> None:
+    runner = AnthropicRunner(
+        server.client(), 5_000, tier="start", model="claude-fable-5", shared=next(keys), progress=False
+    )
+    assert [(each.name, each.quota) for each in runner._resources] == [
+        ("requests", 5_000),
+        ("input_tokens", 500_000),
+        ("output_tokens", 100_000),
+    ]
+    for number in range(3):
+        ask(runner, number)
+    _results, exceptions = runner.run()
+    assert exceptions == [[]] * 3
+    usage = runner.records()[0]["usage"]
+    assert usage == {"requests": 1, "input_tokens": 6, "output_tokens": 7}
+
+
+def test_limits_are_needed() -> None:
+    with pytest.raises(
+        ValueError, match="give input_tokens_per_minute and output_tokens_per_minute, or the tier="
+    ):
+        AnthropicRunner(create, 50)
+    with pytest.raises(ValueError, match="anthropic has no tier 'gold': start, build, scale"):
+        AnthropicRunner(create, tier="gold")
 
 
 def create(*, model: str, messages: Any, max_tokens: int, system: Any = None, **_: Any) -> None:

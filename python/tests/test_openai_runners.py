@@ -123,6 +123,63 @@ def test_all_are_answered_in_order_and_none_is_refused(server: Server, kind: Any
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
+def test_limits_of_a_description(server: Server, kind: Any) -> None:
+    key = next(keys)
+    runner = OpenAIChatRunner(
+        server.client(kind),
+        api="openai",
+        limits={"requests": (10, 1.25), "tokens": 100_000},
+        shared=key,
+        progress=False,
+    )
+    for number in range(30):
+        ask(runner, number)
+    results, exceptions = runner.run()
+    assert exceptions == [[]] * 30
+    assert [answer.model for answer in results] == [f"m{number}" for number in range(30)]
+    stats = server.stats()
+    assert (stats["arrivals"], stats["refusals"]) == (30, 0)
+    # OpenAI charges the larger of prompt and bound, and gives nothing back.
+    assert {record["usage"]["tokens"] for record in runner.records()} == {10}
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_raw_answers_settle(server: Server, kind: Any) -> None:
+    client = server.client(kind).with_options(max_retries=0)
+    raw: Any = client.chat.completions.with_raw_response.create
+    runner = OpenAIChatRunner(raw, 500, 90_000, progress=False)
+    ask(runner, 0)
+    results, exceptions = runner.run()
+    assert exceptions == [[]]
+    answer: Any = results[0].parse()
+    assert runner.records()[0]["usage"]["tokens_per_minute"] == answer.usage.total_tokens
+
+
+def test_a_plan_of_another_service(server: Server) -> None:
+    model = "llama-3.1-8b-instant"
+    runner = OpenAIChatRunner(server.client(), 30, api="groq", tier="free", model=model, progress=False)
+    assert [(each.name, each.quota) for each in runner._resources] == [
+        ("requests", 30),
+        ("requests_per_day", 14_400),
+        ("tokens", 6_000),
+    ]
+    runner.schedule(model=model, messages=[{"role": "user", "content": "Poem"}], max_tokens=4)
+    results, exceptions = runner.run()
+    assert (results[0].model, exceptions) == (model, [[]])
+    voyage = OpenAIEmbeddingsRunner(server.client(), 2_000, api="voyage", limits={"tokens": 3_000_000})
+    assert [each.name for each in voyage._resources] == ["requests", "tokens"]
+
+
+def test_limits_are_needed() -> None:
+    with pytest.raises(ValueError, match="give tokens_per_minute, or the tier= of your account"):
+        OpenAIChatRunner(lambda: None, 500)
+    with pytest.raises(ValueError, match="openai has no tier 'free': tier-1"):
+        OpenAIEmbeddingsRunner(lambda: None, 500, 1_000, tier="free")
+    with pytest.raises(ValueError, match=r"vllm has no limit called 'requests'.*it meters in_flight"):
+        OpenAIChatRunner(lambda: None, 500, api="vllm")
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
 def test_a_limit_told_too_high_costs_refusals_but_no_answers(server: Server, kind: Any) -> None:
     runner = chat_runner(server.client(kind), 25, 1)
     for number in range(25):

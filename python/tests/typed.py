@@ -63,6 +63,9 @@ def clients_of_openai() -> None:
     chat.schedule(model="m", messages=[{"role": "user", "content": "hello"}], max_tokens=9)
     chat.schedule(model="m", messages=[], max_token=9)  # type: ignore[call-arg]
     assert_type(chat.run()[0], list[openai.types.chat.ChatCompletion | None])
+    groq = OpenAIChatRunner(openai.OpenAI(), 30, api="groq", tier="free", model="m", max_concurrent=3)
+    assert_type(groq.run()[0], list[openai.types.chat.ChatCompletion | None])
+    OpenAIChatRunner(openai.OpenAI(), tiers="free")  # type: ignore[call-overload]
     later = OpenAIChatRunner(openai.AsyncOpenAI(), 500, 90_000, timeout=30)
     assert_type(later.run()[0], list[openai.types.chat.ChatCompletion | None])
     vectors = OpenAIEmbeddingsRunner(openai.OpenAI().embeddings.create, 500, 90_000)

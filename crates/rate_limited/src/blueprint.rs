@@ -123,12 +123,26 @@ impl<Req, Resp> Blueprint<Req, Resp> {
         Ok(costs)
     }
 
-    /// What a call has really taken, where its answer tells. A function that panics tells nothing.
+    /// What a call has really taken, where its answer tells.
     pub(crate) fn usage(&self, request: &Req, answer: &Resp) -> Vec<Cost> {
+        self.told(|resource| resource.usage_of(request, answer))
+    }
+
+    /// What a failed attempt has really taken, where its error tells.
+    pub(crate) fn failed_usage(
+        &self,
+        request: &Req,
+        error: &(dyn Error + Send + Sync + 'static),
+    ) -> Vec<Cost> {
+        self.told(|resource| resource.failed_usage_of(request, error))
+    }
+
+    /// What is told of each resource. A function that panics tells nothing.
+    fn told(&self, told: impl Fn(&Resource<Req, Resp>) -> Option<Amount>) -> Vec<Cost> {
         let ids = self.ids.get().map_or(&[][..], |ids| &ids.0);
         let usage = |(resource, (_, id)): (&Resource<Req, Resp>, &(String, ResourceId))| {
-            let told = catch_unwind(AssertUnwindSafe(|| resource.usage_of(request, answer)));
-            told.ok().flatten().map(|amount| Cost::new(*id, amount))
+            let amount = catch_unwind(AssertUnwindSafe(|| told(resource)));
+            amount.ok().flatten().map(|amount| Cost::new(*id, amount))
         };
         self.resources.iter().zip(ids).filter_map(usage).collect()
     }

@@ -20,6 +20,20 @@ pub enum ConfigError {
         "the runner was changed after its first call was scheduled: declare everything before that"
     )]
     TooLate,
+    /// The limiter has no resource of this name.
+    #[error("the limiter has no resource `{resource}`: declare it with a quota")]
+    NotShared {
+        /// The name of the resource.
+        resource: String,
+    },
+    /// The limiter has another quota of this name.
+    #[error(
+        "the limiter has another quota of `{resource}`: Resource::shared(\"{resource}\") takes the one that it has"
+    )]
+    Differs {
+        /// The name of the resource.
+        resource: String,
+    },
     /// A resource cannot be metered as declared.
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -70,6 +84,12 @@ pub enum RunError {
     /// A blocking wait inside of an async runtime would stop it.
     #[error("run_blocking() was called inside an async runtime: use run().await there")]
     InsideRuntime,
+    /// There is no runtime that the run could be a task of.
+    #[error("a run in the background needs a runtime of tokio: start it inside one")]
+    OutsideRuntime,
+    /// The task of the run has panicked or was aborted, as by a runtime that is shut down.
+    #[error("the task of the run was lost: {0}")]
+    Lost(SharedError),
     /// No runtime could be started.
     #[error("failed to start the async runtime: {0}")]
     Runtime(#[source] std::io::Error),

@@ -1,11 +1,12 @@
 //! A hand on a run from outside: to stop it, and to look at it.
 
-use rate_limited_core::{Limiter, Progress, ResourceView, Wait};
+use rate_limited_core::{Progress, ResourceView, Wait};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Wake, Waker};
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
+use crate::account::Account;
 use crate::result::SharedError;
 
 /// Stops a run, or looks at it, from any task or thread. Cheap to clone.
@@ -19,7 +20,7 @@ struct Shared {
     news: Notify,
     now: Mutex<Now>,
     last_error: Mutex<Option<SharedError>>,
-    account: OnceLock<(Clock, Arc<Mutex<Limiter>>)>,
+    account: OnceLock<Arc<Account>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +34,7 @@ struct Now {
 pub struct View {
     /// The numbers of calls and attempts.
     pub progress: Progress,
-    /// Each resource with what is charged and held.
+    /// Each resource with what is charged and held; of a shared limiter all that it has.
     pub resources: Vec<ResourceView>,
     /// What the run waits for; `None` while it does not.
     pub wait: Option<Wait>,
@@ -49,6 +50,12 @@ pub(crate) enum Told {
     GoOn,
     Stop,
     Halt,
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.news.notify_one();
+    }
 }
 
 impl Handle {
@@ -67,19 +74,17 @@ impl Handle {
     pub fn view(&self) -> View {
         let Now { progress, wait } = *lock(&self.0.now);
         let last_error = lock(&self.0.last_error).clone();
-        let Some((clock, limiter)) = self.0.account.get() else {
+        let Some(account) = self.0.account.get() else {
             return View {
                 progress,
                 last_error,
                 ..View::default()
             };
         };
-        let now = clock.now();
-        let limiter = &mut *lock(limiter);
-        let resources = limiter
-            .resources()
-            .map(|id| limiter.view(id, now))
-            .collect();
+        let now = account.clock().now();
+        let mut limiter = account.open();
+        let ids = limiter.resources();
+        let resources = ids.map(|id| limiter.view(id, now)).collect();
         let wait_left = wait
             .and_then(|wait| wait.until)
             .map(|until| until.since(now));
@@ -114,12 +119,17 @@ impl Handle {
         self.0.order.store(Told::GoOn as u8, Ordering::SeqCst);
     }
 
+    /// Wakes the run, whose limiter has news for it.
+    pub(crate) fn bell(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0))
+    }
+
     pub(crate) async fn news(&self) {
         self.0.news.notified().await;
     }
 
-    pub(crate) fn belongs_to(&self, clock: Clock, limiter: &Arc<Mutex<Limiter>>) {
-        let _ = self.0.account.set((clock, Arc::clone(limiter)));
+    pub(crate) fn belongs_to(&self, account: &Arc<Account>) {
+        let _ = self.0.account.set(Arc::clone(account));
     }
 
     pub(crate) fn show(&self, progress: Progress, wait: Option<Wait>) {

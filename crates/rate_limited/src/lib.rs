@@ -30,16 +30,23 @@
 //! # }
 //! ```
 //!
+//! Without features it depends on tokio's tasks and timers alone; `journal`, `http`, `tower` and `stream` bring what
+//! they need. It needs Rust 1.89.
+//!
 //! What runs when is decided by [`rate_limited_core`], which this crate drives with tokio.
 //!
 //! | module | noun |
 //! |---|---|
 //! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
+//! | `limiter`, `layer` (feature `tower`) | the same limits for code that is no run: handlers, layers |
+//! | `results`, `running` | runs in the background: a stream of results, calls one by one |
 //! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
 //! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
+//! | `account`, `sync` | the limits that all share, and those who wait for them; its locks |
 //! | `journal` (feature `journal`), `recorder` | a run that survives a kill, and what the driver wants of it |
 //! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
 
+mod account;
 mod attempt;
 mod blueprint;
 mod clock;
@@ -51,6 +58,9 @@ pub mod http;
 mod inputs;
 #[cfg(feature = "journal")]
 pub mod journal;
+#[cfg(feature = "tower")]
+pub mod layer;
+mod limiter;
 #[cfg_attr(
     not(feature = "journal"),
     expect(dead_code, reason = "only the journal records")
@@ -58,14 +68,18 @@ pub mod journal;
 mod recorder;
 mod resource;
 mod result;
+mod results;
 mod runner;
+mod running;
 pub mod sent;
+mod sync;
 mod units;
 
 pub use blueprint::Resources;
 pub use error::{ConfigError, RunError, ScheduleError};
 pub use handle::{Handle, View};
 pub use inputs::Inputs;
+pub use limiter::{AcquireError, CostError, Costs, Limiter, NotUntil, Reservation};
 pub use rate_limited_core::{
     Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, Feedback, MaxConcurrent, Order,
     Progress, Quota, QuotaError, Reset, ResourceId, ResourceView, Settlement, Stop, Time, Wait,
@@ -73,7 +87,9 @@ pub use rate_limited_core::{
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};
+pub use results::Results;
 pub use runner::{Finished, Runner, Summary};
+pub use running::Running;
 pub use units::Units;
 
 /// The README's examples are compiled with the tests.

@@ -2,10 +2,13 @@
 
 use crate::error::ConfigError;
 use crate::units::Units;
-use rate_limited_core::{Amount, AmountError, Counted, Quota, Settlement};
+use rate_limited_core::{Amount, AmountError, Counted, Quota, ResourceId, Settlement, Time};
+use std::error::Error;
 use std::time::Duration;
 
 type CostOf<Req> = Box<dyn Fn(&Req) -> Result<Amount, AmountError> + Send + Sync>;
+type FailedUsageOf<Req> =
+    Box<dyn Fn(&Req, &(dyn Error + Send + Sync + 'static)) -> Option<Amount> + Send + Sync>;
 type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError> + Send + Sync>;
 
 /// A metered resource: its name, its quota, and what one call takes of it.
@@ -25,10 +28,12 @@ type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError>
 /// ```
 pub struct Resource<Req, Resp> {
     name: String,
-    quota: Result<Quota, AmountError>,
+    /// `None`: as the shared limiter has it.
+    quota: Option<Result<Quota, AmountError>>,
     declared: Declared,
     cost: CostOf<Req>,
     usage: Option<UsageOf<Req, Resp>>,
+    failed_usage: Option<FailedUsageOf<Req>>,
 }
 
 /// What the core is told besides the quota.
@@ -54,7 +59,7 @@ impl<Req, Resp> std::fmt::Debug for Resource<Req, Resp> {
 impl<Req, Resp> Resource<Req, Resp> {
     /// A resource of which each call takes 1, unless [`Resource::cost`] says otherwise.
     pub fn new(name: impl Into<String>, quota: Quota) -> Resource<Req, Resp> {
-        Resource::of(name.into(), Ok(quota))
+        Resource::of(name.into(), Some(Ok(quota)))
     }
 
     /// `quota` units in every interval of the length `window`.
@@ -67,7 +72,7 @@ impl<Req, Resp> Resource<Req, Resp> {
     ) -> Resource<Req, Resp> {
         Resource::of(
             name.into(),
-            quota.units().map(|amount| Quota::per(amount, window)),
+            Some(quota.units().map(|amount| Quota::per(amount, window))),
         )
     }
 
@@ -76,7 +81,27 @@ impl<Req, Resp> Resource<Req, Resp> {
         Resource::per(name, quota, Duration::from_secs(60))
     }
 
-    fn of(name: String, quota: Result<Quota, AmountError>) -> Resource<Req, Resp> {
+    /// A resource that the runner's [limiter](crate::Runner::limiter) has under this name, whatever its quota.
+    ///
+    /// ```
+    /// use rate_limited::{Limiter, Resource, Runner};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::new([Resource::per_minute("tokens", 90_000)])?;
+    /// let mut runner = Runner::new(|n: u32| async move { Ok::<_, std::io::Error>(n) })
+    ///     .limiter(&limiter)
+    ///     .resource(Resource::shared("tokens").cost(|n| *n));
+    /// runner.schedule(500)?;
+    /// runner.run_blocking()?;
+    /// assert_eq!(limiter.view()[0].charged.to_string(), "500");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shared(name: impl Into<String>) -> Resource<Req, Resp> {
+        Resource::of(name.into(), None)
+    }
+
+    fn of(name: String, quota: Option<Result<Quota, AmountError>>) -> Resource<Req, Resp> {
         let one = Amount::units(1);
         let cost: CostOf<Req> = Box::new(move |_| Ok(one));
         Resource {
@@ -85,6 +110,7 @@ impl<Req, Resp> Resource<Req, Resp> {
             declared: Declared::default(),
             cost,
             usage: None,
+            failed_usage: None,
         }
     }
 
@@ -105,6 +131,35 @@ impl<Req, Resp> Resource<Req, Resp> {
             Box::new(move |request, answer| usage(request, answer).units());
         Resource {
             usage: Some(usage),
+            ..self
+        }
+    }
+
+    /// What a failed attempt has really taken, told by its error. Default: what was reserved, and so where this
+    /// says `None` or no amount. It needs [`Resource::usage`], and is not asked of refusals by a limit and of
+    /// attempts that outlived their time-out.
+    ///
+    /// ```
+    /// use rate_limited::{Amount, Quota, Resource};
+    ///
+    /// # struct Ask { dollars_max: f64 }
+    /// # struct Answer { dollars: f64 }
+    /// let budget: Resource<Ask, Answer> = Resource::new("dollars", Quota::Budget { amount: Amount::units(5) })
+    ///     .cost(|ask: &Ask| ask.dollars_max)
+    ///     .usage(|_: &Ask, answer: &Answer| answer.dollars)
+    ///     // What was rejected is not charged; of anything else that is not known.
+    ///     .failed_usage(|_: &Ask, error| error.to_string().contains("rejected").then_some(0));
+    /// # drop(budget);
+    /// ```
+    #[must_use]
+    pub fn failed_usage<U: Units>(
+        self,
+        usage: impl Fn(&Req, &(dyn Error + Send + Sync + 'static)) -> Option<U> + Send + Sync + 'static,
+    ) -> Self {
+        let usage: FailedUsageOf<Req> =
+            Box::new(move |request, error| usage(request, error)?.units().ok());
+        Resource {
+            failed_usage: Some(usage),
             ..self
         }
     }
@@ -152,7 +207,10 @@ impl<Req, Resp> Resource<Req, Resp> {
 
     /// The declaration as the core takes it.
     pub(crate) fn declaration(&self) -> Result<rate_limited_core::Resource, ConfigError> {
-        let quota = self.quota.map_err(|reason| ConfigError::Amount {
+        let quota = self.quota.ok_or_else(|| ConfigError::NotShared {
+            resource: self.name.clone(),
+        })?;
+        let quota = quota.map_err(|reason| ConfigError::Amount {
             resource: self.name.clone(),
             reason,
         })?;
@@ -173,6 +231,29 @@ impl<Req, Resp> Resource<Req, Resp> {
         })
     }
 
+    /// Takes the resource from the limiter if it has one of this name; else it is added.
+    pub(crate) fn bind(
+        &self,
+        limiter: &mut rate_limited_core::Limiter,
+        bound: &[ResourceId],
+        now: Time,
+    ) -> Result<ResourceId, ConfigError> {
+        let known = limiter.find(&self.name).filter(|id| !bound.contains(id));
+        let Some(id) = known else {
+            return Ok(limiter.add(self.declaration()?)?);
+        };
+        if self.quota.is_some() {
+            let theirs = *limiter.view(id, now).resource.quota();
+            let ours = *self.declaration()?.quota();
+            if ours != theirs {
+                return Err(ConfigError::Differs {
+                    resource: self.name.clone(),
+                });
+            }
+        }
+        Ok(id)
+    }
+
     pub(crate) fn cost_of(&self, request: &Req) -> Result<Amount, AmountError> {
         (self.cost)(request)
     }
@@ -180,6 +261,16 @@ impl<Req, Resp> Resource<Req, Resp> {
     /// Whether answers tell what was really used.
     pub(crate) fn tells_usage(&self) -> bool {
         self.usage.is_some()
+    }
+
+    /// The real usage of a failed attempt, if its error tells one.
+    pub(crate) fn failed_usage_of(
+        &self,
+        request: &Req,
+        error: &(dyn Error + Send + Sync + 'static),
+    ) -> Option<Amount> {
+        let usage = self.failed_usage.as_ref();
+        usage.and_then(|usage| usage(request, error))
     }
 
     /// The real usage, if the answer tells one.

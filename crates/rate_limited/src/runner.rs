@@ -1,11 +1,15 @@
 //! The runner: a function, the limits of its API, and a list of calls.
 
+mod background;
+
+use crate::account::Account;
 use crate::blueprint::{Blueprint, Resources};
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::error::{ConfigError, RunError, ScheduleError};
 use crate::handle::Handle;
 use crate::inputs::Inputs;
+use crate::limiter::Limiter;
 use crate::recorder::Recorder;
 use crate::resource::Resource;
 use crate::result::{CallResult, SharedError};
@@ -15,6 +19,7 @@ use rate_limited_core::{
 };
 use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest bound that `max_concurrent` finds out by itself.
@@ -44,7 +49,9 @@ pub struct Runner<Req, Resp> {
     state: State<Req, Resp>,
     settings: Settings,
     deadline: Option<Duration>,
+    buffer: Option<usize>,
     clock: Clock,
+    limiter: Option<Limiter>,
     handle: Handle,
     /// Results of the calls so far, in the order of scheduling, until they are handed out for good.
     results: Vec<CallResult<Resp>>,
@@ -128,7 +135,9 @@ where
                 ..Settings::default()
             },
             deadline: None,
+            buffer: None,
             clock: Clock::Real,
+            limiter: None,
             handle: Handle::default(),
             results: Vec::new(),
             base: 0,
@@ -141,6 +150,31 @@ where
     #[must_use]
     pub fn resource(self, resource: Resource<Req, Resp>) -> Self {
         self.declare(|blueprint| blueprint.resources.push(resource))
+    }
+
+    /// Takes from this limiter, beside others: its resources count what all of them do, and a refusal of one
+    /// pauses all. A [`Resource`] of a name that the limiter has is the limiter's and must have its quota, or
+    /// be [told by name alone](Resource::shared); others are added to it. Default: a limiter of its own.
+    ///
+    /// The runner follows the limiter's clock.
+    ///
+    /// ```
+    /// use rate_limited::{Limiter, Resource, Runner};
+    ///
+    /// # async fn ask(n: u32) -> Result<u32, std::io::Error> { Ok(n) }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::new([Resource::per_minute("requests", 60)])?;
+    /// let nightly = Runner::new(ask).limiter(&limiter).resource(Resource::shared("requests"));
+    /// let urgent = Runner::new(ask).limiter(&limiter).resource(Resource::shared("requests"));
+    /// # drop((nightly, urgent));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn limiter(mut self, limiter: &Limiter) -> Self {
+        self.limiter = Some(limiter.clone());
+        self.clock = limiter.account().clock();
+        self.declare(|_| ())
     }
 
     /// Adds a validator: an answer that it rejects is asked for again. With several of them all must
@@ -251,13 +285,23 @@ where
         self.set(|settings| settings.order = order)
     }
 
+    /// How many requests [`Runner::stream`] takes before their results are taken from it: so many results at
+    /// most are kept because an earlier call is not over, or because nobody asks. Default: 4 times
+    /// `max_concurrent`, at least 1,024.
+    #[must_use]
+    pub fn buffer(mut self, buffer: usize) -> Self {
+        self.buffer = Some(buffer);
+        self.declare(|_| ())
+    }
+
     /// The seed of the jitter in back-offs. Default: another one in each process.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         self.set(|settings| settings.seed = seed)
     }
 
-    /// Follows the clock of tokio, which a test can pause. To be called inside the runtime.
+    /// Follows the clock of tokio, which a test can pause. To be called inside the runtime; a
+    /// [limiter](Runner::limiter) told later brings its own.
     #[must_use]
     pub fn tokio_clock(mut self) -> Self {
         self.clock = Clock::Tokio(tokio::time::Instant::now());
@@ -421,9 +465,13 @@ where
             deadline: self.deadline.map(|deadline| self.clock.now() + deadline),
             ..self.settings.clone()
         };
-        let (clock, handle) = (self.clock, self.handle.clone());
+        let account = match &self.limiter {
+            Some(limiter) => Arc::clone(limiter.account()),
+            None => Account::new(self.clock),
+        };
+        let handle = self.handle.clone();
         let recorder = self.recorder.take();
-        self.state = match Driver::new(blueprint, settings, clock, handle, recorder) {
+        self.state = match Driver::new(blueprint, settings, account, handle, recorder) {
             Ok(driver) => State::Ready(Box::new(driver)),
             Err(error) => State::Broken(error),
         };

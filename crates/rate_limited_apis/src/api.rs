@@ -247,6 +247,24 @@ impl Api {
             .find(|endpoint| endpoint.takes(request))
     }
 
+    /// The path for requests that name none: that of the first kind of call that writes text, or does not,
+    /// and is no pattern; of any kind if there is none such.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// let openai = Api::named("openai")?;
+    /// assert_eq!(openai.path(true), Some("/chat/completions"));
+    /// assert_eq!(openai.path(false), Some("/embeddings"));
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn path(&self, generates: bool) -> Option<&str> {
+        let plain = |path: &&str| !path.contains(['*', '{']);
+        let all = || self.endpoints.iter();
+        let fits = all().filter(|it| it.generates == generates).chain(all());
+        fits.map(|it| it.path.as_str()).find(plain)
+    }
+
     /// The limits of a tier for a model, by resource, with those that all users have. `None`: the API has
     /// no such tier.
     ///

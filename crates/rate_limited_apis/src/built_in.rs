@@ -16,13 +16,13 @@ macro_rules! built_in {
 
 built_in! {
     "openai", "azure_openai", "anthropic", "gemini", "mistral", "cohere", "groq", "together", "fireworks",
-    "deepseek", "xai", "openrouter", "voyage", "vllm", "llama_cpp", "ollama",
+    "deepseek", "xai", "openrouter", "voyage", "vllm", "llama_cpp", "ollama", "openai_compatible",
     "github", "github_graphql", "stripe", "shopify_graphql", "slack", "notion",
     "generic",
 }
 
 /// Each description, once it is asked for.
-static CELLS: [OnceLock<Api>; 23] = [const { OnceLock::new() }; 23];
+static CELLS: [OnceLock<Api>; 24] = [const { OnceLock::new() }; 24];
 const _: () = assert!(TEXTS.len() == CELLS.len());
 
 /// The names, in the order of the list.

@@ -61,7 +61,7 @@ impl Class {
     /// The class as the scheduler has it. `resource`: the one that the answer speaks of; `wait`: how long
     /// to wait.
     ///
-    /// An overload without a moment and a failed delivery are failures; a quota that is gone for nobody
+    /// A failed delivery is a failure; a quota that is gone for nobody
     /// knows how long stops the run. A wait of zero would be a storm of requests: it counts as none.
     ///
     /// ```
@@ -72,8 +72,8 @@ impl Class {
     /// let wait = Some(Duration::from_secs(3));
     /// let refused = core::Class::Refused { resource: None, retry_after: wait };
     /// assert_eq!(Class::Throttled.kind(None, wait), refused);
-    /// assert_eq!(Class::Overloaded.kind(None, wait), refused);
-    /// assert_eq!(Class::Overloaded.kind(None, None), core::Class::Failure);
+    /// let overloaded = core::Class::Overloaded { retry_after: wait };
+    /// assert_eq!(Class::Overloaded.kind(None, wait), overloaded);
     /// // What comes back within a day is waited for; with what takes longer the run ends, and goes on later.
     /// assert_eq!(Class::Exhausted.kind(None, wait), refused);
     /// assert_eq!(Class::Exhausted.kind(None, None), core::Class::Fatal);
@@ -94,9 +94,9 @@ impl Class {
         match self {
             Class::Success => Kind::Success,
             Class::Throttled | Class::RampTooSteep => refused,
-            Class::Overloaded if retry_after.is_some() => refused,
+            Class::Overloaded => Kind::Overloaded { retry_after },
             Class::Exhausted if retry_after.is_some_and(is_waited_for) => refused,
-            Class::Overloaded | Class::Transient | Class::DeliveryUnknown => Kind::Failure,
+            Class::Transient | Class::DeliveryUnknown => Kind::Failure,
             Class::Exhausted | Class::Fatal => Kind::Fatal,
             Class::BadCall => Kind::Permanent,
         }

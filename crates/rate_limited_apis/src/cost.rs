@@ -4,6 +4,7 @@ use rate_limited_core::Amount;
 
 use crate::answer::View;
 use crate::api::Api;
+use crate::endpoint::Endpoint;
 use crate::request::{Measure, Request, Sizes};
 use crate::resource::{Join, Key, Resource};
 
@@ -62,11 +63,7 @@ impl Api {
         let sizes = self.sizes(request);
         let endpoint = self.endpoint(request);
         let class = endpoint.map(|endpoint| endpoint.class.as_str());
-        let generates = endpoint.map_or(
-            sizes.answer_max.is_some() || sizes.prompt.messages > 0,
-            |endpoint| endpoint.generates,
-        );
-        let answer = if generates {
+        let answer = if generates(endpoint, &sizes) {
             sizes.answer_tokens(answer_default)
         } else {
             0
@@ -85,7 +82,7 @@ impl Api {
     }
 
     /// The partition that a request belongs to, as far as it tells.
-    fn key(
+    pub(crate) fn key(
         &self,
         resource: &Resource,
         sizes: &Sizes,
@@ -103,8 +100,14 @@ impl Api {
     }
 }
 
+/// Whether a request asks for text.
+pub(crate) fn generates(endpoint: Option<&Endpoint>, sizes: &Sizes) -> bool {
+    let looks_so = sizes.answer_max.is_some() || sizes.prompt.messages > 0;
+    endpoint.map_or(looks_so, |endpoint| endpoint.generates)
+}
+
 impl Resource {
-    fn cost_of(&self, sizes: &Sizes, answer: u64) -> Amount {
+    pub(crate) fn cost_of(&self, sizes: &Sizes, answer: u64) -> Amount {
         let part = |(measure, weight): (&Measure, &f64)| sizes.measure(*measure, answer) * weight;
         let parts = self.cost.iter().map(part);
         let cost = match self.cost_is {

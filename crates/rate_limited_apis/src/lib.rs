@@ -28,7 +28,7 @@
 //! |---|---|
 //! | `api`, `built_in`, `address`, `check`, `error` | a description, those compiled in, where they are, what must hold, what may be wrong |
 //! | `resource`, `unit`, `anchor`, `endpoint`, `tier` | what a description consists of |
-//! | `request`, `prompt`, `cost` | a request measured, its tokens estimated, what it takes |
+//! | `request`, `prompt`, `cost`, `hold` | a request measured, its tokens estimated, what it takes, what is held back for it |
 //! | `answer`, `body`, `source` | an answer, its JSON, where in it a value is |
 //! | `rule`, `condition`, `class` | the classifier |
 //! | `wait`, `feedback`, `usage`, `reading` | what an answer says, part by part and as a whole |
@@ -49,6 +49,7 @@ mod endpoint;
 mod error;
 mod explain;
 mod feedback;
+mod hold;
 mod lenient;
 mod moment;
 pub mod parse;
@@ -72,8 +73,11 @@ pub use cost::Cost;
 pub use endpoint::{Endpoint, Pattern};
 pub use error::{DescriptionError, UnknownApi};
 pub use feedback::{FeedbackMap, Means, Place, Reading, Reset, ResetPlace};
+pub use hold::Unbounded;
 pub use moment::{Moment, WAIT_MAX};
-pub use prompt::{CHARS_PER_TOKEN, Prompt, TOKENS_PER_MESSAGE, TOKENS_PER_REQUEST};
+pub use prompt::{
+    CHARS_PER_TOKEN, IMAGE_TOKENS, IMAGE_TOKENS_LOW, Prompt, TOKENS_PER_MESSAGE, TOKENS_PER_REQUEST,
+};
 pub use reading::Feedback;
 pub use request::{Measure, Request, RequestMap, Sizes, Weights};
 pub use resource::{Counted, Join, Key, Kind, Resource, Settlement};

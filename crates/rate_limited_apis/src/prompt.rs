@@ -2,8 +2,9 @@
 //!
 //! These are estimates, made to reserve quota before the real usage is known. English text has about
 //! four characters a token; other scripts come close to one, so each character outside ASCII counts as
-//! a token of its own. Text that splits badly (long numbers, random letters) may exceed the bound, and
-//! images and sound are not counted at all; what the API then reports settles the account.
+//! a token of its own; an image, a piece of sound or a file counts as an image of 1024 x 1024 does. Text that
+//! splits badly (long numbers, random letters) may exceed the bound; what the API then reports settles the
+//! account.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +20,32 @@ pub const TOKENS_PER_MESSAGE: u64 = 4;
 
 /// The tokens added for each request, for the beginning of the answer; an estimate.
 pub const TOKENS_PER_REQUEST: u64 = 4;
+
+/// The tokens of an image of 1024 x 1024 in full detail; a piece of sound or a file counts as much.
+pub const IMAGE_TOKENS: u64 = 765;
+
+/// The tokens of an image that is sent with `"detail": "low"`.
+pub const IMAGE_TOKENS_LOW: u64 = 85;
+
+/// Fields of a part without text that hold an image, sound or a file.
+const MEDIA: [&str; 16] = [
+    "image",
+    "image_url",
+    "image_base64",
+    "input_audio",
+    "audio",
+    "video",
+    "video_url",
+    "video_base64",
+    "file",
+    "file_id",
+    "file_url",
+    "file_data",
+    "fileData",
+    "inline_data",
+    "inlineData",
+    "source",
+];
 
 /// The text of a prompt, counted.
 ///
@@ -39,6 +66,8 @@ pub struct Prompt {
     pub wide_chars: u64,
     /// Tokens given as numbers, as embedding requests may do.
     pub token_ids: u64,
+    /// Tokens that images, sound and files are taken for.
+    pub media_tokens: u64,
     /// Messages, each of which costs a few tokens beside its text.
     pub messages: u64,
 }
@@ -51,6 +80,7 @@ impl Prompt {
             ascii.div_ceil(CHARS_PER_TOKEN),
             self.wide_chars,
             self.token_ids,
+            self.media_tokens,
             self.messages.saturating_mul(TOKENS_PER_MESSAGE),
             TOKENS_PER_REQUEST,
         ]
@@ -126,7 +156,8 @@ impl<'de> Visitor<'de> for Counter<'_> {
     }
 
     fn visit_u64<E>(self, _token: u64) -> Result<(), E> {
-        self.prompt.token_ids += 1;
+        // A number among the parts of a message is no token.
+        self.prompt.token_ids += u64::from(self.depth == 0);
         Ok(())
     }
 
@@ -161,9 +192,11 @@ impl<'de> Visitor<'de> for Counter<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let Counter { prompt, depth } = self;
         prompt.messages += u64::from(depth == 0);
+        let mut media = Media::default();
         while let Some(key) = fields.next_key::<Cow<'_, str>>()? {
             match key.as_ref() {
-                "content" | "text" | "parts" => {
+                "content" | "text" | "parts" | "refusal" => {
+                    media.beside_text = true;
                     fields.next_value_seed(Counter {
                         prompt: &mut *prompt,
                         depth: depth + 1,
@@ -172,12 +205,103 @@ impl<'de> Visitor<'de> for Counter<'_> {
                 "name" | "tool_calls" | "function_call" | "arguments" | "input" | "output" => {
                     prompt.json(fields.next_value::<&RawValue>()?);
                 }
-                // Roles and types are part of what a message costs; images and sound are no text.
+                "detail" => media.look_at_detail(fields.next_value()?),
+                key if MEDIA.contains(&key) => media.look(fields.next_value()?),
+                // Roles and types are part of what a message costs.
                 _ => {
                     fields.next_value::<IgnoredAny>()?;
                 }
             }
         }
+        if depth > 0 {
+            prompt.media_tokens += media.tokens();
+        }
         Ok(())
+    }
+}
+
+/// The image, sound or file of a part.
+#[derive(Default)]
+struct Media {
+    is_there: bool,
+    is_low: bool,
+    /// What has text counts by it.
+    beside_text: bool,
+}
+
+impl Media {
+    fn look(&mut self, value: &RawValue) {
+        #[derive(serde::Deserialize)]
+        struct Image<'a> {
+            #[serde(borrow)]
+            detail: Option<Cow<'a, str>>,
+        }
+        self.is_there |= value.get() != "null";
+        if let Ok(image) = serde_json::from_str::<Image<'_>>(value.get()) {
+            self.is_low |= image.detail.as_deref() == Some("low");
+        }
+    }
+
+    fn look_at_detail(&mut self, value: &RawValue) {
+        self.is_low |= value.get() == r#""low""#;
+    }
+
+    fn tokens(&self) -> u64 {
+        match self {
+            Media {
+                is_there: false, ..
+            }
+            | Media {
+                beside_text: true, ..
+            } => 0,
+            Media { is_low: true, .. } => IMAGE_TOKENS_LOW,
+            _ => IMAGE_TOKENS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_sound_and_files_count_and_other_parts_do_not() {
+        for (parts, tokens) in [
+            (
+                r#"[{"type":"image_url","image_url":{"url":"data:AAAA"}}]"#,
+                765,
+            ),
+            (
+                r#"[{"type":"image_url","image_url":{"url":"x","detail":"low"}}]"#,
+                85,
+            ),
+            (
+                r#"[{"type":"input_image","image_url":"x","detail":"low"}]"#,
+                85,
+            ),
+            (
+                r#"[{"type":"input_audio","input_audio":{"data":"AAAA"}}]"#,
+                765,
+            ),
+            (
+                r#"[{"type":"image","source":{"data":"AAAA"}},{"inlineData":{}}]"#,
+                1530,
+            ),
+            (
+                r#"[{"type":"search_result","source":"x","content":[{"text":"abcd"}]}]"#,
+                1,
+            ),
+            (r#"[{"type":"refusal","refusal":"abcd"}, null, 5, {}]"#, 1),
+            (r#"[{"image":null}]"#, 0),
+        ] {
+            let json = format!(r#"[{{"role":"user","content":{parts}}}]"#);
+            let mut prompt = Prompt::default();
+            prompt.value(serde_json::from_str(&json).unwrap());
+            assert_eq!(
+                prompt.tokens(),
+                tokens + TOKENS_PER_MESSAGE + TOKENS_PER_REQUEST,
+                "{parts}"
+            );
+        }
     }
 }

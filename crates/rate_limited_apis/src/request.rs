@@ -1,10 +1,11 @@
 //! What is sent, measured: the numbers from which a cost is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::api::Api;
 use crate::body::{self, Body};
 use crate::prompt::Prompt;
 use crate::source::Path;
@@ -53,7 +54,45 @@ pub struct RequestMap {
     pub answers: Vec<Path>,
     /// Lists of inputs, each counted as one.
     pub inputs: Vec<Path>,
+    /// Marks of a prompt of which the server may keep a part in a cache. Default: there are none.
+    pub cached: Vec<Path>,
 }
+
+impl Api {
+    /// The fields at the top of a request's body from which it is measured; `None`: all of them, for the
+    /// length of the body counts.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// let fields = Api::named("openai")?.request_fields().expect("not all count");
+    /// assert!(fields.contains(&"messages") && !fields.contains(&"temperature"));
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn request_fields(&self) -> Option<Vec<&str>> {
+        let mut costs = self.resources.iter().map(|it| &it.cost);
+        if costs.any(|cost| cost.contains_key(&Measure::Bytes)) {
+            return None;
+        }
+        let map = &self.request;
+        let lists = [
+            &map.model,
+            &map.messages,
+            &map.text,
+            &map.json,
+            &map.answer_max,
+            &map.answers,
+            &map.inputs,
+            &map.cached,
+        ];
+        let fields = lists.into_iter().flatten().filter_map(Path::field);
+        let fields: BTreeSet<&str> = fields.chain([GRAPHQL]).collect();
+        Some(fields.into_iter().collect())
+    }
+}
+
+/// The field of a GraphQL request that tells queries from mutations.
+const GRAPHQL: &str = "query";
 
 impl Default for RequestMap {
     fn default() -> RequestMap {
@@ -66,6 +105,7 @@ impl Default for RequestMap {
             answer_max: paths(&["max_tokens", "max_completion_tokens", "max_output_tokens"]),
             answers: paths(&["n", "best_of"]),
             inputs: paths(&["input", "inputs", "texts", "images", "documents"]),
+            cached: Vec::new(),
         }
     }
 }
@@ -116,6 +156,8 @@ pub struct Sizes {
     pub answers: u64,
     /// How many inputs.
     pub inputs: u64,
+    /// Whether a part of the prompt may lie in a cache of the server's.
+    pub cached: bool,
     /// The bytes of the body.
     pub bytes: u64,
     /// Whether it only reads.
@@ -148,6 +190,8 @@ impl Sizes {
         });
         let mut inputs = 0;
         all(&map.inputs, &mut |value| inputs += items(value));
+        let mut cached = false;
+        all(&map.cached, &mut |value| cached |= value.get() != "null");
         let mut model = None;
         all(&map.model, &mut |value| {
             model = model.take().or_else(|| body::text(value).map(Into::into));
@@ -158,6 +202,7 @@ impl Sizes {
             answer_max: largest(&map.answer_max),
             answers: largest(&map.answers).unwrap_or(1).max(1),
             inputs,
+            cached,
             bytes: request.body.len() as u64,
             reads: ["GET", "HEAD", "OPTIONS"]
                 .iter()
@@ -218,7 +263,7 @@ fn items(value: &RawValue) -> u64 {
 
 /// Whether the `query` of a GraphQL request begins with `mutation`, behind comments and blanks.
 fn is_mutation(body: &Body<'_>) -> bool {
-    let path: Result<Path, _> = "query".parse();
+    let path: Result<Path, _> = GRAPHQL.parse();
     let query = path
         .ok()
         .and_then(|path| body.first(&path))

@@ -245,22 +245,31 @@ impl Resource {
 
     /// The declaration for the scheduler: when it counts, what it charges, what failures cost.
     pub fn declare(&self, quota: Quota) -> core::Resource {
+        self.declare_as(self.name.clone(), quota)
+    }
+
+    /// As [`declare`](Resource::declare), with a name of one's own.
+    pub fn declare_as(&self, name: String, quota: Quota) -> core::Resource {
         let counted = match self.counted {
             Some(Counted::Completion) => core::Counted::AtCompletion,
             _ => core::Counted::AtDispatch,
         };
-        let by_usage = !matches!(self.settlement, None | Some(Settlement::Keep));
-        let settlement = if by_usage {
+        let settlement = if self.settles() {
             core::Settlement::Usage
         } else {
             core::Settlement::Keep
         };
-        core::Resource::new(self.name.clone(), quota)
+        core::Resource::new(name, quota)
             .counted(counted)
             .settlement(settlement)
-            .learn(by_usage)
+            .learn(self.settles())
             .failures_count(self.failures_count.unwrap_or(true))
             .refusals_count(self.refusals_count.unwrap_or(false))
+    }
+
+    /// Whether answers settle what is charged; else the estimate stays.
+    pub fn settles(&self) -> bool {
+        !matches!(self.settlement, None | Some(Settlement::Keep))
     }
 
     /// Whether it is for calls of this class of endpoints and of this model; `None`: not known.

@@ -47,6 +47,26 @@ pub(crate) enum Step {
     Each,
 }
 
+impl Source {
+    /// The field at the top of the body that it is in.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Source::Header(_) => None,
+            Source::Body(path) | Source::Count(path) => path.field(),
+        }
+    }
+}
+
+impl Path {
+    /// The field at the top of the body.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self.steps.first()? {
+            Step::Key(key) => Some(key),
+            Step::Each => None,
+        }
+    }
+}
+
 impl FromStr for Path {
     type Err = String;
 

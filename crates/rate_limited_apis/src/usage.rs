@@ -1,11 +1,12 @@
 //! What an answer says was used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rate_limited_core::Amount;
 use serde::Deserialize;
 
 use crate::answer::{Found, View};
+use crate::api::Api;
 use crate::lenient::one_or_many;
 use crate::source::Source;
 
@@ -24,6 +25,46 @@ pub struct Formula {
 }
 
 impl Eq for Formula {}
+
+impl Api {
+    /// The fields at the top of an answer's body that tell what was used, and how the resources stand: those
+    /// that [`Api::read`] has to see of an answer that is known to be a good one.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// assert_eq!(Api::named("openai_compatible")?.answer_fields(), ["usage"]);
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn answer_fields(&self) -> Vec<&str> {
+        let formulas = self.resources.iter().filter_map(|it| it.usage.as_ref());
+        let sums = self.usage.values().chain(formulas).flat_map(|it| &it.sums);
+        let told = self.resources.iter().flat_map(|it| it.feedback.sources());
+        let fields = sums.flat_map(BTreeMap::keys).chain(told);
+        let fields: BTreeSet<&str> = fields.filter_map(Source::field).collect();
+        fields.into_iter().collect()
+    }
+
+    /// Where answers tell what a resource is charged, in its plainest form; `None`: they do not, or in a
+    /// header.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// let anthropic = Api::named("anthropic")?;
+    /// let told = anthropic.charge_source("output_tokens").expect("is told");
+    /// assert_eq!(told.to_string(), "usage.output_tokens");
+    /// assert_eq!(anthropic.charge_source("requests"), None);
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn charge_source(&self, resource: &str) -> Option<&Source> {
+        let resource = self.resource(resource).filter(|it| it.settles())?;
+        let formula = resource.usage.as_ref();
+        let formula = formula.or_else(|| self.usage.get(&resource.unit))?;
+        let sources = formula.sums.first()?.keys();
+        sources.min_by_key(|source| source.to_string().len())
+    }
+}
 
 /// A value that is no amount.
 struct Garbage;

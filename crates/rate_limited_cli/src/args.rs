@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rate_limited::Amount;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "simulate")]
@@ -19,8 +21,10 @@ use crate::duration::{self, DurationError};
 use crate::exit;
 use crate::header::Header;
 use crate::limit::Limit;
+use crate::price::{self, Prices};
 use crate::refusal::Refusal;
 use crate::reorder::Order;
+use crate::row_args::RowArgs;
 use crate::size;
 use crate::text::{grouped, quoted};
 use crate::waits::WaitArgs;
@@ -78,11 +82,15 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     #[command(flatten)]
+    pub(crate) rows: RowArgs,
+    #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) api: ApiArgs,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) cost: CostArgs,
     #[command(flatten)]
     pub(crate) lines: LineArgs,
     #[command(flatten)]
@@ -180,8 +188,10 @@ pub(crate) struct ApiArgs {
     /// A set of limits that the description of the API has, such as one for a plan
     #[arg(long, value_name = "NAME", requires = "api")]
     pub(crate) tier: Option<String>,
-    /// The model for which the limits of the tier are taken; requests name theirs themselves
-    #[arg(long, value_name = "NAME", requires = "tier")]
+    /// The model that is asked with --prompt, and for which the limits of the tier are taken
+    ///
+    /// Without --prompt requests name theirs themselves.
+    #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Where the API is [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of the API]
     #[arg(long, value_name = "URL")]
@@ -228,6 +238,12 @@ pub(crate) struct PaceArgs {
     /// What is left at the end is written as not run; the same command again runs it.
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(crate) deadline: Option<Duration>,
+    /// End the run when all that is left must wait longer than this, such as 1h
+    ///
+    /// For limits by the day, and for servers that ask to come back tomorrow: the run says until when, and
+    /// the same command again goes on.
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub(crate) max_wait: Option<Duration>,
     /// How long calls in flight may go on after the first Ctrl-C or the deadline
     ///
     /// A second Ctrl-C cuts them off at once.
@@ -238,6 +254,25 @@ pub(crate) struct PaceArgs {
     pub(crate) schedule: Schedule,
 }
 
+/// What a run may cost.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cost")]
+pub(crate) struct CostArgs {
+    /// The most that the run may cost, in dollars, such as 5.00; what a journal knows of earlier runs counts
+    ///
+    /// Each attempt reserves before it is sent what it may cost at most: every byte of the request as a token, and the
+    /// longest answer; the rest comes back when the answer says what was used. What fails counts in full, what the API rejects (4xx) not. So the
+    /// sum is never passed, as long as the prices are right. Nothing is sent if a price is not known or a
+    /// request has no bound. The run ends with exit code 3 when nothing that is left fits.
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, value_parser = price::parse)]
+    pub(crate) max_cost: Option<Amount>,
+    /// What a million tokens cost, in dollars, such as input=0.15,output=0.60 [default: what --api knows]
+    ///
+    /// With request=0.005 each request costs so much besides.
+    #[arg(long, value_name = "NAME=DOLLARS,…")]
+    pub(crate) price: Option<Prices>,
+}
+
 /// How lines are read and written.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lines")]
@@ -245,6 +280,12 @@ pub(crate) struct LineArgs {
     /// Run only the first N requests, for a trial: the run without it goes on from there
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = first)]
     pub(crate) first: Option<u64>,
+    /// A JSON Schema that the text of each answer must fit: what does not is asked again, up to --max-retries
+    ///
+    /// A code block around the JSON does no harm. If no answer fits, the line says what is wrong with the last one, and
+    /// has it. Answers that a journal has already are not looked at again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
     /// In which order results are written
     #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
     pub(crate) order: Order,

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::row::Row;
 use crate::shape::DEPTH_MAX;
-use crate::text::{grouped, quoted};
+use crate::text::{counted, grouped, quoted};
 
 /// What happens to the lines of an input that cannot be sent.
 ///
@@ -32,6 +33,8 @@ pub struct BadLine {
     pub custom_id: Option<String>,
     /// What is wrong.
     pub reason: BadReason,
+    /// The cells of a row, as far as they could be read, where the output is a table.
+    pub row: Option<Row>,
 }
 
 impl fmt::Display for BadLine {
@@ -77,14 +80,16 @@ pub enum BadReason {
     CustomId(String),
     /// Two lines with one name.
     #[error(
-        "custom_id {} is already that of line {first_line}: give each line its own",
-        quoted(id)
+        "custom_id {} is already that of line {first_line}: give each line its own{}",
+        quoted(id), if *is_row { ", name another column with --id, or pass --no-id" } else { "" }
     )]
     DuplicateId {
         /// The name.
         id: String,
         /// The line that has it first.
         first_line: u64,
+        /// Whether lines are rows, whose names stand in a column.
+        is_row: bool,
     },
     /// Another method than POST and GET.
     #[error("method must be \"POST\" or \"GET\", not {}", quoted(.0))]
@@ -107,6 +112,47 @@ pub enum BadReason {
         "a GET has no body: leave it out, and put what it asks for into the url, as in \"/works?page=2\""
     )]
     BodyOfGet,
+    /// A row of a table with more or fewer cells than the header.
+    #[error(
+        "the row has {}, and the header {}: put cells with a delimiter or a line break in them into quotes",
+        counted(*found, "cell", "cells"), grouped(*expected)
+    )]
+    Ragged {
+        /// The cells of the row.
+        found: u64,
+        /// Those of the header.
+        expected: u64,
+    },
+    /// A quote of a table that never closes.
+    #[error(
+        "a quote opens in this row and is never closed: close it, or double it if it is part of the text"
+    )]
+    OpenQuote,
+    /// A row of a table that ends with a carriage return alone.
+    #[error(
+        "the row ends with a carriage return alone: save the file with line ends of \\n or \\r\\n"
+    )]
+    CarriageReturn,
+    /// A row without a field that the prompt names.
+    #[error(
+        "the row has no {}, which the prompt or --id names: it has {known}",
+        quoted(column)
+    )]
+    NoColumn {
+        /// The field.
+        column: String,
+        /// What the row has.
+        known: String,
+    },
+    /// A row without a value in the column of names.
+    #[error(
+        "the column {} of names is empty: give the row a name, or pass --no-id",
+        quoted(column)
+    )]
+    NoName {
+        /// The column.
+        column: String,
+    },
     /// A batch line whose request is no object.
     #[error("body must be a JSON object, not {0}")]
     BodyNotAnObject(&'static str),

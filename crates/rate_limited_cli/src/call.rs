@@ -17,6 +17,7 @@ use crate::names::Names;
 use crate::preset::Route;
 use crate::record::code;
 use crate::request::Method;
+use crate::schema::Schema;
 use crate::size;
 use crate::warnings::Warnings;
 
@@ -26,6 +27,10 @@ pub(crate) struct Reply {
     pub(crate) answer: Answer,
     /// The tokens that it says were used.
     pub(crate) tokens: Option<u64>,
+    /// What is wrong with it, where it has to fit a schema.
+    pub(crate) fault: Option<String>,
+    /// Whether it had to.
+    pub(crate) is_json: bool,
 }
 
 impl Reply {
@@ -90,6 +95,8 @@ pub(crate) struct Caller {
     route: Route,
     names: Names,
     warnings: Warnings,
+    /// What good answers must fit.
+    schema: Option<Schema>,
     gate: Option<Gate>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
@@ -109,6 +116,7 @@ impl Caller {
             route,
             names: Names::of(None),
             warnings: Warnings::default(),
+            schema: None,
             gate,
             timeout: Duration::MAX,
             max_answer: u64::MAX,
@@ -139,6 +147,11 @@ impl Caller {
         Caller { warnings, ..self }
     }
 
+    /// Looks whether good answers fit a schema.
+    pub(crate) fn checking(self, schema: Option<Schema>) -> Caller {
+        Caller { schema, ..self }
+    }
+
     /// Makes one attempt.
     pub(crate) async fn call(self: Arc<Self>, job: Arc<Job>) -> Result<Reply, CallError> {
         let trip = Trip::new(&job, self.timeout);
@@ -160,9 +173,15 @@ impl Caller {
         self.note(&answer, started.elapsed());
         drop(pass);
         let answer = answer.map_err(|error| self.failed(error))?;
+        let fault = self.schema.as_ref().and_then(|it| it.fault(&answer.body));
+        if let Some(fault) = &fault {
+            job.is_invalid(fault, &answer);
+        }
         Ok(Reply {
             tokens: answer.usage(),
             answer,
+            fault,
+            is_json: self.schema.is_some(),
         })
     }
 

@@ -8,7 +8,8 @@ use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::journal::{RunJournal, UnknownCalls};
 use crate::line::Glance;
 use crate::plan::{Fate, Plan};
-use crate::prefix::{self, Covered, Mark, Prefix, Witness};
+use crate::prefix::{self, Covered, Mark, Of, Prefix, Witness};
+use crate::raw_lines::Behind;
 use crate::recall;
 use crate::record::Record;
 use crate::request::record_id;
@@ -78,9 +79,9 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Looks at a request, behind which the input stands at so many bytes. What becomes of it; `None` if it
+    /// Looks at a request, behind which the input stands there. What becomes of it; `None` if it
     /// is none of the first ones, or the journal cannot be read.
-    pub(crate) fn request(&mut self, glance: &Glance<'_>, bytes: u64) -> Option<Fate> {
+    pub(crate) fn request(&mut self, glance: &Glance<'_>, behind: Behind) -> Option<Fate> {
         if self.error.is_some() {
             return None;
         }
@@ -99,7 +100,7 @@ impl<'a> Census<'a> {
         };
         self.left = self.left.checked_sub(1)?;
         self.mark.requests += 1;
-        (self.mark.lines, self.mark.bytes) = (glance.line, bytes);
+        (self.mark.lines, self.mark.bytes) = (behind.lines, behind.bytes);
         let decision = self.journal.known.policy.decide(found);
         if recall::is_unknown(&found, &decision) {
             self.found.unknown.add(&record_id(glance.line, id));
@@ -109,9 +110,13 @@ impl<'a> Census<'a> {
                 self.found.before.add(over.state);
                 self.hear(glance.line, over.number);
                 if let Some(prefix) = &mut self.prefix {
-                    let name = (glance.line, id.is_some());
+                    let of = Of {
+                        line: glance.line,
+                        is_named: id.is_some(),
+                        row: glance.row,
+                    };
                     let journal = &self.journal.journal;
-                    prefix.result(name, &over, journal, self.mark);
+                    prefix.result(&of, &over, journal, self.mark);
                 }
                 (Fate::Over, over.position)
             }
@@ -137,14 +142,14 @@ impl<'a> Census<'a> {
     }
 
     /// Looks at a line that is no request.
-    pub(crate) fn bad_line(&mut self, bad: &BadLine, bytes: u64) {
+    pub(crate) fn bad_line(&mut self, bad: &BadLine, behind: Behind) {
         if self.left == 0 {
             return;
         }
         self.mark.bad += 1;
-        (self.mark.lines, self.mark.bytes) = (bad.line, bytes);
+        (self.mark.lines, self.mark.bytes) = (behind.lines, behind.bytes);
         if let (BadLinePolicy::Record, Some(prefix)) = (self.policy, &mut self.prefix) {
-            prefix.exact(&Record::of_bad_line(bad).to_line(), self.mark);
+            prefix.exact(&Record::line_of_bad(bad), self.mark);
         }
     }
 

@@ -13,6 +13,8 @@ use crate::execute::Done;
 use crate::exit::Exit;
 use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
+use crate::patience::TooLong;
+use crate::price;
 use crate::record::code;
 use crate::say::{complain, say};
 use crate::signals::Asked;
@@ -32,7 +34,11 @@ pub(crate) enum Reason {
     /// An answer said that no call can succeed; in its words.
     Fatal(String),
     Deadline,
+    /// All that was left had to wait for too long.
+    Wait(TooLong),
     Stalled,
+    /// So many calls may cost more than is left.
+    TooDear(u64),
 }
 
 impl Reason {
@@ -48,9 +54,11 @@ impl Reason {
             (Some(Cause::Journal(error)), _) => Some(Reason::Journal(error)),
             _ if error.is_some() => error.map(Reason::Journal),
             (Some(Cause::Input(error)), _) => Some(Reason::Input(error)),
+            (None, None) if counts.too_dear > 0 => Some(Reason::TooDear(counts.too_dear)),
             // All was done before the signal was heard.
             (_, None) => None,
             (Some(Cause::Signal(asked)), _) => Some(Reason::Signal(asked)),
+            (Some(Cause::Wait(wait)), _) => Some(Reason::Wait(wait)),
             (None, Some(Stop::Deadline)) => Some(Reason::Deadline),
             (None, Some(Stop::Stalled)) => Some(Reason::Stalled),
             (None, Some(_)) => Some(Reason::Fatal(counts.fatal.clone().unwrap_or_default())),
@@ -66,6 +74,8 @@ impl Reason {
             Reason::Journal(_) => "the journal could not be used: the run ended",
             Reason::Fatal(_) => "an answer said that no call can succeed: the run ended",
             Reason::Deadline => "the deadline of the run came",
+            Reason::Wait(_) => "all that was left had to wait for too long: the run ended",
+            Reason::TooDear(_) => "what was left may cost too much: the run ended",
             Reason::Stalled => "no call succeeded for too long: the run ended",
         }
     }
@@ -83,12 +93,20 @@ impl Reason {
                 format!("stopped, as no call can succeed: {answer}; mend that, and run again")
             }
             Reason::Deadline => "stopped at the deadline (--deadline)".to_owned(),
+            Reason::Wait(wait) => format!("stopped: {wait}"),
+            Reason::TooDear(calls) => format!(
+                "stopped, as {} left may cost more than is left of --max-cost",
+                counted(*calls, "call that is", "calls that are")
+            ),
             Reason::Stalled => "stopped, as no call succeeded for 30 minutes".to_owned(),
         }
     }
 
     fn is_a_fault(&self) -> bool {
-        !matches!(self, Reason::Signal(_) | Reason::Deadline)
+        !matches!(
+            self,
+            Reason::Signal(_) | Reason::Deadline | Reason::Wait(_) | Reason::TooDear(_)
+        )
     }
 
     fn exit(&self, counts: &Counts) -> Exit {
@@ -110,6 +128,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) done: Done,
     /// Where the requests came from, if that is a file.
     pub(crate) input: Option<PathBuf>,
+    /// Whether requests were made of rows, which shells cannot pick out.
+    pub(crate) has_rows: bool,
     /// Where the results are.
     pub(crate) output: OutputTarget,
     /// Where the journal is, if there is one.
@@ -149,6 +169,7 @@ impl Ending<'_> {
 
     fn summary(&self, counts: &Counts, exit: Exit) -> Vec<String> {
         let mut lines = vec![self.calls(counts), self.attempts(counts)];
+        lines.extend(self.cost());
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(
             &self.state.sightings,
@@ -184,6 +205,9 @@ impl Ending<'_> {
 
     /// What the same command does again.
     fn next_run(&self, counts: &Counts) -> Option<String> {
+        if let Some(Reason::TooDear(_)) = self.done.reason {
+            return Some("next: the same command with a higher --max-cost goes on".to_owned());
+        }
         if self.done.unread || counts.unfinished() > 0 {
             let input = if self.input.is_none() {
                 " with the same input"
@@ -295,6 +319,19 @@ impl Ending<'_> {
         }
     }
 
+    /// What the run and those before it have cost.
+    fn cost(&self) -> Option<String> {
+        let (spent, most) = self.state.spent()?;
+        let [spent, most] = [spent, most].map(price::shown);
+        // What failed may have cost less than it was counted for.
+        let at_most = if self.done.numbers.failures > 0 {
+            "at most "
+        } else {
+            ""
+        };
+        Some(format!("cost: {at_most}{spent} of {most}"))
+    }
+
     fn next_step(&self, counts: &Counts) -> Option<String> {
         if self.done.unread {
             return Some(
@@ -306,6 +343,7 @@ impl Ending<'_> {
             return None;
         }
         let files = self.input.as_deref().zip(self.output.kept_file());
+        let files = files.filter(|_| !self.has_rows);
         Some(match files {
             Some((input, output)) => format!(
                 "next: the requests without a result, to be run again once they can succeed:\n  {}",

@@ -6,8 +6,8 @@ Exit codes:
     0  every call succeeded, or standard input was empty
     1  the run came to its end, some calls failed (see \"error\" in their lines)
     2  bad usage or bad input: nothing was sent
-    3  stopped early: a fatal answer (such as a bad key), the deadline, 30 minutes with nothing but
-       failures and refusals, an input that broke
+    3  stopped early: a fatal answer (such as a bad key), the deadline, a wait that is longer than
+       --max-wait, costs that would pass --max-cost, 30 minutes with nothing but failures and refusals, an input that broke
     4  the journal is in use, damaged or not usable (nothing was sent); or the journal or the output
        could not be written, for example on a full disk
    70  a fault of this program

@@ -6,6 +6,7 @@ use rate_limited_store::Over;
 use tokio::sync::mpsc::Sender;
 
 use crate::bad_line::{BadLine, BadLinePolicy};
+use crate::bill::{Bill, Unpriced};
 use crate::input::{InputError, Item};
 use crate::job::Job;
 use crate::preset::Route;
@@ -13,6 +14,7 @@ use crate::recall::{Recall, RecallError, Recalled};
 use crate::record::{Record, code};
 use crate::recorded::Place;
 use crate::request::Request;
+use crate::rows::Form;
 use crate::state::State;
 use crate::stop::Cause;
 use crate::tally::Before;
@@ -32,6 +34,10 @@ pub(crate) struct FeedOptions {
     pub(crate) route: Route,
     /// How many requests are taken.
     pub(crate) first: Option<u64>,
+    /// What calls cost, where there is a bound on that.
+    pub(crate) bill: Option<Bill>,
+    /// What lines are.
+    pub(crate) form: Form,
 }
 
 /// Turns lines into jobs, and gives every line of the output its number.
@@ -147,12 +153,15 @@ impl Feed {
                 let (route, default) = (&self.options.route, self.options.answer_default);
                 let mut job = Job::new(index, request, route, default);
                 job.entry = entry;
+                if let Some(bill) = &self.options.bill {
+                    let charge = bill.charge(&job.request, route);
+                    let told = |why: Unpriced| Cause::Input(why.told(job.request.line));
+                    job.charge = Some(charge.map_err(told)?);
+                }
                 return Ok(Some(job));
             }
             Recalled::Counted(position) => {
-                let line = request.line;
-                let place = Place { line, position };
-                self.state.outlet.put_recorded(index, place);
+                self.state.outlet.put_over(index, &request, position);
                 return Ok(None);
             }
             Recalled::Over(over) => return self.over(index, &request, &over).map(|()| None),
@@ -186,7 +195,7 @@ impl Feed {
             BadLinePolicy::Record => {
                 let index = self.state.number();
                 self.state.tally.bad_lines(1);
-                let line = Record::of_bad_line(bad).to_line();
+                let line = Record::line_of_bad(bad);
                 self.state.made(index, line).map_err(Cause::Output)?;
             }
         }

@@ -11,6 +11,7 @@ use crate::judge::{Good, Judged, Lines};
 use crate::plan::{Fate, Follower};
 use crate::prefix::Mark;
 use crate::request::Request;
+use crate::rows::Form;
 use crate::scan::Scan;
 use crate::stamp::Stamp;
 use crate::text::grouped;
@@ -183,7 +184,7 @@ impl Reader<BufReader<File>> {
             source,
         };
         let file = source.get_ref().try_clone().map_err(failed)?;
-        let lines = Lines::new(source, scan.line_bytes_max());
+        let lines = Lines::new(source, scan.line_bytes_max(), scan.form());
         let ids = Ids::Scanned(scan.duplicates().clone());
         let name = path.display().to_string();
         let origin = Some(Origin { path, file, stamp });
@@ -211,10 +212,15 @@ impl<R: BufRead> Reader<R> {
     /// The names of all lines so far are remembered as hashes, 33 to 66 bytes each; lines without a
     /// `custom_id` cost nothing.
     pub fn stream(source: R, name: &str) -> Reader<R> {
+        Reader::stream_of(source, name, &Form::Requests)
+    }
+
+    /// As [`Reader::stream`], for lines of any form.
+    pub(crate) fn stream_of(source: R, name: &str, form: &Form) -> Reader<R> {
         let keys = [RandomState::new(), RandomState::new()];
         Reader {
             name: name.to_owned(),
-            lines: Lines::new(source, LINE_BYTES_MAX),
+            lines: Lines::new(source, LINE_BYTES_MAX, form),
             ids: Ids::Watched {
                 first_lines: HashMap::new(),
                 keys,

@@ -6,13 +6,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rate_limited::Amount;
-use rate_limited::http::HttpError;
+use rate_limited::http::{Answer, HttpError};
 use rate_limited::journal::{Begun, Keyed};
 
+use crate::bill::Charge;
 use crate::preset::Route;
 use crate::record::{self, Kept};
 use crate::recorded::Place;
 use crate::request::Request;
+use crate::row::Row;
 use crate::verdict::Verdict;
 
 /// A request with its place in the output.
@@ -25,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) tokens: u64,
     /// What it is expected to take of each resource of the API, where one is named.
     costs: Vec<(&'static str, Amount)>,
+    /// What it costs in money, where there is a bound on that.
+    pub(crate) charge: Option<Charge>,
     /// What the journal knows of its call, where there is one.
     pub(crate) entry: Option<Entry>,
     /// The verdict that was put into the journal and is not told yet.
@@ -67,6 +71,7 @@ impl Job {
             index,
             tokens: route.tokens(&request, &costs, answer_default),
             costs,
+            charge: None,
             request,
             entry: None,
             verdict: Mutex::new(None),
@@ -111,6 +116,15 @@ impl Job {
         self.in_flight.store(false, Ordering::Relaxed);
     }
 
+    /// Notes that an answer is not what it has to be.
+    pub(crate) fn is_invalid(&self, fault: &str, answer: &Answer) {
+        let kept = Kept::new(answer.status, answer.request_id.as_deref(), &answer.body);
+        self.note(Setback {
+            message: record::beginning(fault),
+            answer: Some(kept),
+        });
+    }
+
     /// Notes that an attempt was given up after so long.
     pub(crate) fn timed_out(&self, limit: Duration) {
         self.note(Setback {
@@ -140,8 +154,9 @@ impl Job {
         if self.is_last() {
             0
         } else {
-            let path = self.request.url_path.as_ref();
-            self.request.body.len() + path.map_or(0, String::len)
+            let path = self.request.url_path.as_ref().map_or(0, String::len);
+            let row = self.request.row.as_ref().map_or(0, Row::bytes);
+            self.request.body.len() + path + row
         }
     }
 

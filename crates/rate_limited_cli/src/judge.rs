@@ -3,11 +3,13 @@
 use std::io::{self, BufRead, Seek};
 
 use crate::bad_line::{BadLine, BadReason, Fault};
+use crate::csv_lines::{CsvLines, csv_reason};
 use crate::input::InputError;
 use crate::line::{self, Glance, Parsed, Seen};
 use crate::prefix::Mark;
-use crate::raw_lines::RawLines;
+use crate::raw_lines::{Behind, RawLines};
 use crate::request::{Request, record_id};
+use crate::rows::{Form, Rows};
 
 /// A line that is a request, with what a message about its name needs.
 #[derive(Debug)]
@@ -15,22 +17,32 @@ pub(crate) struct Good {
     pub(crate) parsed: Parsed,
     id_column: u64,
     id_offset: u64,
+    is_row: bool,
 }
 
 impl Good {
     /// The bad line that this one is because an earlier one has its name.
     pub(crate) fn duplicate_of(self, first_line: u64) -> BadLine {
         let Request {
-            line, custom_id, ..
+            line,
+            custom_id,
+            row,
+            ..
         } = self.parsed.request;
         let id = record_id(line, custom_id.as_deref()).into_owned();
-        let reason = BadReason::DuplicateId { id, first_line };
+        let is_row = self.is_row;
+        let reason = BadReason::DuplicateId {
+            id,
+            first_line,
+            is_row,
+        };
         BadLine {
             line,
             column: self.id_column,
             offset: self.id_offset,
             custom_id,
             reason,
+            row,
         }
     }
 }
@@ -52,14 +64,28 @@ pub(crate) struct Lines<R> {
     raw: RawLines<R>,
     bytes_max: usize,
     blank: u64,
+    form: Form,
+    /// Reads the records of a table.
+    csv: Option<CsvLines>,
 }
 
+/// What knows a line at a glance. It is told where the source stands behind it.
+pub(crate) type KnowsLine<'a> = dyn FnMut(&Glance<'_>, Behind) -> bool + 'a;
+
 impl<R: BufRead> Lines<R> {
-    pub(crate) fn new(source: R, bytes_max: usize) -> Lines<R> {
+    pub(crate) fn new(source: R, bytes_max: usize, form: &Form) -> Lines<R> {
+        let header = form.rows().and_then(|rows| rows.header.as_ref());
+        let raw = RawLines::new(source, bytes_max);
+        let raw = match header.and_then(|header| header.behind) {
+            Some(read) => raw.behind_read(read),
+            None => raw,
+        };
         Lines {
-            raw: RawLines::new(source, bytes_max),
+            raw,
             bytes_max,
             blank: 0,
+            form: form.clone(),
+            csv: header.map(|header| CsvLines::new(header.delimiter, bytes_max)),
         }
     }
 
@@ -71,39 +97,40 @@ impl<R: BufRead> Lines<R> {
         self.step(over, &mut |_, _| false)
     }
 
-    /// The next line; one that `known` knows at a glance is not judged. It is told where the source stands
-    /// behind the line, in bytes.
-    pub(crate) fn next_unless(
-        &mut self,
-        known: &mut dyn FnMut(&Glance<'_>, u64) -> bool,
-    ) -> io::Result<Option<Judged>> {
+    /// The next line; one that `known` knows at a glance is not judged.
+    pub(crate) fn next_unless(&mut self, known: &mut KnowsLine<'_>) -> io::Result<Option<Judged>> {
         self.step(&mut |_| None, known)
     }
 
     fn step(
         &mut self,
         over: &mut dyn FnMut(u64) -> Option<u64>,
-        known: &mut dyn FnMut(&Glance<'_>, u64) -> bool,
+        known: &mut KnowsLine<'_>,
     ) -> io::Result<Option<Judged>> {
+        if let (Some(csv), Form::Rows(rows)) = (&mut self.csv, &self.form) {
+            return record(csv, &mut self.raw, rows, over, known);
+        }
         while let Some(line) = self.raw.next()? {
-            if let Some(position) = over(line.number) {
-                return Ok(Some(Judged::Over(line.number, position)));
+            let (number, offset) = (line.number, line.offset);
+            if let Some(position) = over(number) {
+                return Ok(Some(Judged::Over(number, position)));
             }
             let Some(bytes) = line.bytes else {
                 let fault = Fault::new(0, BadReason::TooLong(self.bytes_max as u64));
-                return Ok(Some(Judged::Bad(located(
-                    line.number,
-                    line.offset,
-                    &[],
-                    fault,
-                ))));
+                return Ok(Some(Judged::Bad(located(number, offset, &[], fault))));
             };
             if line::is_blank(bytes) {
                 self.blank += 1;
                 continue;
             }
-            let mut known = |glance: &Glance<'_>| known(glance, line.end);
-            return Ok(Some(judged(line.number, line.offset, bytes, &mut known)));
+            let behind = line.behind;
+            let mut known = |glance: &Glance<'_>| known(glance, behind);
+            let seen = match &self.form {
+                Form::Requests => line::parse(number, bytes, &mut known),
+                Form::Rows(rows) => line::parse_row(number, bytes, rows, &mut known),
+            };
+            let is_row = self.form.rows().is_some();
+            return Ok(Some(judged((number, offset), bytes, seen, is_row)));
         }
         Ok(None)
     }
@@ -114,11 +141,12 @@ impl<R: BufRead> Lines<R> {
     }
 
     pub(crate) fn blank(&self) -> u64 {
-        self.blank
+        self.blank + self.csv.as_ref().map_or(0, CsvLines::blank)
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.raw.offset()
+    /// Where the source stands.
+    pub(crate) fn behind(&self) -> Behind {
+        self.raw.behind()
     }
 
     /// The error for a source that cannot be read on.
@@ -142,12 +170,12 @@ impl<R: BufRead + Seek> Lines<R> {
 }
 
 fn judged(
-    number: u64,
-    offset: u64,
+    (number, offset): (u64, u64),
     bytes: &[u8],
-    known: &mut dyn FnMut(&Glance<'_>) -> bool,
+    seen: Result<Seen, Fault>,
+    is_row: bool,
 ) -> Judged {
-    match line::parse(number, bytes, known) {
+    match seen {
         Ok(Seen::Known(custom_id)) => Judged::Known(number, custom_id),
         Ok(Seen::Parsed(parsed)) => {
             let id_column = column(bytes, parsed.id_at);
@@ -156,10 +184,61 @@ fn judged(
                 parsed: *parsed,
                 id_column,
                 id_offset,
+                is_row,
             })
         }
         Err(fault) => Judged::Bad(located(number, offset, bytes, fault)),
     }
+}
+
+/// The next record of a table behind its header.
+fn record<R: BufRead>(
+    csv: &mut CsvLines,
+    raw: &mut RawLines<R>,
+    rows: &Rows,
+    over: &mut dyn FnMut(u64) -> Option<u64>,
+    known: &mut KnowsLine<'_>,
+) -> io::Result<Option<Judged>> {
+    let Some(header) = &rows.header else {
+        return Ok(None);
+    };
+    if raw.behind() == Behind::default() {
+        let found = csv.next(raw)?;
+        let names = found.and_then(|found| found.cells.ok());
+        if !names.is_some_and(|names| header.columns.are(names)) {
+            return Err(io::Error::other("its header has changed since the start"));
+        }
+    }
+    let Some(record) = csv.next(raw)? else {
+        return Ok(None);
+    };
+    let (number, offset, behind) = (record.number, record.offset, record.behind);
+    // The output needs the cells, too.
+    if rows.table.is_none()
+        && let Some(position) = over(number)
+    {
+        return Ok(Some(Judged::Over(number, position)));
+    }
+    let mut known = |glance: &Glance<'_>| known(glance, behind);
+    let (row, seen) = match record.cells {
+        Ok(cells) => {
+            let texts: Vec<_> = cells.iter().map(String::from_utf8_lossy).collect();
+            let row = rows.row(texts.iter().map(|text| &**text));
+            let seen = cells.text().and_then(|texts| {
+                let made = rows.of_cells(header, &texts)?;
+                line::of_row(number, made, rows.path(), row.clone(), &mut known)
+            });
+            (row, seen)
+        }
+        Err(fault) => {
+            let fault = Fault::new(0, csv_reason(fault));
+            (rows.row(std::iter::empty()), Err(fault))
+        }
+    };
+    Ok(Some(match judged((number, offset), &[], seen, true) {
+        Judged::Bad(bad) => Judged::Bad(BadLine { row, ..bad }),
+        other => other,
+    }))
 }
 
 fn located(line: u64, offset: u64, bytes: &[u8], fault: Fault) -> BadLine {
@@ -175,6 +254,7 @@ fn located(line: u64, offset: u64, bytes: &[u8], fault: Fault) -> BadLine {
         offset: offset + at as u64,
         custom_id,
         reason,
+        row: None,
     }
 }
 

@@ -109,6 +109,12 @@ pub(crate) fn key(
     Key::new(value).map(Some).map_err(bad)
 }
 
+/// Whether nobody says where the API is, so that it is that of the provider.
+pub(crate) fn is_at_default(args: &ApiArgs, preset: Option<Preset>) -> bool {
+    let found = base_url(args, preset);
+    found.is_ok_and(|url| url.source == DEFAULT && !is_local(&url.value))
+}
+
 /// Whether it is a server of this machine, which may need no key.
 fn is_local(url: &str) -> bool {
     url.starts_with("http://localhost") || url.starts_with("http://127.0.0.1")

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`limit`], [`duration`], `size` | the values of options |
 //! | [`input`], [`scan`], [`request`], [`bad_line`] | from lines to requests |
+//! | `row_args`, `rows`, `header`, `csv_lines`, `template`, `maker`, `body` | from rows of a table, and a prompt, to requests |
+//! | [`row`], `answer_text` | from answers to rows of a table |
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
@@ -15,20 +17,25 @@
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
-//! | `verdict`, `tally`, `outlet`, `stop`, `signals`, `ending`, `again` | what came of the calls, and of the run |
+//! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
+//! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod again;
+mod answer_text;
 mod api;
 mod apis;
 mod args;
 pub mod bad_line;
+mod bill;
 mod binding;
+mod body;
 mod call;
 mod census;
 mod clean;
+mod csv_lines;
 mod decimal;
 pub mod duration;
 mod ending;
@@ -49,16 +56,19 @@ mod judge;
 mod key;
 pub mod limit;
 mod line;
+mod maker;
 mod meters;
 mod names;
 mod offsets;
 mod opening;
 mod outlet;
 pub mod output;
+mod patience;
 mod plan;
 mod prefix;
 mod prepare;
 mod preset;
+mod price;
 mod progress;
 mod raw_lines;
 mod recall;
@@ -68,9 +78,13 @@ mod refusal;
 pub mod reorder;
 mod report;
 pub mod request;
+pub mod row;
+mod row_args;
+mod rows;
 mod run;
 mod say;
 pub mod scan;
+mod schema;
 #[cfg(feature = "simulate")]
 mod serve;
 mod shape;
@@ -86,7 +100,9 @@ mod stamp;
 mod state;
 mod status;
 mod stop;
+mod table_header;
 mod tally;
+mod template;
 mod text;
 mod too_large;
 mod verdict;

@@ -15,6 +15,8 @@ use serde_json::value::RawValue;
 
 use crate::bad_line::{BadReason, Fault};
 use crate::request::{Method, Request};
+use crate::row::Row;
+use crate::rows::{Made, Rows};
 use crate::shape;
 use crate::text::cut;
 
@@ -33,6 +35,8 @@ pub(crate) struct Glance<'a> {
     pub(crate) url_path: Option<Cow<'a, str>>,
     /// Empty where nothing is sent.
     pub(crate) body: &'a str,
+    /// The cells of the row that it is made of, where the output is a table.
+    pub(crate) row: Option<&'a Row>,
 }
 
 /// What reading a line came to.
@@ -50,15 +54,64 @@ pub(crate) fn parse(
     bytes: &[u8],
     known: &mut dyn FnMut(&Glance<'_>) -> bool,
 ) -> Result<Seen, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        Fault::new(at, BadReason::NotUtf8(bytes[at]))
-    })?;
+    let text = utf8(bytes)?;
     let fields = Fields::of(text)?;
     if let Some(glance) = fields.glance(number, text).filter(|glance| known(glance)) {
         return Ok(Seen::Known(glance.custom_id.map(Cow::into_owned)));
     }
     closely(number, text, &fields).map(|parsed| Seen::Parsed(Box::new(parsed)))
+}
+
+/// Reads a row that is an object, and makes its request.
+pub(crate) fn parse_row(
+    number: u64,
+    bytes: &[u8],
+    rows: &Rows,
+    known: &mut dyn FnMut(&Glance<'_>) -> bool,
+) -> Result<Seen, Fault> {
+    let text = utf8(bytes)?;
+    Fields::of(text)?;
+    shape::check(text)?;
+    let row = serde_json::from_str(text).map_err(|error| fault_of(text, &error))?;
+    let made = rows.of_object(&row)?;
+    of_row(number, made, rows.path(), None, known)
+}
+
+/// The request that was made of a row.
+pub(crate) fn of_row(
+    number: u64,
+    made: Made,
+    path: &str,
+    row: Option<Row>,
+    known: &mut dyn FnMut(&Glance<'_>) -> bool,
+) -> Result<Seen, Fault> {
+    let Made { custom_id, body } = made;
+    let is_known = known(&Glance {
+        line: number,
+        custom_id: custom_id.as_deref().map(Cow::Borrowed),
+        url_path: Some(path.into()),
+        body: &body,
+        row: row.as_ref(),
+    });
+    if is_known {
+        return Ok(Seen::Known(custom_id));
+    }
+    let request = Fields::of(&body)?.request(number, Some(path.to_owned()), &body);
+    Ok(Seen::Parsed(Box::new(Parsed {
+        request: Request {
+            custom_id,
+            row,
+            ..request
+        },
+        id_at: 0,
+    })))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        Fault::new(at, BadReason::NotUtf8(bytes[at]))
+    })
 }
 
 fn closely(number: u64, text: &str, fields: &Fields<'_>) -> Result<Parsed, Fault> {
@@ -192,6 +245,7 @@ impl<'a> Fields<'a> {
                 custom_id: None,
                 url_path: None,
                 body: text.trim_ascii(),
+                row: None,
             });
         }
         let method = self.method.map_or(Some(Method::default()), method)?;
@@ -213,6 +267,7 @@ impl<'a> Fields<'a> {
             custom_id,
             url_path,
             body,
+            row: None,
         })
     }
 
@@ -265,6 +320,7 @@ impl<'a> Fields<'a> {
             generates: !never_writes
                 && (asks_for_text || max_tokens.is_some() || url_path.is_some()),
             url_path,
+            row: None,
         }
     }
 
@@ -298,6 +354,7 @@ impl Request {
             method: Method::Get,
             url_path,
             body: Bytes::new(),
+            row: None,
             model: None,
             max_tokens: None,
             n: 1,

@@ -7,6 +7,7 @@ use rate_limited::http::Unit;
 use rate_limited::{Amount, AmountError, Counted, Quota, Resource, Time, Units};
 use rate_limited_apis::{self as apis, Kind, Moment, Settlement};
 
+use crate::bill::Bill;
 use crate::call::Reply;
 use crate::job::Job;
 use crate::limit::Limit;
@@ -145,7 +146,7 @@ impl Units for Told {
 
 /// All limits of a run, in the order in which the runner numbers them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Meters(Vec<Meter>);
+pub(crate) struct Meters(Vec<Meter>, Option<Bill>);
 
 impl Meters {
     /// The meters of these limits: on requests and tokens, or on what the API meters.
@@ -189,7 +190,22 @@ impl Meters {
             .iter()
             .map(meter)
             .collect::<Result<_, _>>()
-            .map(Meters)
+            .map(|meters| Meters(meters, None))
+    }
+
+    /// Beside the limits of the API, one on what the run costs.
+    pub(crate) fn with_bill(self, bill: Option<Bill>) -> Meters {
+        Meters(self.0, bill)
+    }
+
+    /// The limit on what the run costs.
+    pub(crate) fn bill(&self) -> Option<&Bill> {
+        self.1.as_ref()
+    }
+
+    /// Whether a resource of the runner is the limit on what the run costs: it is the last one.
+    pub(crate) fn is_bill(&self, place: usize) -> bool {
+        self.1.is_some() && place == self.0.len()
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Meter> {
@@ -209,11 +225,16 @@ impl Meters {
     /// The resources by name, with their quotas.
     pub(crate) fn quotas(&self) -> Vec<(String, Quota)> {
         let quota = |meter: &Meter| (meter.name.clone(), meter.as_quota());
-        self.iter().map(quota).collect()
+        self.iter()
+            .map(quota)
+            .chain(self.1.as_ref().map(Bill::quota))
+            .collect()
     }
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<Arc<Job>, Reply>> {
-        self.iter().map(Meter::resource)
+        self.iter()
+            .map(Meter::resource)
+            .chain(self.1.as_ref().map(Bill::resource))
     }
 
     /// Whether a resource has this name.

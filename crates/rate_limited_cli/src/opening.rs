@@ -5,6 +5,7 @@ use crate::census::Surveyed;
 use crate::duration::Human;
 use crate::journal::UnknownCalls;
 use crate::meters::{Meters, Work};
+use crate::price;
 use crate::say::say;
 use crate::source::Totals;
 use crate::text::{counted, grouped};
@@ -27,6 +28,7 @@ impl Opening<'_> {
     pub(crate) fn say(&self) {
         say(self.work());
         say(self.limits());
+        self.cost().iter().for_each(say);
         self.unknown().iter().for_each(say);
     }
 
@@ -46,14 +48,18 @@ impl Opening<'_> {
                 "{} from {input} to {api}: nothing is left to be sent",
                 counted(before, "request", "requests")
             ),
-            Some(Totals { requests, tokens }) if before > 0 => format!(
+            Some(Totals {
+                requests, tokens, ..
+            }) if before > 0 => format!(
                 "{} from {input} to {api}: {} done before, {} to be sent{}",
                 counted(before + requests, "request", "requests"),
                 grouped(before),
                 grouped(*requests),
                 at_most(*tokens)
             ),
-            Some(Totals { requests, tokens }) => format!(
+            Some(Totals {
+                requests, tokens, ..
+            }) => format!(
                 "{} from {input} to {api}{}",
                 counted(*requests, "request", "requests"),
                 at_most(*tokens)
@@ -75,6 +81,18 @@ impl Opening<'_> {
             Some(time) => format!("limits: {limits}; {slots}; {time}"),
             None => format!("limits: {limits}; {slots}"),
         }
+    }
+
+    /// What the run may cost.
+    fn cost(&self) -> Option<String> {
+        let most = price::shown(self.meters.bill()?.most);
+        Some(match self.totals {
+            Some(totals) => format!(
+                "cost: at most {most}; all that is to be sent may cost {} if every answer is as long as it may be",
+                price::shown(totals.cost)
+            ),
+            None => format!("cost: at most {most}"),
+        })
     }
 
     /// How long the limits alone make the run, should all answers be as long as they may be.

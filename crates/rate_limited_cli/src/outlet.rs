@@ -4,9 +4,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::output::OutputError;
-use crate::record::{Failure, Record, code};
+use rate_limited_store::Position;
+
+use crate::record::{Failure, Record, Spent, code};
 use crate::recorded::Place;
 use crate::reorder::OrderedWriter;
+use crate::request::Request;
+use crate::row::Table;
 use crate::stop::{Cause, Stopper};
 
 /// An output that ends the run when it cannot be written.
@@ -76,6 +80,16 @@ impl Outlet {
         self.shared.heed(result);
     }
 
+    /// Takes the line of a request whose result is in the journal.
+    pub(crate) fn put_over(&self, index: u64, request: &Request, position: Position) {
+        let Some(row) = &request.row else {
+            let line = request.line;
+            return self.put_recorded(index, Place { line, position });
+        };
+        let result = self.shared.lock().writer.put_row(index, row, position);
+        self.shared.heed(result);
+    }
+
     /// Sees to it that lines whose turn has come are written now.
     pub(crate) fn nudge(&self) {
         let mut desk = self.shared.lock();
@@ -105,7 +119,9 @@ impl Outlet {
         let result = if desk.is_taboo {
             Ok(())
         } else {
-            desk.writer.finish(total, missing)
+            let table = desk.writer.table().cloned();
+            desk.writer
+                .finish(total, |index| missing(index, table.as_ref()))
         };
         desk.writer.leave_records();
         drop(desk);
@@ -173,7 +189,7 @@ impl Shared {
 }
 
 /// The line of an index that nobody gave one: a fault of this program, which must not shift lines.
-fn missing(index: u64) -> Vec<u8> {
+fn missing(index: u64, table: Option<&Table>) -> Vec<u8> {
     let failure = Failure::before_sending(code::INTERNAL, "the request was lost");
     let record = Record {
         line: index + 1,
@@ -181,5 +197,6 @@ fn missing(index: u64) -> Vec<u8> {
         response: None,
         error: Some(failure),
     };
-    record.to_line()
+    let row = table.map(|table| table.row(std::iter::empty()));
+    record.line_in(row.as_ref(), Spent::default())
 }

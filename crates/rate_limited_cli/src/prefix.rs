@@ -11,6 +11,7 @@ use rate_limited_store::{Digest, Found, Journal, JournalError, Over, Walk};
 
 use crate::identity::key_of;
 use crate::record::kept_part;
+use crate::row::{self, Row, Table};
 
 /// No line of an output is longer, in bytes: an answer of 64 MiB whose every byte is escaped.
 const LINE_BYTES_MAX: u64 = 512 << 20;
@@ -56,6 +57,7 @@ pub(crate) struct Prefix {
     /// Whether one of its results was found in the journal.
     is_proven: bool,
     is_broken: bool,
+    is_table: bool,
 }
 
 impl Prefix {
@@ -66,21 +68,38 @@ impl Prefix {
             covered: Covered::default(),
             is_proven: false,
             is_broken: false,
+            is_table: false,
         }
+    }
+
+    /// Reads the header of a table: another one than this cannot stay, nor what is behind it.
+    pub(crate) fn of_table(mut self, table: Option<&Table>) -> Prefix {
+        let Some(table) = table else { return self };
+        self.is_table = true;
+        if self.read() {
+            self.is_broken = self.line != table.header;
+        }
+        if !self.is_broken {
+            self.covered.bytes = self.line.len() as u64;
+        }
+        self
     }
 
     /// Compares the next line with the result of a call that is over; `mark` is where the input stands
     /// behind it. Whether the line can stay.
     pub(crate) fn result(
         &mut self,
-        (number, is_named): (u64, bool),
+        of: &Of<'_>,
         over: &Over,
         journal: &Journal,
         mark: Mark,
     ) -> bool {
         if self.read() {
-            let part = kept_part(&self.line, number, is_named);
-            self.is_broken = !is_result(journal, over.number, part);
+            let part = match of.row {
+                Some(row) => row.part_of(&self.line),
+                None => Some(kept_part(&self.line, of.line, of.is_named)),
+            };
+            self.is_broken = !part.is_some_and(|part| is_result(journal, over.number, part));
             self.is_proven |= !self.is_broken;
             self.cover(mark);
         }
@@ -117,9 +136,7 @@ impl Prefix {
             return false;
         }
         self.line.clear();
-        let read = (&mut self.source)
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut self.line);
+        let read = read_line(&mut self.source, &mut self.line, self.is_table);
         // What cannot be read cannot stay; whether it can be written again is seen when it is opened.
         self.is_broken = read.is_err() || !self.line.ends_with(b"\n");
         !self.is_broken
@@ -132,6 +149,39 @@ impl Prefix {
             self.covered.input = input;
         }
     }
+}
+
+/// Whose line of the output is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Of<'a> {
+    /// The line of the input.
+    pub(crate) line: u64,
+    /// Whether it has a name of its own.
+    pub(crate) is_named: bool,
+    /// The cells of a row, where the output is a table.
+    pub(crate) row: Option<&'a Row>,
+}
+
+/// Reads a line; of a table up to a line break that is outside quotes.
+fn read_line(source: &mut impl BufRead, line: &mut Vec<u8>, is_table: bool) -> io::Result<usize> {
+    let mut source = source.take(LINE_BYTES_MAX);
+    let mut read = source.read_until(b'\n', line)?;
+    let mut is_open = is_table && !row::is_whole(line);
+    while is_open {
+        let before = line.len();
+        match source.read_until(b'\n', line)? {
+            0 => {
+                // What is open at its end is no whole line.
+                line.truncate(line.trim_ascii_end().len());
+                break;
+            }
+            more => {
+                read += more;
+                is_open ^= !row::is_whole(&line[before..]);
+            }
+        }
+    }
+    Ok(read)
 }
 
 /// Whether the journal has this as a result.
@@ -154,7 +204,7 @@ pub(crate) enum Origin {
 /// A result of an output that has no name of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Witness {
-    /// The line of the input that it was made for.
+    /// The line of the input that it was made for; 0 where it does not tell.
     pub(crate) line: u64,
     /// What the journal would have of it.
     pub(crate) part: Vec<u8>,
@@ -179,8 +229,15 @@ impl Origin {
 ///
 /// # Errors
 /// The output or the journal cannot be read.
-pub(crate) fn origin(output: &Path, journal: &Journal) -> Result<Origin, OriginError> {
+pub(crate) fn origin(
+    output: &Path,
+    journal: &Journal,
+    table: Option<&Table>,
+) -> Result<Origin, OriginError> {
     let file = File::open(output)?;
+    if let Some(table) = table {
+        return Ok(origin_of_table(file, table)?);
+    }
     let mut source = BufReader::with_capacity(1 << 17, file).take(u64::MAX);
     let mut walk = Walk::new(journal)?;
     let mut witnesses = Vec::new();
@@ -223,6 +280,46 @@ pub(crate) fn origin(output: &Path, journal: &Journal) -> Result<Origin, OriginE
         (0, _) => Origin::Here,
         (_, true) => Origin::Elsewhere,
         (_, false) => Origin::Unnamed(witnesses),
+    })
+}
+
+/// The first results of a table: they have no names by which the journal could be asked.
+fn origin_of_table(output: File, table: &Table) -> io::Result<Origin> {
+    let mut source = BufReader::with_capacity(1 << 17, output);
+    let mut witnesses = Vec::new();
+    let mut line = Vec::new();
+    let ending = row::added_header(table.delimiter);
+    if read_line(&mut source, &mut line, true)? == 0 {
+        return Ok(Origin::Here);
+    }
+    if !line.ends_with(&ending) {
+        // A kill in the middle of the first write leaves a part of the header.
+        let is_half = table.header.starts_with(&line);
+        return Ok(if is_half {
+            Origin::Here
+        } else {
+            Origin::Elsewhere
+        });
+    }
+    while (witnesses.len() as u64) < ASKED {
+        line.clear();
+        let is_end = read_line(&mut source, &mut line, true)? == 0;
+        if is_end || !line.ends_with(b"\n") {
+            break;
+        }
+        match row::added(&line, table.delimiter) {
+            Some((part, b"")) => witnesses.push(Witness {
+                line: 0,
+                part: part.to_vec(),
+            }),
+            Some(_) => {}
+            None => return Ok(Origin::Elsewhere),
+        }
+    }
+    Ok(if witnesses.is_empty() {
+        Origin::Here
+    } else {
+        Origin::Unnamed(witnesses)
     })
 }
 

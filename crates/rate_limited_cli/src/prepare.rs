@@ -18,6 +18,9 @@ use crate::prefix::{self, Origin, Prefix};
 use crate::preset::Preset;
 use crate::refusal::Refusal;
 use crate::reorder::Order;
+use crate::row::Table;
+use crate::rows::Form;
+use crate::schema::Schema;
 use crate::source::{self, Looked, Source, Target};
 
 /// A run that is ready to begin.
@@ -28,6 +31,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) existing: Existing,
     pub(crate) address: Address,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) schema: Option<Schema>,
     pub(crate) looked: Looked,
     pub(crate) journal: Kept,
 }
@@ -45,13 +49,17 @@ pub(crate) enum Kept {
 impl Prepared<'_> {
     pub(crate) fn new(args: &RunArgs) -> Result<Prepared<'_>, Refusal> {
         let preset = args.api.api.as_deref().map(Preset::named).transpose()?;
-        let options = source::options(args, preset);
         let Target {
             output,
             is_worthless,
         } = source::target(args)?;
+        // That a header can be read says nothing yet of the output, which may be the same file.
+        let form = Form::of(args, preset, &output)?;
+        let schema = args.lines.schema.as_deref().map(Schema::read).transpose()?;
+        let options = source::options(args, preset, form)?;
         let address = Address::of(args, preset)?;
         let meters = Meters::new(&address.limits(args.limits.all()?, &args.api)?, preset)?;
+        let meters = meters.with_bill(options.bill.clone());
         let place = journal::place(args, &output, is_worthless)?;
         let existing = match &place {
             _ if args.journal.fresh || is_worthless => Existing::Replaced,
@@ -65,7 +73,10 @@ impl Prepared<'_> {
         let identity = Identity::new(&address.name(), args.api.endpoint.as_deref());
         let journal = match place {
             None => Kept::Output,
-            Some(path) => keep(&path, args, &meters, identity, &output)?,
+            Some(path) => {
+                let table = options.form.table();
+                keep(&path, args, &meters, identity, (&output, table))?
+            }
         };
         let looked = look(args, options.clone(), &meters, &journal, &output)?;
         Ok(Prepared {
@@ -75,6 +86,7 @@ impl Prepared<'_> {
             existing,
             address,
             meters: Arc::new(meters),
+            schema,
             looked,
             journal,
         })
@@ -87,7 +99,7 @@ fn keep(
     args: &RunArgs,
     meters: &Meters,
     identity: Identity,
-    output: &OutputTarget,
+    (output, table): (&OutputTarget, Option<&Table>),
 ) -> Result<Kept, Refusal> {
     if args.journal.fresh {
         journal::check_free(path)?;
@@ -98,7 +110,7 @@ fn keep(
     }
     let journal = RunJournal::open(path, args, meters, identity)?;
     let origin = match output.kept_file() {
-        Some(output) => prefix::origin(output, &journal.journal)?,
+        Some(output) => prefix::origin(output, &journal.journal, table)?,
         None => Origin::Here,
     };
     Ok(Kept::Journal(journal, origin))
@@ -127,7 +139,8 @@ fn look(
     let prefix = match output.kept_file() {
         // As they complete, lines have no places at which they could be looked for.
         Some(path) if args.lines.order == Order::Input => {
-            Some(Prefix::new(File::open(path).map_err(Refusal::System)?))
+            let prefix = Prefix::new(File::open(path).map_err(Refusal::System)?);
+            Some(prefix.of_table(options.form.table()))
         }
         _ => None,
     };

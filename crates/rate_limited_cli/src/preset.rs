@@ -89,6 +89,33 @@ impl Preset {
         Ok(known.into_iter().filter_map(limit).collect())
     }
 
+    /// The path for requests that are made of rows: that of the first kind of call that writes text, else of
+    /// the first one.
+    ///
+    /// # Errors
+    /// It has the name of a model in it, and none is told.
+    pub(crate) fn path_of_rows(self, model: Option<&str>) -> Result<String, Refusal> {
+        let all = || self.0.endpoints.iter();
+        let writing = all().filter(|it| it.generates).chain(all());
+        let mut paths = writing.map(|it| it.path.as_str());
+        let path = paths.find(|path| !path.contains('*')).unwrap_or("/");
+        if !path.contains(MODEL) {
+            return Ok(path.to_owned());
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte);
+        match model {
+            Some(model) if !model.bytes().all(is_plain) => Err(Refusal::Rows(format!(
+                "--model {} cannot be put into the path {path}: give the name alone, such as gemini-2.5-flash",
+                crate::text::quoted(model)
+            ))),
+            Some(model) => Ok(path.replace(MODEL, model)),
+            None => Err(Refusal::Rows(format!(
+                "{} has the name of the model in its path {path}: pass --model NAME",
+                self.0.title
+            ))),
+        }
+    }
+
     fn no_tier(self, tier: &str) -> Refusal {
         let mut tiers: Vec<&str> = self.0.tiers.iter().map(|it| it.name.as_str()).collect();
         tiers.dedup();
@@ -98,15 +125,10 @@ impl Preset {
             known: tiers.join(", "),
         }
     }
-
-    /// The path for requests without one: that of the first kind of call that fits and is no pattern.
-    fn path(self, generates: bool) -> Option<&'static str> {
-        let plain = |path: &&str| !path.contains(['*', '{']);
-        let all = || self.0.endpoints.iter();
-        let fits = all().filter(|it| it.generates == generates).chain(all());
-        fits.map(|it| it.path.as_str()).find(plain)
-    }
 }
+
+/// Where a path has the name of the model.
+const MODEL: &str = "{model}";
 
 /// An amount in whole units, rounded up.
 fn whole(amount: Amount) -> u64 {
@@ -118,6 +140,22 @@ fn whole(amount: Amount) -> u64 {
 fn is_path(name: &str) -> bool {
     let is_toml = Path::new(name).extension().is_some_and(|it| it == "toml");
     is_toml || name.contains(std::path::is_separator)
+}
+
+/// What is in a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub(crate) model: Option<String>,
+    /// The class of its endpoint.
+    pub(crate) class: Option<&'static str>,
+    /// The most tokens of one answer, if it says.
+    pub(crate) answer_max: Option<u64>,
+    /// How many answers it asks for.
+    pub(crate) answers: u64,
+    /// Tokens that it gives as numbers.
+    pub(crate) token_ids: u64,
+    /// Whether it is answered in words.
+    pub(crate) generates: bool,
 }
 
 /// Where requests go that do not say it themselves, and what they cost there.
@@ -139,12 +177,38 @@ impl Route {
     /// The path of a request.
     pub(crate) fn path<'a>(&'a self, request: &'a Request) -> &'a str {
         let told = request.url_path.as_deref().or(self.endpoint.as_deref());
-        let of_api = || self.preset?.path(request.generates);
+        let of_api = || self.preset?.0.path(request.generates);
         told.or_else(of_api).unwrap_or(if request.generates {
             "/v1/chat/completions"
         } else {
             "/v1/embeddings"
         })
+    }
+
+    /// What is in a request.
+    pub(crate) fn measured(&self, request: &Request) -> Measured {
+        let path = self.path(request);
+        let sent = Sent::post(path, &request.body);
+        let Some(preset) = self.preset else {
+            return Measured {
+                model: request.model.clone(),
+                class: None,
+                answer_max: request.max_tokens,
+                answers: request.n,
+                token_ids: request.prompt.token_ids,
+                generates: request.generates,
+            };
+        };
+        let endpoint = preset.0.endpoint(&sent);
+        let sizes = preset.0.sizes(&sent);
+        Measured {
+            class: endpoint.map(|endpoint| endpoint.class.as_str()),
+            answer_max: sizes.answer_max,
+            answers: sizes.answers,
+            token_ids: sizes.prompt.token_ids,
+            generates: endpoint.map_or(request.generates, |endpoint| endpoint.generates),
+            model: sizes.model,
+        }
     }
 
     /// What a request is expected to take of each resource of the API that it touches; nothing where no

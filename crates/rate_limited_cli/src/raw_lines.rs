@@ -16,10 +16,21 @@ pub(crate) struct RawLine<'a> {
     pub(crate) number: u64,
     /// Where the line starts in the source, in bytes; after a byte order mark.
     pub(crate) offset: u64,
-    /// Where the source stands behind the line.
-    pub(crate) end: u64,
     /// The line without its end; `None` if it is longer than the cap.
     pub(crate) bytes: Option<&'a [u8]>,
+    /// Where the source stands behind it.
+    pub(crate) behind: Behind,
+    /// Whether `\r\n` ends it.
+    pub(crate) is_crlf: bool,
+}
+
+/// Where a source stands behind a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// The lines before it, blank ones included.
+    pub(crate) lines: u64,
+    /// The bytes before it.
+    pub(crate) bytes: u64,
 }
 
 /// Splits a source into lines: `\n` or `\r\n` ends one, the last may lack it.
@@ -41,6 +52,23 @@ impl<R: BufRead> RawLines<R> {
             number: 0,
             offset: 0,
             buffer: Vec::new(),
+        }
+    }
+
+    /// Goes on counting behind lines that somebody else has read.
+    pub(crate) fn behind_read(self, read: Behind) -> RawLines<R> {
+        RawLines {
+            number: read.lines,
+            offset: read.bytes,
+            ..self
+        }
+    }
+
+    /// Where the source stands.
+    pub(crate) fn behind(&self) -> Behind {
+        Behind {
+            lines: self.number,
+            bytes: self.offset,
         }
     }
 
@@ -85,8 +113,12 @@ impl<R: BufRead> RawLines<R> {
         Ok(Some(RawLine {
             number: self.number,
             offset: start + mark as u64,
-            end: self.offset,
+            behind: Behind {
+                lines: self.number,
+                bytes: self.offset,
+            },
             bytes,
+            is_crlf: self.buffer.ends_with(b"\r\n"),
         }))
     }
 }

@@ -11,8 +11,11 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::answer_text;
 use crate::bad_line::BadLine;
 use crate::request::record_id;
+use crate::row::{Added, Row};
+use crate::schema;
 use crate::text::{cut, grouped};
 
 /// The most bytes that are kept of an error's text, and of an answer that is no JSON and no success.
@@ -151,6 +154,36 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The line of a line of the input that could not be read.
+    pub(crate) fn line_of_bad(bad: &BadLine) -> Vec<u8> {
+        Record::of_bad_line(bad).line_in(bad.row.as_ref(), Spent::default())
+    }
+
+    /// The record as one line of the output, its end included: JSON, or of a row the line of a table.
+    pub(crate) fn line_in(&self, row: Option<&Row>, spent: Spent) -> Vec<u8> {
+        let Some(row) = row else {
+            return self.to_line();
+        };
+        let response = self.response.as_ref();
+        let good = response.filter(|response| (200..300).contains(&response.status_code));
+        let answer = good.map(|response| answer_text::of(response.body));
+        let answer = answer.as_deref();
+        let answer = if spent.is_json {
+            answer.map(schema::unfenced)
+        } else {
+            answer
+        };
+        let error = self.error.as_ref();
+        let attempts = error.map_or(spent.attempts, |error| error.attempts);
+        let error = error.map(|error| format!("{}: {}", error.code, kept(&error.message)));
+        row.line(&Added {
+            answer: answer.unwrap_or_default(),
+            error: error.as_deref().unwrap_or_default(),
+            attempts,
+            tokens: spent.tokens,
+        })
+    }
+
     /// The record as one line of JSON, its end included.
     ///
     /// A body that is JSON stands in it as received, without line breaks; any other becomes a string.
@@ -173,6 +206,16 @@ impl<'a> Record<'a> {
         line.push(b'\n');
         line
     }
+}
+
+/// What a call took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) attempts: u32,
+    /// The tokens that its answer tells.
+    pub(crate) tokens: Option<u64>,
+    /// Whether its answer was to be JSON.
+    pub(crate) is_json: bool,
 }
 
 /// The part of a record's line that does not depend on where the line of the input stands: all behind the

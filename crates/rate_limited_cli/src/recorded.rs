@@ -6,6 +6,7 @@ use rate_limited_store::{Journal, JournalError, Position};
 
 use crate::offsets::Offsets;
 use crate::record::{Failure, Record, code, whole_line};
+use crate::row::{Added, Row};
 
 /// The bits that say by how much the number of a line is above its place in the output: lines that are
 /// blank or left out make the difference.
@@ -64,6 +65,18 @@ impl Recorded {
         let line = self.line(unpacked(index, packed))?;
         self.places.remove(index);
         Ok(Some(line))
+    }
+
+    /// The line of a row whose result is at a position.
+    pub(crate) fn row(&self, row: &Row, position: Position) -> Result<Vec<u8>, JournalError> {
+        let ended = self.journal.latest(position)?;
+        Ok(match ended.body {
+            Some(part) => row.ended(&part),
+            None => row.line(&Added {
+                error: "internal: its result was not put into the journal",
+                ..Added::default()
+            }),
+        })
     }
 
     /// The line at a place.

@@ -76,6 +76,14 @@ pub(crate) enum Refusal {
     BelowOne { limit: Limit, instead: Limit },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
     NothingFits(Box<TooLarge>),
+    #[error("the schema {} cannot be used: {why}; mend it, or name another --schema", path.display())]
+    Schema { path: PathBuf, why: String },
+    /// What is wrong with prices, in words.
+    #[error("{0}")]
+    Cost(String),
+    /// What is wrong with a prompt or with rows, in words.
+    #[error("{0}")]
+    Rows(String),
     #[error("{first} and {second} are for one window: keep one of them")]
     Twice { first: String, second: String },
     #[error(
@@ -161,6 +169,11 @@ impl Refusal {
             _ => Exit::Refused,
         }
     }
+}
+
+/// The refusal of a prompt or of rows.
+pub(crate) fn refused(words: impl Into<String>) -> Refusal {
+    Refusal::Rows(words.into())
 }
 
 impl From<OriginError> for Refusal {

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rate_limited_store::Position;
+
 use crate::offsets::Offsets;
 use crate::output::OutputError;
 use crate::recorded::{Place, Recorded};
+use crate::row::{Row, Table};
 use crate::sink::Sink;
 use crate::spill::Spill;
 
@@ -64,6 +67,7 @@ pub struct OrderedWriter {
     memory_bytes_max: usize,
     spill: Spill,
     recorded: Option<Recorded>,
+    table: Option<Table>,
     /// Whether lines whose turn has come are left for the next go.
     behind: bool,
     /// In the order of completion: the indexes from `next` on that were written.
@@ -83,6 +87,7 @@ impl OrderedWriter {
             memory_bytes_max: MEMORY_BYTES_MAX,
             spill,
             recorded: None,
+            table: None,
             behind: false,
             seen: Offsets::default(),
         }
@@ -91,6 +96,19 @@ impl OrderedWriter {
     /// Lets lines wait in the journal.
     pub(crate) fn with_records(self, recorded: Option<Recorded>) -> OrderedWriter {
         OrderedWriter { recorded, ..self }
+    }
+
+    /// Begins an empty output with the header of a table.
+    pub(crate) fn with_table(mut self, table: Option<&Table>) -> OrderedWriter {
+        self.sink
+            .begin_with(table.map(|table| table.header.clone()));
+        self.table = table.cloned();
+        self
+    }
+
+    /// The table that the output is, if it is one.
+    pub(crate) fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
     }
 
     /// Lets go of the journal: nothing more waits there.
@@ -188,6 +206,20 @@ impl OrderedWriter {
         }
         self.behind = true;
         self.flush_chunk()
+    }
+
+    /// Takes the line of a row whose result is in the journal.
+    pub(crate) fn put_row(
+        &mut self,
+        index: u64,
+        row: &Row,
+        position: Position,
+    ) -> Result<(), OutputError> {
+        let Some(recorded) = &self.recorded else {
+            return Err(OutputError::Repeated(index));
+        };
+        let line = recorded.row(row, position).map_err(OutputError::Recorded)?;
+        self.put(index, line)
     }
 
     /// Whether lines whose turn has come were left for [`OrderedWriter::go_on`].

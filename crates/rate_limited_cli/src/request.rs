@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use rate_limited_apis::Prompt;
 
+use crate::row::Row;
+
 /// How a request is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,6 +61,8 @@ pub struct Request {
     pub prompt: Prompt,
     /// Whether the API writes text in return (chat, completion) or not (embedding, moderation).
     pub generates: bool,
+    /// The cells of the row that it was made of, where the output is a table.
+    pub row: Option<Row>,
 }
 
 impl Request {

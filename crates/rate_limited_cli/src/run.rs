@@ -23,6 +23,7 @@ use crate::journal::RunJournal;
 use crate::meters::Meters;
 use crate::opening::Opening;
 use crate::output::OutputTarget;
+use crate::patience;
 use crate::plan::Follower;
 use crate::prefix::{Origin, Prefix};
 use crate::prepare::{Kept, Prepared};
@@ -31,7 +32,9 @@ use crate::recall::Recall;
 use crate::recorded::Recorded;
 use crate::refusal::Refusal;
 use crate::reorder::{self, OrderedWriter};
+use crate::row::Table;
 use crate::say::{complain, say};
+use crate::schema::Schema;
 use crate::signals::{self, Signals};
 use crate::sink::Sink;
 use crate::so_far::SoFar;
@@ -76,6 +79,7 @@ struct Started<'a> {
     options: FeedOptions,
     target: OutputTarget,
     meters: Arc<Meters>,
+    schema: Option<Schema>,
     looked: Looked,
     journal: Option<RunJournal>,
     caller: Caller,
@@ -97,6 +101,7 @@ impl<'a> Prepared<'a> {
             existing,
             address,
             meters,
+            schema,
             looked,
             journal,
         } = self;
@@ -112,7 +117,14 @@ impl<'a> Prepared<'a> {
         if let Some(journal) = &mut journal {
             journal.begin(&job)?;
         }
-        let (writer, so_far) = output(args, sink, &target, origin, journal.as_ref(), &looked)?;
+        let (writer, so_far) = output(
+            args,
+            (sink, options.form.table()),
+            &target,
+            origin,
+            journal.as_ref(),
+            &looked,
+        )?;
         // Not before: opening a pipe may wait for ever, and then signals have to end the process.
         let signals = Signals::listen().map_err(Refusal::System)?;
         if !args.quiet {
@@ -125,6 +137,7 @@ impl<'a> Prepared<'a> {
             options,
             target,
             meters,
+            schema,
             looked,
             journal,
             caller: api.caller,
@@ -176,6 +189,7 @@ impl Started<'_> {
         } else {
             caller.warning(Warnings::aloud())
         };
+        let caller = caller.checking(self.schema);
         let caller = caller.known_by(self.journal.as_ref().map(|it| it.journal.identity()));
         let caller = Arc::new(caller);
         let runner = runner(args, &self.meters, &caller, self.journal.as_ref());
@@ -183,6 +197,7 @@ impl Started<'_> {
         let stopper = Stopper::new(handle.clone(), args.pace.grace, self.journal.is_some());
         let scale = (self.meters, self.looked.totals);
         let state = State::new(scale, caller, (handle, stopper), self.writer);
+        let has_rows = self.options.form.rows().is_some();
         let surveyed = self.looked.surveyed.unwrap_or_default();
         let state = state.behind(&surveyed, self.options.policy);
         let state = Arc::new(state.with_output(self.so_far));
@@ -204,6 +219,7 @@ impl Started<'_> {
             state: &state,
             done,
             input: source.path().map(Path::to_owned),
+            has_rows,
             output: self.target,
             journal: journal.map(|journal| journal.path().to_owned()),
             on_unknown: args.journal.on_unknown,
@@ -250,23 +266,23 @@ fn lines(looked: &Looked, journal: Option<&RunJournal>) -> Result<(Items, Recall
 /// The writer of the output, and what may stay of it where the input has yet to show that.
 fn output(
     args: &RunArgs,
-    sink: Sink,
+    (sink, table): (Sink, Option<&Table>),
     target: &OutputTarget,
     origin: Origin,
     journal: Option<&RunJournal>,
     looked: &Looked,
 ) -> Result<(OrderedWriter, Option<SoFar>), Refusal> {
-    let writer = OrderedWriter::new(sink, args.lines.order);
+    let writer = OrderedWriter::new(sink, args.lines.order).with_table(table);
     let Some(journal) = journal else {
         return Ok((writer, None));
     };
     let journal = &journal.journal;
     let mut writer = writer.with_records(Some(Recorded::new(Arc::clone(journal))));
-    let is_stream = matches!(looked.source, Source::Stdin);
+    let is_stream = matches!(looked.source, Source::Stdin(_));
     if let (true, reorder::Order::Input, Some(path)) =
         (is_stream, args.lines.order, target.kept_file())
     {
-        let prefix = Prefix::new(File::open(path).map_err(Refusal::System)?);
+        let prefix = Prefix::new(File::open(path).map_err(Refusal::System)?).of_table(table);
         let so_far = SoFar::new(path.to_owned(), prefix, origin, Arc::clone(journal));
         return Ok((writer, Some(so_far)));
     }
@@ -290,6 +306,7 @@ fn runner(
     };
     let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
         .classify(move |error, resources| call::class_of(error, &named, resources))
+        .validate(|reply: &Reply| reply.fault.is_none())
         .feedback(move |end, resources| told_by_server.feedback(end, resources))
         .max_retries(args.pace.max_retries)
         .attempt_timeout(Some(args.pace.timeout))
@@ -370,6 +387,12 @@ impl Watch {
                 tokio::time::sleep(deadline).await;
                 stopper.drain();
             }));
+        }
+        if let Some(most) = args.pace.max_wait {
+            tasks.push(tokio::spawn(patience::end_when_too_long(
+                Arc::clone(state),
+                most,
+            )));
         }
         let progress = (!quiet).then(|| Progress::start(Arc::clone(state), stdout_taken));
         Watch {

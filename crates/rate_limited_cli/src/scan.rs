@@ -9,7 +9,9 @@ use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::input::{self, InputError, LINE_BYTES_MAX};
 use crate::judge::{Good, Judged, Lines};
 use crate::line::Glance;
+use crate::raw_lines::Behind;
 use crate::request::{Request, record_id};
+use crate::rows::Form;
 use crate::stamp::Stamp;
 
 /// The most bad lines that a scan keeps and a message shows.
@@ -33,6 +35,7 @@ pub struct Scan {
     path: PathBuf,
     stamp: Stamp,
     line_bytes_max: usize,
+    form: Form,
     duplicates: HashMap<u64, u64>,
 }
 
@@ -44,6 +47,10 @@ impl Scan {
 
     pub(crate) fn stamp(&self) -> &Stamp {
         &self.stamp
+    }
+
+    pub(crate) fn form(&self) -> &Form {
+        &self.form
     }
 
     pub(crate) fn line_bytes_max(&self) -> usize {
@@ -79,27 +86,27 @@ pub fn scan_file_each(
     policy: BadLinePolicy,
     each: impl FnMut(&Request),
 ) -> Result<Scan, InputError> {
-    scan_file_watched(path, policy, &mut Each(each))
+    scan_file_watched(path, policy, &Form::Requests, &mut Each(each))
 }
 
 /// What watches a scan.
 pub(crate) trait Watch {
-    /// Sees what tells a request from others, and where the input stands behind it, in bytes. Whether that
+    /// Sees what tells a request from others, and where the input stands behind it. Whether that
     /// is enough: then the request is not shown to [`Watch::request`].
-    fn glance(&mut self, glance: &Glance<'_>, bytes: u64) -> bool;
+    fn glance(&mut self, glance: &Glance<'_>, behind: Behind) -> bool;
 
     /// Sees a request.
     fn request(&mut self, request: &Request);
 
-    /// Sees a line that is none by itself, and where the input stands behind it, in bytes.
-    fn bad_line(&mut self, bad: &BadLine, bytes: u64);
+    /// Sees a line that is none by itself, and where the input stands behind it.
+    fn bad_line(&mut self, bad: &BadLine, behind: Behind);
 }
 
 /// Sees requests only.
 struct Each<F>(F);
 
 impl<F: FnMut(&Request)> Watch for Each<F> {
-    fn glance(&mut self, _: &Glance<'_>, _: u64) -> bool {
+    fn glance(&mut self, _: &Glance<'_>, _: Behind) -> bool {
         false
     }
 
@@ -107,7 +114,7 @@ impl<F: FnMut(&Request)> Watch for Each<F> {
         self.0(request);
     }
 
-    fn bad_line(&mut self, _: &BadLine, _: u64) {}
+    fn bad_line(&mut self, _: &BadLine, _: Behind) {}
 }
 
 /// Like [`scan_file_each`], with a closer view.
@@ -117,6 +124,7 @@ impl<F: FnMut(&Request)> Watch for Each<F> {
 pub(crate) fn scan_file_watched(
     path: &Path,
     policy: BadLinePolicy,
+    form: &Form,
     watch: &mut dyn Watch,
 ) -> Result<Scan, InputError> {
     let key = RandomState::new();
@@ -124,6 +132,7 @@ pub(crate) fn scan_file_watched(
     Scanner {
         path,
         line_bytes_max: LINE_BYTES_MAX,
+        form,
         hash: &hash,
     }
     .scan(policy, watch)
@@ -132,13 +141,14 @@ pub(crate) fn scan_file_watched(
 struct Scanner<'a> {
     path: &'a Path,
     line_bytes_max: usize,
+    form: &'a Form,
     hash: &'a dyn Fn(&str) -> u64,
 }
 
 impl Scanner<'_> {
     fn scan(&self, policy: BadLinePolicy, watch: &mut dyn Watch) -> Result<Scan, InputError> {
         let (source, stamp) = input::open_file(self.path)?;
-        let mut lines = Lines::new(source, self.line_bytes_max);
+        let mut lines = Lines::new(source, self.line_bytes_max, self.form);
         let mut bad = BadLines::default();
         let mut names = Names::default();
         let mut good = 0;
@@ -158,7 +168,7 @@ impl Scanner<'_> {
                 }
                 Judged::Over(..) => unreachable!("nothing is known of calls here"),
                 Judged::Bad(line) => {
-                    watch.bad_line(&line, lines.bytes());
+                    watch.bad_line(&line, lines.behind());
                     bad.add(line);
                 }
             }
@@ -170,10 +180,11 @@ impl Scanner<'_> {
             blank: lines.blank(),
             bad: bad.first,
             bad_total: bad.total,
-            bytes: lines.bytes(),
+            bytes: lines.behind().bytes,
             path: self.path.to_owned(),
             stamp,
             line_bytes_max: self.line_bytes_max,
+            form: self.form.clone(),
             duplicates,
         };
         self.check_unchanged(&scan.stamp)?;
@@ -192,7 +203,7 @@ impl Scanner<'_> {
             return Ok(duplicates);
         };
         let (source, _) = input::open_file(self.path)?;
-        let mut lines = Lines::new(source, self.line_bytes_max);
+        let mut lines = Lines::new(source, self.line_bytes_max, self.form);
         let mut first_lines: HashMap<String, u64> = HashMap::new();
         while let Some(judged) = self.next(&mut lines, &mut Each(|_: &Request| ()))? {
             let Judged::Good(good) = judged else { continue };
@@ -218,7 +229,7 @@ impl Scanner<'_> {
         watch: &mut dyn Watch,
     ) -> Result<Option<Judged>, InputError> {
         lines
-            .next_unless(&mut |glance, bytes| watch.glance(glance, bytes))
+            .next_unless(&mut |glance, behind| watch.glance(glance, behind))
             .map_err(|source| lines.failed(&self.path.display().to_string(), source))
     }
 
@@ -337,7 +348,7 @@ fn line_claimed(id: &str) -> Option<u64> {
 mod tests {
     use std::io::Write;
 
-    use super::{BadLinePolicy, Each, Request, Scan, Scanner};
+    use super::{BadLinePolicy, Each, Form, Request, Scan, Scanner};
 
     fn scan(text: &str, hash: &dyn Fn(&str) -> u64) -> Scan {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -345,6 +356,7 @@ mod tests {
         let scanner = Scanner {
             path: file.path(),
             line_bytes_max: 60,
+            form: &Form::Requests,
             hash,
         };
         scanner

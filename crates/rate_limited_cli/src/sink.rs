@@ -1,5 +1,6 @@
 //! An open output.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -17,6 +18,10 @@ pub struct Sink {
     name: String,
     kind: Kind,
     ready: Vec<u8>,
+    /// Where lines end in what is ready, and how many lines end there.
+    ends: VecDeque<(usize, u64)>,
+    /// What stands before the first line.
+    head: Option<Vec<u8>>,
     /// The line ends that were written.
     lines: u64,
     path: Option<PathBuf>,
@@ -61,6 +66,8 @@ impl Sink {
             name,
             kind,
             ready: Vec::new(),
+            ends: VecDeque::new(),
+            head: None,
             lines: 0,
             path: path.map(Path::to_owned),
         }
@@ -100,17 +107,34 @@ impl Sink {
         let cut = file.set_len(bytes);
         let cut = cut.and_then(|()| file.seek(SeekFrom::Start(bytes)).map(|_| ()));
         self.lines = lines;
+        if bytes > 0 {
+            self.head = None;
+        }
         cut.map_err(|source| OutputError::Write {
             name: self.name.clone(),
             source,
         })
     }
 
-    /// Gathers a line for the next [`Sink::flush`].
+    /// Puts a text, which is no line, before the first line of an output that has none.
+    pub(crate) fn begin_with(&mut self, head: Option<Vec<u8>>) {
+        self.head = head;
+    }
+
+    /// Gathers a line for the next [`Sink::flush`]. It may have line breaks within.
     pub(crate) fn push(&mut self, line: &[u8]) {
+        self.push_head();
         self.ready.extend_from_slice(line);
         if !line.ends_with(b"\n") {
             self.ready.push(b'\n');
+        }
+        self.ends.push_back((self.ready.len(), 1));
+    }
+
+    fn push_head(&mut self) {
+        if let Some(head) = self.head.take() {
+            self.ready.extend_from_slice(&head);
+            self.ends.push_back((self.ready.len(), 0));
         }
     }
 
@@ -119,17 +143,22 @@ impl Sink {
         let mut written = 0;
         let result = self.write_ready(&mut written);
         if let (Err(_), Kind::File(file)) = (&result, &mut self.kind) {
-            let line_end = self.ready[..written]
-                .iter()
-                .rposition(|byte| *byte == b'\n');
-            let whole = line_end.map_or(0, |place| place + 1);
+            let ended = self.ends.partition_point(|(end, _)| *end <= written);
+            let last = ended.checked_sub(1).and_then(|last| self.ends.get(last));
+            let whole = last.map_or(0, |(end, _)| *end);
             // If even this fails, the rest of the line follows should writing succeed again.
             if cut_back(file, written - whole).is_ok() {
                 written = whole;
             }
         }
-        let done = self.ready.drain(..written);
-        self.lines += done.filter(|byte| *byte == b'\n').count() as u64;
+        self.ready.drain(..written);
+        let ended = self.ends.partition_point(|(end, _)| *end <= written);
+        self.lines += self
+            .ends
+            .drain(..ended)
+            .map(|(_, lines)| lines)
+            .sum::<u64>();
+        self.ends.iter_mut().for_each(|(end, _)| *end -= written);
         result.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => OutputError::Closed(self.name.clone()),
             _ => OutputError::Write {
@@ -154,6 +183,7 @@ impl Sink {
 
     /// Writes what was gathered, and for a file waits until the disk has it.
     pub(crate) fn finish(&mut self) -> Result<(), OutputError> {
+        self.push_head();
         self.flush()?;
         match &self.kind {
             Kind::File(file) => file.sync_all().map_err(|source| OutputError::Write {

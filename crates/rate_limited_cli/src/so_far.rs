@@ -7,7 +7,7 @@ use rate_limited_store::{Journal, Over};
 
 use crate::outlet::Outlet;
 use crate::output::OutputError;
-use crate::prefix::{Mark, Origin, Prefix};
+use crate::prefix::{Mark, Of, Origin, Prefix};
 use crate::request::Request;
 
 /// As long as each line so far has its own in the output, nothing is written and nothing is sent.
@@ -36,9 +36,13 @@ impl SoFar {
 
     /// Takes in a call that is over. Whether its line is there.
     pub(crate) fn result(&mut self, request: &Request, over: &Over) -> bool {
-        let name = (request.line, request.custom_id.is_some());
+        let of = Of {
+            line: request.line,
+            is_named: request.custom_id.is_some(),
+            row: request.row.as_ref(),
+        };
         self.prefix
-            .result(name, over, &self.journal, Mark::default())
+            .result(&of, over, &self.journal, Mark::default())
     }
 
     /// Takes in a line that is made anew. Whether it is there.

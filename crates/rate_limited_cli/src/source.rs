@@ -5,7 +5,10 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use crate::args::RunArgs;
+use rate_limited::Amount;
+
 use crate::bad_line::{BadLine, BadLinePolicy};
+use crate::bill::Bill;
 use crate::census::{Census, Surveyed};
 use crate::feed::{FeedOptions, Items};
 use crate::input::{InputError, Reader};
@@ -15,8 +18,10 @@ use crate::output::OutputTarget;
 use crate::plan::{Fate, Follower};
 use crate::prefix::Mark;
 use crate::preset::{Preset, Route};
+use crate::raw_lines::Behind;
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::rows::{self, Form};
 use crate::scan::{Scan, Watch, scan_file_watched};
 use crate::too_large::TooLarge;
 
@@ -24,7 +29,7 @@ use crate::too_large::TooLarge;
 #[derive(Debug)]
 pub(crate) enum Source {
     File(Box<Scan>),
-    Stdin,
+    Stdin(Form),
 }
 
 /// What a look at the input finds.
@@ -45,6 +50,8 @@ pub(crate) struct Totals {
     pub(crate) requests: u64,
     /// The most tokens that they are expected to take.
     pub(crate) tokens: u64,
+    /// What they cost at most, where there is a bound on that.
+    pub(crate) cost: Amount,
 }
 
 impl Source {
@@ -61,29 +68,34 @@ impl Source {
     ) -> Result<Looked, Refusal> {
         if is_stdin(&args.input) {
             return Ok(Looked {
-                source: Source::Stdin,
+                source: Source::Stdin(options.form),
                 totals: None,
                 too_large: None,
                 surveyed: None,
             });
         }
-        let policy = options.policy;
+        let (policy, form) = (options.policy, options.form.clone());
         let mut survey = Survey {
             options,
             census,
             seen: 0,
             totals: Totals::default(),
             too_large: TooLarge::under(meters),
+            unpriced: None,
             is_wanted: true,
         };
-        let scan = scan_file_watched(&args.input, policy, &mut survey)?;
+        let scan = scan_file_watched(&args.input, policy, &form, &mut survey)?;
         let Survey {
             census,
             seen,
             mut totals,
             too_large,
+            unpriced,
             ..
         } = survey;
+        if let Some(unpriced) = unpriced {
+            return Err(Refusal::Cost(unpriced));
+        }
         let surveyed = census.map(Census::end).transpose()?;
         let too_large = too_large.filter(|found| found.requests > 0);
         let nothing_fits = too_large.as_ref().filter(|it| it.requests == seen);
@@ -112,14 +124,14 @@ impl Source {
     pub(crate) fn name(&self) -> String {
         match self {
             Source::File(scan) => scan.path().display().to_string(),
-            Source::Stdin => "standard input".to_owned(),
+            Source::Stdin(_) => "standard input".to_owned(),
         }
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Source::File(scan) => Some(scan.path()),
-            Source::Stdin => None,
+            Source::Stdin(_) => None,
         }
     }
 
@@ -128,8 +140,12 @@ impl Source {
     /// # Errors
     /// The file is not the one that was looked at.
     pub(crate) fn items(&self, plan: Option<(Follower, Mark)>) -> Result<Items, InputError> {
-        let Source::File(scan) = self else {
-            return Ok(Box::new(Reader::stream(BufReader::new(io::stdin()), "-")));
+        let scan = match self {
+            Source::File(scan) => scan,
+            Source::Stdin(form) => {
+                let stdin = BufReader::new(io::stdin());
+                return Ok(Box::new(Reader::stream_of(stdin, "-", form)));
+            }
         };
         let reader = Reader::open(scan)?;
         let Some((plan, mark)) = plan else {
@@ -150,16 +166,18 @@ struct Survey<'a> {
     seen: u64,
     totals: Totals,
     too_large: Option<TooLarge>,
+    /// The first request of which it is not known what it costs at most.
+    unpriced: Option<String>,
     /// Whether the request at which a glance was had last belongs to the run.
     is_wanted: bool,
 }
 
 impl Watch for Survey<'_> {
-    fn glance(&mut self, glance: &Glance<'_>, bytes: u64) -> bool {
+    fn glance(&mut self, glance: &Glance<'_>, behind: Behind) -> bool {
         let is_one = self.seen < self.options.first.unwrap_or(u64::MAX);
         self.seen += u64::from(is_one);
         let fate = match &mut self.census {
-            Some(census) => census.request(glance, bytes),
+            Some(census) => census.request(glance, behind),
             None => Some(Fate::Run),
         };
         let is_sent = matches!(fate, Some(Fate::Run | Fate::Last));
@@ -181,31 +199,51 @@ impl Watch for Survey<'_> {
         let tokens = route.tokens(request, &costs, *answer_default);
         self.totals.tokens = self.totals.tokens.saturating_add(tokens);
         self.totals.requests += 1;
+        if let Some(bill) = &self.options.bill {
+            match bill.charge(request, route) {
+                Ok(charge) => {
+                    self.totals.cost = self.totals.cost + charge.bound;
+                }
+                Err(why) if self.unpriced.is_none() => {
+                    self.unpriced = Some(why.told(request.line));
+                }
+                Err(_) => {}
+            }
+        }
         if let Some(too_large) = &mut self.too_large {
             too_large.look(request.line, tokens);
         }
     }
 
-    fn bad_line(&mut self, bad: &BadLine, bytes: u64) {
+    fn bad_line(&mut self, bad: &BadLine, behind: Behind) {
         if let Some(census) = &mut self.census {
-            census.bad_line(bad, bytes);
+            census.bad_line(bad, behind);
         }
     }
 }
 
 /// What is done with lines, and with how many.
-pub(crate) fn options(args: &RunArgs, preset: Option<Preset>) -> FeedOptions {
+///
+/// # Errors
+/// A bound on costs without prices.
+pub(crate) fn options(
+    args: &RunArgs,
+    preset: Option<Preset>,
+    form: Form,
+) -> Result<FeedOptions, Refusal> {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
     } else {
         BadLinePolicy::Fail
     };
-    FeedOptions {
+    Ok(FeedOptions {
         policy: args.lines.on_bad_line.unwrap_or(policy),
         answer_default: args.limits.max_tokens_default,
         route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
-    }
+        bill: Bill::of(args.cost.max_cost, args.cost.price, preset)?,
+        form,
+    })
 }
 
 /// Where the results go.
@@ -232,7 +270,8 @@ pub(crate) fn target(args: &RunArgs) -> Result<Target, Refusal> {
         None if args.simulates() => {
             let name = args.input.file_stem();
             let mut name = name.map_or_else(OsString::new, OsString::from);
-            name.push(".simulated.jsonl");
+            name.push(".simulated.");
+            name.push(rows::ending(args));
             Ok(Target {
                 output: OutputTarget::File(name.into()),
                 // Who names a journal wants to go on with it.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rate_limited::{Finished, Handle, View};
+use rate_limited::{Amount, Failure, Finished, Handle, View};
 use rate_limited_store::Over;
 
 use crate::bad_line::BadLinePolicy;
@@ -15,7 +15,6 @@ use crate::journal::UnknownCalls;
 use crate::meters::Meters;
 use crate::outlet::Outlet;
 use crate::output::OutputError;
-use crate::recorded::Place;
 use crate::reorder::OrderedWriter;
 use crate::request::Request;
 use crate::so_far::SoFar;
@@ -129,11 +128,7 @@ impl State {
             return Ok(());
         }
         self.settle()?;
-        let place = Place {
-            line: request.line,
-            position: over.position,
-        };
-        self.outlet.put_recorded(index, place);
+        self.outlet.put_over(index, request, over.position);
         Ok(())
     }
 
@@ -170,15 +165,44 @@ impl State {
     /// Takes in a call that is over.
     pub(crate) fn finished(&self, finished: &Finished<Arc<Job>, Reply>) {
         let (verdict, place) = match finished.request.recorded() {
+            // The journal has no cells of rows.
+            Some((verdict, _)) if finished.request.request.row.is_some() => (verdict, None),
             Some((verdict, place)) => (verdict, Some(place)),
             None => (verdict::of_finished(finished), None),
         };
+        if let (Some(bill), true) = (self.meters.bill(), self.is_too_dear(finished)) {
+            let job = &finished.request;
+            let verdict = verdict::of_too_dear(job, bill, finished.result.attempts);
+            self.tally.too_dear(&verdict);
+            self.outlet.put(job.index, verdict.line, None);
+            self.open.remove(job);
+            return;
+        }
         self.tally.finished(finished, &verdict);
         if verdict.fatal.is_some() {
             self.stopper.drain();
         }
         self.outlet.put(finished.request.index, verdict.line, place);
         self.open.remove(&finished.request);
+    }
+
+    /// Whether nothing but the bound on costs keeps a call from being sent.
+    fn is_too_dear(&self, finished: &Finished<Arc<Job>, Reply>) -> bool {
+        let Some((bill, charge)) = self.meters.bill().zip(finished.request.charge) else {
+            return false;
+        };
+        match finished.why {
+            Some(Failure::NeverFits(resource)) => self.meters.is_bill(resource.index()),
+            None => finished.result.value.is_none() && charge.bound > bill.most,
+            Some(_) => false,
+        }
+    }
+
+    /// What the run and those before it have cost, where there is a bound on that.
+    pub(crate) fn spent(&self) -> Option<(Amount, Amount)> {
+        let bill = self.meters.bill()?;
+        let view = self.view();
+        Some((view.resources.last()?.charged, bill.most))
     }
 
     /// Takes in a call that was not over when the run ended for the reason `why`.
@@ -191,6 +215,11 @@ impl State {
     /// The error of the latest attempt that did not succeed, in words.
     pub(crate) fn last_error(&self) -> Option<String> {
         status::last_error(&self.handle.view())
+    }
+
+    /// A look at the run.
+    pub(crate) fn view(&self) -> View {
+        self.handle.view()
     }
 
     /// A look at the run, which also notes what it waits for.

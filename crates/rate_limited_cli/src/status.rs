@@ -4,6 +4,7 @@ use rate_limited::{View, Wait, WaitingOn};
 
 use crate::duration::Human;
 use crate::meters::Meters;
+use crate::price;
 use crate::text::{grouped, shortened};
 
 /// The most characters of an error that a line of progress shows.
@@ -16,6 +17,12 @@ pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
         format!("{} {}/{}", meter.name, whole(used), whole(meter.quota()))
     });
     let used: Vec<_> = used.collect();
+    let money = meters.bill().zip(view.resources.last());
+    let money = money.map(|(bill, it)| {
+        let [taken, most] = [it.charged + it.held, bill.most].map(price::shown);
+        format!("cost {taken}/{most}")
+    });
+    let used: Vec<_> = used.into_iter().chain(money).collect();
     (!used.is_empty()).then(|| used.join(", "))
 }
 
@@ -27,9 +34,12 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         .map_or_else(String::new, |left| format!(" for {}", Human(left)));
     let in_flight = view.progress.in_flight;
     let name = |place: usize| {
-        meters
-            .get(place)
-            .map_or("a limit", |meter| meter.name.as_str())
+        let other = if meters.is_bill(place) {
+            "cost"
+        } else {
+            "a limit"
+        };
+        meters.get(place).map_or(other, |meter| meter.name.as_str())
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),

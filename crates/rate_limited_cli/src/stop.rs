@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::duration::Human;
 use crate::output::OutputError;
+use crate::patience::TooLong;
 use crate::say::say;
 use crate::signals::{Asked, Signals};
 
@@ -22,6 +23,8 @@ pub(crate) enum Cause {
     Output(OutputError),
     /// The input cannot be read on; in words for people.
     Input(String),
+    /// All that is left must wait for too long.
+    Wait(TooLong),
     /// The journal cannot be read.
     Journal(JournalError),
 }

@@ -26,6 +26,8 @@ pub(crate) struct Counts {
     /// Lines that are no requests and were left out.
     pub(crate) skipped: u64,
     pub(crate) not_run: u64,
+    /// Those of them that may cost more than is left.
+    pub(crate) too_dear: u64,
     /// In flight when the run was halted: what became of them is not known.
     pub(crate) interrupted: u64,
     /// In flight when an earlier run died, and left alone.
@@ -144,6 +146,12 @@ impl Tally {
         } else {
             counts.not_run += 1;
         }
+    }
+
+    /// Counts a call that may cost more than is left.
+    pub(crate) fn too_dear(&self, verdict: &Verdict) {
+        self.open(verdict);
+        self.lock().too_dear += 1;
     }
 
     /// Counts bad lines that were written as errors.

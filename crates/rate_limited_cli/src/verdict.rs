@@ -1,15 +1,18 @@
 //! From what became of a call to its line of the output.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use rate_limited::http::Answer;
 use rate_limited::journal::Begun;
-use rate_limited::{AttemptError, Class, Failure as Why, Finished};
+use rate_limited::{Amount, AttemptError, Class, Failure as Why, Finished};
 
+use crate::bill::Bill;
 use crate::call::{CallError, Reply};
 use crate::job::Job;
-use crate::record::{self, Failure, Kept, Record, Response, code};
+use crate::price;
+use crate::record::{self, Failure, Kept, Record, Response, Spent, code};
 use crate::request::Request;
 
 type Error = AttemptError<Reply>;
@@ -22,6 +25,12 @@ pub(crate) struct Verdict {
     pub(crate) code: Option<String>,
     /// What a fatal answer said.
     pub(crate) fatal: Option<String>,
+}
+
+impl Verdict {
+    fn fatal(self, fatal: Option<String>) -> Verdict {
+        Verdict { fatal, ..self }
+    }
 }
 
 /// The verdict on a call that is over.
@@ -38,14 +47,25 @@ pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
     let fatal = (finished.why == Some(Why::Fatal))
         .then(|| result.errors.last().map(ToString::to_string))
         .flatten();
-    verdict(&finished.request, answer.map(response), failure, fatal)
+    let spent = Spent {
+        attempts: result.attempts,
+        tokens: result.value.as_ref().and_then(|reply| reply.tokens),
+        is_json: result.value.as_ref().is_some_and(|reply| reply.is_json),
+    };
+    verdict(&finished.request, answer.map(response), failure, spent).fatal(fatal)
 }
 
 /// What the journal keeps of a verdict.
 pub(crate) fn kept_part<'a>(verdict: &'a Verdict, job: &Job) -> &'a [u8] {
     let Request {
-        line, custom_id, ..
+        line,
+        custom_id,
+        row,
+        ..
     } = &job.request;
+    if let Some(row) = row {
+        return row.part_of(&verdict.line).unwrap_or(&verdict.line);
+    }
     record::kept_part(&verdict.line, *line, custom_id.is_some())
 }
 
@@ -76,7 +96,32 @@ pub(crate) fn line_of_kept_back(request: &Request, code: &str, begun: &Begun) ->
         response: None,
         error: Some(failure),
     };
-    record.to_line()
+    record.line_in(request.row.as_ref(), Spent::default())
+}
+
+/// The verdict on a call that may cost more than is left of the bound on costs.
+pub(crate) fn of_too_dear(job: &Job, bill: &Bill, attempts: u32) -> Verdict {
+    let bound = job.charge.map_or(Amount::ZERO, |charge| charge.bound);
+    let mut message = format!(
+        "it may cost {}, more than is left of {} (--max-cost)",
+        price::shown(bound),
+        price::shown(bill.most)
+    );
+    if let Some(last) = job.last().as_deref() {
+        let _ = write!(message, "; its last error: {}", last.message);
+    }
+    let failure = Failure {
+        code: code::NOT_RUN.into(),
+        message: message.into(),
+        class: if attempts == 0 {
+            "not_sent"
+        } else {
+            "not_finished"
+        }
+        .into(),
+        attempts,
+    };
+    verdict(job, None, Some(failure), Spent::default())
 }
 
 /// The verdict on a call that was not over when the run ended for the reason `why`.
@@ -106,14 +151,15 @@ pub(crate) fn of_open(job: &Job, why: &str) -> Verdict {
         class: class.into(),
         attempts: sent,
     };
-    verdict(job, answer.map(Kept::response), Some(failure), None)
+    let response = answer.map(Kept::response);
+    verdict(job, response, Some(failure), Spent::default())
 }
 
 fn verdict(
     job: &Job,
     response: Option<Response<'_>>,
     failure: Option<Failure<'_>>,
-    fatal: Option<String>,
+    spent: Spent,
 ) -> Verdict {
     let record = Record {
         line: job.request.line,
@@ -121,9 +167,13 @@ fn verdict(
         response,
         error: failure,
     };
-    let line = record.to_line();
+    let line = record.line_in(job.request.row.as_ref(), spent);
     let code = record.error.map(|failure| failure.code.into_owned());
-    Verdict { line, code, fatal }
+    Verdict {
+        line,
+        code,
+        fatal: None,
+    }
 }
 
 fn response(answer: &Answer) -> Response<'_> {
@@ -149,8 +199,10 @@ fn failure(errors: &[Error], attempts: u32) -> Failure<'_> {
             error.to_string().into(),
             "not_sent",
         ),
-        Some(error @ Error::Invalid(_)) => {
-            (code::VALIDATION.into(), error.to_string().into(), "invalid")
+        Some(error @ Error::Invalid(reply)) => {
+            let fault = reply.fault.as_deref().map(Cow::from);
+            let fault = fault.unwrap_or_else(|| error.to_string().into());
+            (code::VALIDATION.into(), fault, "invalid")
         }
         Some(error) => (code::INTERNAL.into(), error.to_string().into(), "failure"),
         None => (
@@ -183,14 +235,17 @@ fn class_name(class: Class) -> &'static str {
         Class::Permanent => "permanent",
         Class::Fatal => "fatal",
         Class::Refused { .. } => "refused",
+        Class::Overloaded { .. } => "overloaded",
         Class::NotSent => "not_sent",
         _ => "failure",
     }
 }
 
 fn answer_of(error: &Error) -> Option<&Answer> {
-    let (Error::Failed(error) | Error::Refused(error)) = error else {
-        return None;
+    let error = match error {
+        Error::Failed(error) | Error::Refused(error) => error,
+        Error::Invalid(reply) => return Some(&reply.answer),
+        _ => return None,
     };
     error.downcast_ref::<CallError>()?.http()?.answer()
 }

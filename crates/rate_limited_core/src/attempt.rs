@@ -15,6 +15,8 @@ pub(crate) struct Attempt {
     pub(crate) dispatch: u64,
     /// Whether it is the one that asks if an outage is over.
     pub(crate) probe: bool,
+    /// Whether its request was reported to have left.
+    pub(crate) sent: bool,
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! A limit that refusals have shown: lower than what was told, and tried anew from time to time.
 //!
-//! A refusal while our books have room says that the real limit is what they hold. One while they are full may
-//! be a stray one: only a second within four windows counts. One cut an episode: refusals of attempts that
+//! A refusal while our books have room says that the real limit is what they hold. One while they are full, or
+//! one that asks to wait for much less than a window, may be a stray one: only a second within four windows
+//! counts. One cut an episode: refusals of attempts that
 //! were under way when it began only make it exact.
 //!
 //! Where the limit has bound for some windows without a refusal, a little more is tried, and twice as much
@@ -70,15 +71,22 @@ impl Ceiling {
         self.limit
     }
 
-    /// An episode of refusals begins; whether it lowers the limit.
-    pub(crate) fn refused(&mut self, evidence: Evidence, window: u64, now: Time) -> bool {
+    /// An episode of refusals begins; whether it lowers the limit. `brief`: the server asks to wait for much less
+    /// than a window.
+    pub(crate) fn refused(
+        &mut self,
+        evidence: Evidence,
+        brief: bool,
+        window: u64,
+        now: Time,
+    ) -> bool {
         let Evidence {
             passed,
             limit,
             floor,
         } = evidence;
         let full = i128::from(passed) * 100 >= i128::from(limit) * FULL;
-        let stray = full && self.trials == 0 && now >= self.calm_from;
+        let stray = (full || brief) && self.trials == 0 && now >= self.calm_from;
         self.calm_from = now.plus(window.saturating_mul(MEMORY));
         self.quiet_from = now;
         if stray {

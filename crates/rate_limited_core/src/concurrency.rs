@@ -21,6 +21,8 @@ pub(crate) struct Concurrency {
     epoch: u64,
     answers: u32,
     total_nanos: u128,
+    /// Whether the server had too much to do once: from then on the bound grows by an eighth at a time.
+    careful: bool,
     /// The mean time of an answer under the bound before this one.
     former_mean: Option<u128>,
 }
@@ -42,6 +44,16 @@ pub(crate) enum Room {
     Full,
 }
 
+impl Room {
+    /// When one more may go, if that is known.
+    pub(crate) fn at(self) -> Option<Time> {
+        match self {
+            Room::At(at) => Some(at),
+            Room::Now | Room::Full => None,
+        }
+    }
+}
+
 impl Concurrency {
     pub(crate) fn new(settings: MaxConcurrent) -> Self {
         let (limit, most) = match settings {
@@ -56,6 +68,7 @@ impl Concurrency {
             epoch: 0,
             answers: 0,
             total_nanos: 0,
+            careful: false,
             former_mean: None,
         }
     }
@@ -105,6 +118,18 @@ impl Concurrency {
         }
     }
 
+    /// The server has too much to do, said to the dispatch number `dispatch`. Dispatches made before the
+    /// bound was halved tell nothing new.
+    pub(crate) fn overloaded(&mut self, dispatch: u64, dispatches: u64) {
+        if dispatch < self.epoch {
+            return;
+        }
+        self.limit = (self.limit / 2).max(1);
+        (self.careful, self.former_mean, self.raise) = (true, None, Raise::default());
+        (self.binds, self.answers, self.total_nanos) = (false, 0, 0);
+        self.epoch = dispatches + 1;
+    }
+
     fn consider(&mut self, dispatches: u64, now: Time) {
         let mean = self.total_nanos / u128::from(self.answers);
         let slower = self.former_mean.is_some_and(|former| mean * 2 > former * 3);
@@ -118,7 +143,12 @@ impl Concurrency {
             from: now,
             takes: u64::try_from(mean / 4).unwrap_or(u64::MAX),
         };
-        self.limit = self.limit.saturating_mul(2).min(self.most);
+        let more = if self.careful {
+            (self.limit / 8).max(1)
+        } else {
+            self.limit
+        };
+        self.limit = self.limit.saturating_add(more).min(self.most);
         self.former_mean = Some(mean);
         (self.binds, self.answers, self.total_nanos) = (false, 0, 0);
         self.epoch = dispatches;
@@ -170,6 +200,25 @@ mod tests {
             Room::At(Time::from_nanos(1_000))
         );
         assert_eq!(auto.room(8, Time::from_nanos(1_000)), Room::Full);
+    }
+
+    #[test]
+    fn an_overload_halves_it_once_and_it_grows_again_bit_by_bit() {
+        let mut told = Concurrency::new(MaxConcurrent::Fixed(64));
+        for dispatch in 1..=64 {
+            told.overloaded(dispatch, 64);
+        }
+        assert_eq!(told.limit(), 32);
+        assert_eq!(told.room(32, Time::default()), Room::Full);
+        answered(&mut told, 64, 1_000, 0);
+        assert_eq!(told.limit(), 32, "those were sent before");
+        answered(&mut told, 8, 1_000, 65);
+        assert_eq!(told.limit(), 36);
+        for round in 0..20 {
+            assert_eq!(told.room(told.limit(), Time::default()), Room::Full);
+            answered(&mut told, 64, 1_000, 100 + 64 * round);
+        }
+        assert_eq!(told.limit(), 64, "never above what was told");
     }
 
     #[test]

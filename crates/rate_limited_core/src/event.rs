@@ -91,6 +91,12 @@ pub enum Input {
         /// What it ended with.
         outcome: Outcome,
     },
+    /// The attempt was given up before its request left: its reservation is given back, and its call is
+    /// forgotten without an output.
+    Unsent {
+        /// Which attempt; one that was reported as sent counts as used.
+        attempt: AttemptId,
+    },
     /// An abandoned attempt brought a good answer after all: it wins if its call is unfinished.
     Late {
         /// The call of that attempt.
@@ -177,6 +183,23 @@ pub enum Output {
     Idle,
     /// Stopped, and nothing is in flight any more; unfinished calls are kept.
     Stopped(Stop),
+}
+
+/// What [`Scheduler::dispatch_at_once`](crate::Scheduler::dispatch_at_once) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AtOnce {
+    /// The call is in flight.
+    Dispatched {
+        /// Which call.
+        call: CallId,
+        /// The name of its attempt in inputs.
+        attempt: AttemptId,
+    },
+    /// It cannot go now: the moment before which asking again is in vain, if it is known, and the reason.
+    NotUntil(Wait),
+    /// It costs more of this resource than there will ever be: a budget is spent.
+    Never(ResourceId),
 }
 
 /// Why an attempt was abandoned.

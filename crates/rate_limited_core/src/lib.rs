@@ -21,7 +21,7 @@
 //! | module | noun |
 //! |---|---|
 //! | `event` | all that crosses the boundary |
-//! | `scheduler` | the state machine; the only file that knows the others |
+//! | `scheduler` | the state machine; the only folder that knows the others |
 //! | `call`, `attempt`, `queue` | what waits, what is in flight, what goes next |
 //! | `limiter`, `ledger`, `resource`, `turns` | all resources at once, the books of one, its declaration, fairness among runs |
 //! | `quota` | six kinds of quota and their books |
@@ -71,8 +71,8 @@ pub use backoff::Backoff;
 pub use entries::Entry;
 pub use error::{AmountError, QuotaError, ScheduleError};
 pub use event::{
-    Abandoned, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId, Stop,
-    Wait, WaitingOn,
+    Abandoned, AtOnce, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId,
+    Stop, Wait, WaitingOn,
 };
 pub use feedback::{Feedback, Reset};
 pub use limiter::{Limiter, ResourceView};

@@ -65,6 +65,13 @@ pub enum Class {
         /// How long the answer asks to wait; `None`: a back-off of our own.
         retry_after: Option<Duration>,
     },
+    /// The server is up and has too much to do (529, 503 with a moment): half as many attempts in flight may go on,
+    /// and more again bit by bit. With a moment the whole run waits for it, and the call loses nothing;
+    /// without one this is a failure like others.
+    Overloaded {
+        /// How long the answer asks to wait.
+        retry_after: Option<Duration>,
+    },
     /// The call itself is wrong (400 and kin): it fails alone, at once.
     Permanent,
     /// No call of this run can succeed (a bad key, an empty account): the run stops.

@@ -43,7 +43,12 @@ pub(crate) struct Queue {
     inside: usize,
     /// Attempts dispatched so far.
     dispatched: u64,
+    /// Calls that have gone since the lines were swept last.
+    gone: usize,
 }
+
+/// So many calls that are gone may lie in the lines, whatever waits.
+const GONE_MAX: usize = 1_024;
 
 #[derive(Debug)]
 struct Class {
@@ -89,7 +94,13 @@ impl Queue {
             classes: Vec::new(),
             inside: 0,
             dispatched: 0,
+            gone: 0,
         }
+    }
+
+    /// A call is gone that waits here; it is taken out when it is met, or when many are gone.
+    pub(crate) fn note_gone(&mut self) {
+        self.gone += 1;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -144,6 +155,9 @@ impl Queue {
                 calls.release(gone.call);
             }
         }
+        if self.gone > GONE_MAX && 2 * self.gone > self.inside + self.backlog.len() {
+            self.sweep(calls);
+        }
         while self.inside < self.look_ahead {
             let Some(call) = self.backlog.pop_front() else {
                 break;
@@ -154,6 +168,23 @@ impl Queue {
                 self.enter(call, calls, limiter);
             }
         }
+    }
+
+    /// Takes out all calls that are gone: behind a head that waits for long nobody would meet them.
+    fn sweep(&mut self, calls: &mut Calls) {
+        self.gone = 0;
+        let mut stays = |call: u32| {
+            let gone = calls.get(call).state == State::Gone;
+            if gone {
+                calls.release(call);
+            }
+            !gone
+        };
+        for class in &mut self.classes {
+            class.line.retain(|entry| stays(entry.call));
+        }
+        self.backlog.retain(|call| stays(*call));
+        self.inside = self.classes.iter().map(|class| class.line.len()).sum();
     }
 
     /// The call that has waited longest, by rank.

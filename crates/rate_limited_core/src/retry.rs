@@ -48,13 +48,18 @@ pub(crate) fn verdict(
     let spent = situation.failures >= situation.max_retries;
     match class {
         Class::Success => Verdict::Done,
-        Class::Refused { .. } => Verdict::Again { counts: false },
+        Class::Refused { .. }
+        | Class::Overloaded {
+            retry_after: Some(_),
+        } => Verdict::Again { counts: false },
         Class::Invalid if spent => Verdict::GiveUp(Failure::Attempts),
         Class::Invalid => Verdict::Again { counts: true },
-        Class::Failure | Class::NotSent if spent && !situation.outage => {
+        Class::Failure | Class::NotSent | Class::Overloaded { .. }
+            if spent && !situation.outage =>
+        {
             Verdict::GiveUp(Failure::Attempts)
         }
-        Class::Failure | Class::NotSent => {
+        Class::Failure | Class::NotSent | Class::Overloaded { .. } => {
             let wait = situation.backoff.draw(situation.failures.into(), chance);
             Verdict::After {
                 at: now.plus(wait),

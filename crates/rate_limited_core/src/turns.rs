@@ -94,12 +94,8 @@ impl Turns {
             return None;
         }
         let mine = self.seats[who.0 as usize].expect("it joined");
-        let owed = |seat: &Seat| match seat.state {
-            State::Busy => false,
-            State::Waiting { until } => until.is_some_and(|until| until <= now),
-            State::Owed => true,
-        };
-        let waits_before = |seat: &Seat| owed(seat) && seat.last_admission < mine.last_admission;
+        let waits_before =
+            |seat: &Seat| seat.is_owed(now) && seat.last_admission < mine.last_admission;
         let ours = &self.uses[who.0 as usize];
         let mut others = self.seats.iter().zip(&self.uses);
         let first = others
@@ -110,7 +106,7 @@ impl Turns {
             return Some(until);
         }
         if first {
-            self.forget_who_slept(mine.last_admission);
+            self.forget_who_slept(mine.last_admission, now);
         }
         None
     }
@@ -169,9 +165,11 @@ impl Turns {
         }
     }
 
-    fn forget_who_slept(&mut self, last_admission: u64) {
+    /// Who could have looked and has not is waited for no longer. Who waits for something that has not come
+    /// back yet has missed nothing: it must hear of that when it comes.
+    fn forget_who_slept(&mut self, last_admission: u64, now: Time) {
         for seat in self.seats.iter_mut().flatten() {
-            if seat.last_admission < last_admission {
+            if seat.last_admission < last_admission && seat.is_owed(now) {
                 seat.state = State::Busy;
             }
         }
@@ -179,6 +177,15 @@ impl Turns {
 }
 
 impl Seat {
+    /// Whether it could look now and has not.
+    fn is_owed(&self, now: Time) -> bool {
+        match self.state {
+            State::Busy => false,
+            State::Waiting { until } => until.is_some_and(|until| until <= now),
+            State::Owed => true,
+        }
+    }
+
     /// Whoever waits may look again.
     fn look(&mut self) {
         if matches!(self.state, State::Waiting { .. }) {
@@ -196,4 +203,27 @@ fn common(ours: &[u32], theirs: &[u32]) -> bool {
     };
     few.iter()
         .any(|resource| many.binary_search(resource).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_what_is_not_back_is_woken_although_another_has_slept() {
+        let now = Time::PROCESS_START;
+        let mut turns = Turns::default();
+        let [patient, sleeper, busy] = [turns.join(), turns.join(), turns.join()];
+        for who in [patient, sleeper, busy] {
+            turns.uses(who, 0);
+        }
+        turns.admitted(busy);
+        turns.waits(patient, None);
+        turns.waits(sleeper, Some(now));
+        let until = turns.yields(busy, now).expect("the sleeper looks first");
+        assert_eq!(turns.yields(busy, until), None, "it has not come");
+        turns.take_wakes();
+        turns.released(0);
+        assert_eq!(turns.take_wakes(), [patient]);
+    }
 }

@@ -6,6 +6,7 @@
 
 mod account;
 mod answers;
+mod api;
 mod book;
 mod clock;
 mod journal;
@@ -18,19 +19,29 @@ mod step;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
-    use super::answers::{api_at, api_limits, api_names, check_api, explain_api, read_answer};
+    use super::answers::{api_at, read_answer};
+    #[pymodule_export]
+    use super::api::{Api, api_names};
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
-    use super::resource::{add_resource, resource_view, set_quota};
+    use super::resource::{add_resource, hear_limit, resource_view, set_quota};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
+    use rate_limited_apis::{
+        CHARS_PER_TOKEN, IMAGE_TOKENS, IMAGE_TOKENS_LOW, TOKENS_PER_MESSAGE, TOKENS_PER_REQUEST,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("CHARS_PER_TOKEN", CHARS_PER_TOKEN)?;
+        module.add("TOKENS_PER_MESSAGE", TOKENS_PER_MESSAGE)?;
+        module.add("TOKENS_PER_REQUEST", TOKENS_PER_REQUEST)?;
+        module.add("IMAGE_TOKENS", IMAGE_TOKENS)?;
+        module.add("IMAGE_TOKENS_LOW", IMAGE_TOKENS_LOW)?;
         module.add("DISPATCH", DISPATCH)?;
         module.add("ABANDON", ABANDON)?;
         module.add("ENDED", ENDED)?;

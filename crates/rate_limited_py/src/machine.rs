@@ -43,6 +43,7 @@ pub(crate) struct Inner {
 
 /// How an attempt ended, in the words of the Python side.
 fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
+    let retry_after = retry_after.and_then(|wait| Duration::try_from_secs_f64(wait).ok());
     Ok(match class {
         "success" => Class::Success,
         "invalid" => Class::Invalid,
@@ -51,8 +52,9 @@ fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
         "fatal" => Class::Fatal,
         "refused" => Class::Refused {
             resource: None,
-            retry_after: retry_after.and_then(|wait| Duration::try_from_secs_f64(wait).ok()),
+            retry_after,
         },
+        "overloaded" => Class::Overloaded { retry_after },
         other => {
             return Err(PyValueError::new_err(format!(
                 "there is no class {other:?}"

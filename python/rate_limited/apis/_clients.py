@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from rate_limited._options import RunnerOptions
+from rate_limited.apis._api import Api
 from rate_limited.resources import Resource
 from rate_limited.runner import Runner
 
@@ -17,6 +18,50 @@ R_co = TypeVar("R_co", covariant=True)
 
 TIMEOUT_SECONDS = 600.0
 """How long an attempt may take unless `timeout` says otherwise; the clients' own default too."""
+
+
+class ClientOptions(RunnerOptions, total=False):
+    """What a runner for a client may be told, for type checkers: where its limits come from, and all of `Runner`."""
+
+    api: str | Api | None
+    tier: str | None
+    model: str | None
+    limits: Mapping[str, float | tuple[float, float]] | None
+
+
+def resources_of(
+    options: ClientOptions,
+    per_minute: Mapping[str, float | None],
+    *,
+    api: str,
+    generates: bool,
+    shared: str | None,
+) -> list[Resource] | None:
+    """Takes out of the options what names a description, and gives its resources; None: nothing does.
+
+    Args:
+        options: without `api`, `tier`, `model` and `limits` afterwards.
+        per_minute: limits that are told by arguments of their own, by resource.
+        api: the API if `options` does not name one.
+        generates: whether the calls ask for text.
+        shared: the key of the resources.
+
+    Raises:
+        ValueError: nothing names a description, and one of the limits is not told.
+    """
+    told, tier = options.pop("api", None), options.pop("tier", None)
+    model, limits = options.pop("model", None), options.pop("limits", None)
+    if told is None and tier is None and limits is None:
+        missing = [f"{name}_per_minute" for name, quota in per_minute.items() if quota is None]
+        if missing:
+            raise ValueError(
+                f"no limits are told: give {' and '.join(missing)}, or the tier= of your account"
+            )
+        return None
+    described = told if isinstance(told, Api) else Api(api if told is None else told)
+    own = {name: (quota, 60.0) for name, quota in per_minute.items() if quota is not None}
+    endpoint = described._native.path(generates)
+    return described.resources(tier, model, {**own, **(limits or {})}, endpoint=endpoint, shared=shared)
 
 
 class Endpoint(Protocol[P, R_co]):

@@ -8,21 +8,12 @@ not read from a cache; tokens of the output as they are made, whatever `max_toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from rate_limited._options import RunnerOptions
-from rate_limited.apis._clients import ClientRunner, Endpoint, P, R, R_co
-from rate_limited.apis._tokens import (
-    TOKENS_PER_REQUEST,
-    content_tokens,
-    field,
-    guess_max,
-    messages_tokens,
-    number,
-    schema_tokens,
-)
+from rate_limited.apis._api import Api, Charged, Costs
+from rate_limited.apis._clients import ClientOptions, ClientRunner, Endpoint, P, R, R_co, resources_of
 from rate_limited.apis.common import get_requests_per_minute
 from rate_limited.calls import Call, Result
 from rate_limited.resources import Resource
@@ -62,6 +53,12 @@ class AnthropicRunner(ClientRunner[P, R]):
         requests_per_minute: calls per minute; all of them are used.
         input_tokens_per_minute: tokens of inputs per minute; all of them are used.
         output_tokens_per_minute: tokens of outputs per minute; all of them are used.
+        api: the API that the client speaks to, by name (`rate-limited apis` lists them) or as an `Api`: its
+            limits count, and are settled, as its description says. Default: "anthropic" if there is a `tier`, else
+            none, and limits count as `anthropic_resources` says.
+        tier: the plan that says the limits which you do not.
+        model: the model of the calls, where limits are by model.
+        limits: other limits of yours, by resource, as in `Api.resources`.
         shared: a key for this account and class of models; all runners and resources of this process
             that are made with it keep the limits together. Default: only this runner counts.
         options: those of `Runner`, such as `max_concurrent`, `validation` and `pacing`; `timeout` is
@@ -81,6 +78,13 @@ class AnthropicRunner(ClientRunner[P, R]):
     >>> results, exceptions = runner.run()
     >>> [answer.text for answer in results]
     ['HONEY BADGER', 'OWL']
+
+    The limits of a plan:
+
+    >>> runner = AnthropicRunner(client, tier="start", model="claude-fable-5", progress=False)
+    >>> runner.schedule(model="claude-fable-5", max_tokens=9, messages=[{"role": "user", "content": "owl"}])
+    >>> runner.run()[0][0].text
+    'OWL'
     """
 
     _path = "messages"
@@ -89,37 +93,38 @@ class AnthropicRunner(ClientRunner[P, R]):
     def __init__(
         self,
         client_or_create: (_MessagesClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]),
-        requests_per_minute: float,
-        input_tokens_per_minute: float,
-        output_tokens_per_minute: float,
+        requests_per_minute: float | None = ...,
+        input_tokens_per_minute: float | None = ...,
+        output_tokens_per_minute: float | None = ...,
         *,
         shared: str | None = ...,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None: ...
     @overload
     def __init__(
         self,
         client_or_create: _MessagesClient[P, R] | Callable[P, R],
-        requests_per_minute: float,
-        input_tokens_per_minute: float,
-        output_tokens_per_minute: float,
+        requests_per_minute: float | None = ...,
+        input_tokens_per_minute: float | None = ...,
+        output_tokens_per_minute: float | None = ...,
         *,
         shared: str | None = ...,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None: ...
     def __init__(
         self,
         client_or_create: Any,
-        requests_per_minute: float,
-        input_tokens_per_minute: float,
-        output_tokens_per_minute: float,
+        requests_per_minute: float | None = None,
+        input_tokens_per_minute: float | None = None,
+        output_tokens_per_minute: float | None = None,
         *,
         shared: str | None = None,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None:
-        resources = anthropic_resources(
-            requests_per_minute, input_tokens_per_minute, output_tokens_per_minute, shared=shared
-        )
+        numbers: list[Any] = [requests_per_minute, input_tokens_per_minute, output_tokens_per_minute]
+        limits = dict(zip(["requests", "input_tokens", "output_tokens"], numbers, strict=True))
+        described = resources_of(options, limits, api="anthropic", generates=True, shared=shared)
+        resources = described or anthropic_resources(*numbers, shared=shared)
         super().__init__(client_or_create, resources, options)
 
 
@@ -180,7 +185,7 @@ def get_input_tokens(call: Call, results: Result) -> int:
 
     Args:
         call: the call; it is not looked at.
-        results: the answer, a mapping or an object with attributes.
+        results: the answer: a mapping, an object with attributes, or a response that was read.
 
     Raises:
         ValueError: the answer has no such numbers, as a streamed one.
@@ -189,8 +194,7 @@ def get_input_tokens(call: Call, results: Result) -> int:
     >>> get_input_tokens(Call(print), {"usage": usage})
     14
     """
-    written = field(field(results, "usage"), "cache_creation_input_tokens") or 0
-    return _used(results, "input_tokens") + int(written)
+    return int(_read(call, results))
 
 
 def get_output_tokens(call: Call, results: Result) -> int:
@@ -198,7 +202,7 @@ def get_output_tokens(call: Call, results: Result) -> int:
 
     Args:
         call: the call; it is not looked at.
-        results: the answer, a mapping or an object with attributes.
+        results: the answer: a mapping, an object with attributes, or a response that was read.
 
     Raises:
         ValueError: the answer has no such number, as a streamed one.
@@ -206,7 +210,7 @@ def get_output_tokens(call: Call, results: Result) -> int:
     >>> get_output_tokens(Call(print), {"usage": {"output_tokens": 9}})
     9
     """
-    return _used(results, "output_tokens")
+    return int(_written(call, results))
 
 
 def estimate_input_tokens(call: Call, quota: float | None = None) -> int:
@@ -225,15 +229,9 @@ def estimate_input_tokens(call: Call, quota: float | None = None) -> int:
     >>> def create(**arguments): ...
     >>> messages = [{"role": "user", "content": "Hello, cat!"}]
     >>> estimate_input_tokens(Call(create, (), {"messages": messages, "system": "Be brief."}))
-    14
+    13
     """
-    system = call.get_argument("system")
-    tokens = content_tokens(system) if isinstance(system, (str, list, tuple)) else 0
-    tokens += TOKENS_PER_REQUEST + messages_tokens(call.get_argument("messages"))
-    tokens += schema_tokens(call, "tools")
-    if quota is None or tokens <= quota or not _uses_a_cache(call):
-        return tokens
-    return int(quota)
+    return _held(call, "input_tokens", quota)
 
 
 def estimate_output_tokens(call: Call, quota: float | None = None) -> int:
@@ -250,30 +248,15 @@ def estimate_output_tokens(call: Call, quota: float | None = None) -> int:
     >>> estimate_output_tokens(Call(create, (), {"max_tokens": 20_000}), quota=8_000)
     500
     """
-    most = number(call, "max_tokens")
-    return most if quota is None else min(most, max(guess_max(quota), 1))
+    return _held(call, "output_tokens", quota)
 
 
-def _uses_a_cache(call: Call) -> bool:
-    """Whether anything in the call has a mark up to which the input is kept in a cache."""
-    if isinstance(call.get_argument("cache_control"), Mapping):
-        return True
-    parts: list[Any] = []
-    for name in ("system", "tools", "messages"):
-        given = call.get_argument(name)
-        parts += given if isinstance(given, (list, tuple)) else ()
-    contents = (field(part, "content") for part in list(parts))
-    for content in contents:
-        parts += content if isinstance(content, (list, tuple)) else ()
-    return any(field(part, "cache_control") is not None for part in parts)
+PATH = "/messages"
+"""Where messages are asked for."""
+
+_API = Api("anthropic")
+_read, _written = Charged(_API, "input_tokens"), Charged(_API, "output_tokens")
 
 
-def _used(results: Result, name: str) -> int:
-    used = field(field(results, "usage"), name)
-    if used is None:
-        kind = type(results).__name__
-        raise ValueError(
-            f"no usage.{name} in the answer ({kind}); a streamed answer has none, and a raw one must "
-            "be parsed first"
-        )
-    return used  # type: ignore[no-any-return]
+def _held(call: Call, name: str, quota: float | None) -> int:
+    return int(Costs(_API, PATH, None, {name: quota}, 0).of(call, name))

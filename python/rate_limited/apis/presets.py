@@ -1,12 +1,13 @@
 """What is known of public APIs: their limits by plan, what they charge, what their refusals mean.
 
 The descriptions are those of the command `rate-limited apis`; what the exceptions of clients mean is read from
-them too.
+them too. For the limits of a runner, see `rate_limited.apis.Api`.
 """
 
 from __future__ import annotations
 
 from rate_limited import _native
+from rate_limited.apis._api import Api
 
 __all__ = ["explain", "limits", "names"]
 
@@ -32,7 +33,7 @@ def explain(name: str) -> str:
     >>> print(explain("groq").splitlines()[0])
     groq: Groq, as of 2026-11-24
     """
-    return _native.explain_api(name)
+    return Api(name).explain()
 
 
 def limits(name: str, tier: str, model: str | None = None) -> dict[str, float]:
@@ -52,14 +53,8 @@ def limits(name: str, tier: str, model: str | None = None) -> dict[str, float]:
     >>> found = limits("anthropic", "start", "claude-fable-5")
     >>> found["requests"], found["output_tokens"]
     (1000.0, 100000.0)
-
-    The limits of a runner, taken from there:
-
-    >>> from rate_limited import Resource
-    >>> Resource.per_minute("requests", found["requests"])
-    Resource('requests', quota=1000.0, time_window_seconds=60)
     """
-    found = _native.api_limits(name, tier, model)
-    if found is None:
+    api = Api(name)
+    if tier not in api.tiers:
         raise ValueError(f"{name} has no tier {tier!r}: presets.explain({name!r}) shows those it has")
-    return found
+    return api.limits(tier, model)

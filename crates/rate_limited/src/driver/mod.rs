@@ -5,11 +5,12 @@
 
 mod records;
 
+use crate::account::Account;
 use crate::attempt::{self, End, Event};
 use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::error::{ConfigError, ScheduleError};
-use crate::handle::{Handle, Told, lock};
+use crate::handle::{Handle, Told};
 use crate::inputs::Inputs;
 use crate::recorder::{Place, Recorder, Setback};
 use crate::result::{AttemptError, CallResult, SharedError};
@@ -20,7 +21,7 @@ use rate_limited_core::{
 };
 use records::{Admitted, Records};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
@@ -31,7 +32,7 @@ const BATCH: usize = 1_024;
 /// A runner at work, and its state between two runs.
 pub(crate) struct Driver<Req, Resp> {
     blueprint: Arc<Blueprint<Req, Resp>>,
-    limiter: Arc<Mutex<Limiter>>,
+    account: Arc<Account>,
     scheduler: Scheduler,
     clock: Clock,
     handle: Handle,
@@ -78,25 +79,27 @@ where
     pub(crate) fn new(
         blueprint: Blueprint<Req, Resp>,
         settings: Settings,
-        clock: Clock,
+        account: Arc<Account>,
         handle: Handle,
         recorder: Option<Box<dyn Recorder<Req, Resp>>>,
     ) -> Result<Self, ConfigError> {
+        let clock = account.clock();
         let now = clock.now();
-        let mut limiter = Limiter::new(now);
+        let mut limiter = account.open();
         let mut ids = Vec::new();
         for resource in &blueprint.resources {
-            ids.push(limiter.add(resource.declaration()?)?);
+            ids.push(resource.bind(&mut limiter, &ids, now)?);
         }
         blueprint.name_ids(&ids);
         let look_ahead = settings.look_ahead.into();
         let (attempt_timeout, deadline) = (settings.attempt_timeout, settings.deadline);
         let scheduler = Scheduler::new(&mut limiter, settings, now);
-        let limiter = Arc::new(Mutex::new(limiter));
-        handle.belongs_to(clock, &limiter);
+        limiter.hang_bell(scheduler.id(), handle.bell());
+        drop(limiter);
+        handle.belongs_to(&account);
         let mut driver = Driver {
             blueprint: Arc::new(blueprint),
-            limiter,
+            account,
             scheduler,
             clock,
             handle,
@@ -140,8 +143,8 @@ where
             Err(error) => return Err((error, request)),
         };
         let now = self.clock.now();
-        let limiter = &mut lock(&self.limiter);
-        let id = match self.scheduler.schedule(limiter, &costs, now) {
+        let mut limiter = self.account.open();
+        let id = match self.scheduler.schedule(&mut limiter, &costs, now) {
             Ok(id) => id,
             Err(error) => return Err((error.into(), request)),
         };
@@ -206,6 +209,9 @@ where
         while let Ok(event) = self.events.1.try_recv() {
             self.event(event);
         }
+        while let Some(index) = inputs.forgotten() {
+            self.forget(index);
+        }
         let told = self.handle.told();
         if told > self.told {
             self.told = told;
@@ -245,6 +251,18 @@ where
                 finished.result.finished = false;
             }
             each(finished);
+        }
+    }
+
+    /// Nobody waits for a call any more. One that is recorded goes on: a later run would ask for it again.
+    fn forget(&mut self, index: u64) {
+        if self.records.is_some() {
+            return;
+        }
+        let mut calls = self.calls.iter_mut();
+        let place = calls.find(|call| call.as_ref().is_some_and(|call| call.index == index));
+        if let Some(call) = place.and_then(Option::take) {
+            self.input(Input::Cancel { call: call.id });
         }
     }
 
@@ -302,8 +320,9 @@ where
             }
             End::Error(class, error) => {
                 self.handle.note_error(&error);
+                let usage = self.blueprint.failed_usage(&call.request, &*error);
                 call.errors.push(AttemptError::Failed(error));
-                (Outcome::new(class), Some("failed"))
+                (Outcome::new(class).with_usage(&usage), Some("failed"))
             }
             End::Panicked(message) => {
                 call.errors.push(AttemptError::Panicked(message));
@@ -347,7 +366,9 @@ where
 
     fn input(&mut self, input: Input) {
         let now = self.clock.now();
-        self.scheduler.handle(&mut lock(&self.limiter), input, now);
+        let mut limiter = self.account.open_by(self.scheduler.id());
+        self.scheduler.handle(&mut limiter, input, now);
+        drop(limiter);
         self.record_charges();
     }
 
@@ -355,7 +376,9 @@ where
     fn act(&mut self, each: &mut (dyn FnMut(Finished<Req, Resp>) + Send)) -> Turn {
         let now = self.clock.now();
         for _ in 0..BATCH {
-            let output = self.scheduler.poll(&mut lock(&self.limiter), now);
+            let mut limiter = self.account.open_by(self.scheduler.id());
+            let output = self.scheduler.poll(&mut limiter, now);
+            drop(limiter);
             self.record_charges();
             match output {
                 Output::Dispatch {
@@ -440,7 +463,7 @@ where
         match why {
             Some(Failure::TimedOut) => errors.push(AttemptError::CallTimedOut),
             Some(Failure::NeverFits(resource)) => {
-                let name = lock(&self.limiter).name(resource).to_owned();
+                let name = self.account.open().name(resource).to_owned();
                 let error = std::io::Error::other(format!(
                     "the call costs more of `{name}` than there is left or will ever be"
                 ));
@@ -520,11 +543,18 @@ where
 }
 
 impl<Req, Resp> Drop for Driver<Req, Resp> {
-    /// What is in flight belongs to nobody any more.
+    /// What is in flight belongs to nobody any more; others of its limiter go on without it.
     fn drop(&mut self) {
         for (_, task) in self.tasks.iter().flatten() {
             task.abort();
         }
+        let now = self.clock.now();
+        let nowhere = &mut Limiter::new(now);
+        let idle = Scheduler::new(nowhere, Settings::default(), now);
+        let scheduler = std::mem::replace(&mut self.scheduler, idle);
+        let mut limiter = self.account.open();
+        limiter.take_bell(scheduler.id());
+        scheduler.leave(&mut limiter, now);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{Driver, call_of};
 use crate::attempt::Event;
-use crate::handle::lock;
 use crate::recorder::{Known, Place, Recorder, Setback, Ticket};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
@@ -68,7 +67,7 @@ where
             return Ok(());
         };
         let now = self.clock.now();
-        let limiter = &mut *lock(&self.limiter);
+        let mut limiter = self.account.open();
         let ids: Vec<_> = limiter.resources().collect();
         let mut quotas = Vec::new();
         for id in &ids {
@@ -159,7 +158,7 @@ where
         let number = place.attempts + number;
         let now = self.clock.now();
         let ticket = {
-            let limiter = &lock(&self.limiter);
+            let limiter = &*self.account.open();
             let reserved = &mut self.scheduler.reserved(limiter, attempt);
             records.recorder.dispatch(&place, number, reserved, now)
         };
@@ -258,7 +257,7 @@ where
             return;
         };
         let now = self.clock.now();
-        let limiter = &mut *lock(&self.limiter);
+        let mut limiter = self.account.open();
         let ids: Vec<_> = limiter.resources().collect();
         for (known, id) in records.paused.iter_mut().zip(ids) {
             let until = limiter.view(id, now).paused_until;
@@ -280,7 +279,7 @@ where
             return;
         }
         *last = now;
-        let limiter = lock(&self.limiter);
+        let limiter = self.account.open();
         for (known, id) in known.iter_mut().zip(limiter.resources()) {
             let learnt = limiter.learnt(id);
             if learnt != *known {

@@ -381,3 +381,47 @@ async fn results_that_cannot_be_kept_are_told_and_stop_the_run() {
     assert_eq!(values(&again), [None]);
     assert!(Path::new(&place.path()).is_file());
 }
+
+/// A journal holds what its runner took, by the names of the resources, whatever else the limiter has.
+#[tokio::test]
+async fn a_journal_of_a_runner_on_a_shared_limiter_brings_its_own_charges_back() {
+    let place = Place::new();
+    let limiter = |names: [&'static str; 2]| {
+        let resources = names.map(|name| Resource::per(name, 10, Duration::from_secs(3_600)));
+        rate_limited::Limiter::on_tokio_clock(resources).expect("sound quotas")
+    };
+    let charged = |limiter: &rate_limited::Limiter| -> Vec<_> {
+        let view = limiter.view().into_iter();
+        view.map(|view| (view.resource.name().to_owned(), view.charged.to_string()))
+            .collect()
+    };
+    let runner = |limiter: &rate_limited::Limiter| {
+        let tokens = Resource::shared("tokens").cost(|_: &u32| 3);
+        let runner = place.runner(good).limiter(limiter).resource(tokens);
+        runner.journal(place.recording())
+    };
+    let first = limiter(["requests", "tokens"]);
+    first
+        .try_acquire([("requests", 4), ("tokens", 0)])
+        .expect("it is free")
+        .failed();
+    assert_eq!(run(runner(&first), 0..2).await.len(), 2);
+    let own = [
+        ("requests".into(), "4".into()),
+        ("tokens".into(), "6".into()),
+    ];
+    assert_eq!(charged(&first), own);
+    // A process that knows nothing of the first one but the journal, and declares in another order.
+    let second = limiter(["tokens", "requests"]);
+    let results = run(runner(&second), 0..2).await;
+    assert!(
+        results.iter().all(|call| call.value.is_some()),
+        "{results:?}"
+    );
+    assert_eq!(place.sent(), [0, 1], "nothing is sent twice");
+    let back = [
+        ("tokens".into(), "6".into()),
+        ("requests".into(), "0".into()),
+    ];
+    assert_eq!(charged(&second), back);
+}

@@ -331,3 +331,40 @@ async fn a_deadline_ends_a_run_with_what_is_done() {
     assert!(results[3..].iter().all(|result| !result.finished));
     assert_eq!(runner.stopped(), Some(rate_limited::Stop::Deadline));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_attempt_takes_what_its_error_tells() {
+    let sent = async |told: Option<u32>| {
+        let attempts = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&attempts);
+        let mut runner = Runner::new(move |_: u32| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            async { Err::<u32, _>(Error::other("rejected")) }
+        })
+        .classify(|_, _| Class::Permanent)
+        .resource(
+            Resource::new(
+                "budget",
+                Quota::Budget {
+                    amount: rate_limited::Amount::units(10),
+                },
+            )
+            .cost(|_: &u32| 5)
+            .usage(|_: &u32, used: &u32| *used)
+            .failed_usage(move |_: &u32, error| {
+                assert_eq!(error.to_string(), "rejected");
+                told
+            }),
+        )
+        .tokio_clock();
+        for n in 0..8 {
+            runner.schedule(n).expect("it fits");
+        }
+        runner.run().await.expect("a sound runner");
+        attempts.load(Ordering::SeqCst)
+    };
+    // What is not told is what was reserved; after six of 1 a reservation of 5 does not fit any more.
+    assert_eq!(sent(None).await, 2);
+    assert_eq!(sent(Some(0)).await, 8);
+    assert_eq!(sent(Some(1)).await, 6);
+}

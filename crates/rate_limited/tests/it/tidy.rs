@@ -144,3 +144,40 @@ fn every_crate_and_every_module_of_the_core_is_on_the_map() {
         }
     }
 }
+
+/// Whoever wants only the library gets no database, no HTTP, no signal handler, no sockets and no subscriber.
+#[test]
+fn the_library_without_features_is_lean() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal"])
+        .args(["--package", "rate_limited", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    let tree = String::from_utf8(tree.stdout).expect("text");
+    let crates: std::collections::BTreeSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(crates.contains("tokio"), "{tree}");
+    for banned in [
+        "libsqlite3-sys",
+        "rusqlite",
+        "reqwest",
+        "hyper",
+        "rustls",
+        "mio",
+        "socket2",
+        "signal-hook-registry",
+        "tracing",
+        "log",
+        "serde",
+        "tower-service",
+        "futures-core",
+    ] {
+        assert!(
+            !crates.contains(banned),
+            "{banned} without a feature:\n{tree}"
+        );
+    }
+}

@@ -57,7 +57,7 @@ pub(crate) fn answers(data: &[u8]) {
         0, 200, 201, 204, 302, 400, 401, 402, 403, 404, 408, 409, 425, 429, 500, 503, 529, 600,
     ];
     let status = statuses[usize::from(*status) % statuses.len()];
-    let api = Api::built_in().nth(usize::from(*api) % 23).expect("an API");
+    let api = Api::built_in().nth(usize::from(*api) % 24).expect("an API");
     let text = String::from_utf8_lossy(body);
     let headers = Same(&text);
     let told = api.read(

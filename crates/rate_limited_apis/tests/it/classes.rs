@@ -29,9 +29,10 @@ fn statuses() {
         (
             core::Class::Failure,
             &[
-                0, 100, 199, 408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529, 599, 600, 999,
+                0, 100, 199, 408, 409, 425, 500, 502, 504, 520, 522, 524, 599, 600, 999,
             ],
         ),
+        (overloaded(None), &[503, 529]),
         (
             core::Class::Permanent,
             &[
@@ -47,13 +48,17 @@ fn statuses() {
     }
 }
 
+fn overloaded(retry_after: Option<Duration>) -> core::Class {
+    core::Class::Overloaded { retry_after }
+}
+
 #[test]
-fn a_wait_makes_a_refusal_of_an_overload_only() {
+fn an_overload_waits_as_long_as_it_says() {
     let seven = refused(Some(Duration::from_secs(7)));
     for (status, class) in [
         (429, seven),
-        (503, seven),
-        (529, seven),
+        (503, overloaded(Some(Duration::from_secs(7)))),
+        (529, overloaded(Some(Duration::from_secs(7)))),
         (500, core::Class::Failure),
         (408, core::Class::Failure),
         (400, core::Class::Permanent),
@@ -63,7 +68,7 @@ fn a_wait_makes_a_refusal_of_an_overload_only() {
     // A wait of zero is no licence to storm.
     let zero = [("Retry-After", "0")];
     assert_eq!(kind(429, &zero, ""), REFUSED);
-    assert_eq!(kind(503, &zero, ""), core::Class::Failure);
+    assert_eq!(kind(503, &zero, ""), overloaded(None));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn api(rest: &str) -> Result<Api, DescriptionError> {
 
 #[test]
 fn all_built_in_apis_are_sound() {
-    assert_eq!(Api::built_in().count(), 23);
+    assert_eq!(Api::built_in().count(), 24);
     for api in Api::built_in() {
         assert!(api.explain().contains(&api.title), "{}", api.name);
         assert!(

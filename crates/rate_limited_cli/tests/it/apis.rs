@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::world::{KEY, command};
 
 /// What came: the first line of a request, its headers in small letters, its body.
 #[derive(Clone, Debug)]
-struct Sent {
+pub(crate) struct Sent {
     line: String,
     headers: Vec<(String, String)>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Sent {
@@ -36,14 +36,16 @@ type Answers = dyn Fn(usize, &Sent) -> (u16, String) + Send + Sync;
 const NAMED: u32 = 5;
 
 /// A server that answers as it is told, and a folder.
-struct World {
+pub(crate) struct World {
     addr: SocketAddr,
     sent: Arc<Mutex<Vec<Sent>>>,
     folder: TempDir,
 }
 
 impl World {
-    fn new(answers: impl Fn(usize, &Sent) -> (u16, String) + Send + Sync + 'static) -> World {
+    pub(crate) fn new(
+        answers: impl Fn(usize, &Sent) -> (u16, String) + Send + Sync + 'static,
+    ) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("it listens");
         let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
@@ -59,17 +61,22 @@ impl World {
         World { addr, sent, folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn sent(&self) -> Vec<Sent> {
         self.sent.lock().expect("no panic").clone()
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self, base: &str) -> String {
+        format!("http://{}{base}", self.addr)
+    }
+
     /// Runs the command with this server as the API at `base`.
-    fn run(&self, base: &str, args: &[&str]) -> Output {
-        let url = format!("http://{}{base}", self.addr);
+    pub(crate) fn run(&self, base: &str, args: &[&str]) -> Output {
+        let url = self.url(base);
         let all = [
             &["run", "in.jsonl", "-o", "out.jsonl", "--base-url", &url],
             args,
@@ -85,13 +92,13 @@ impl World {
         output
     }
 
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("out.jsonl")).expect("an output");
         let parse = |line| serde_json::from_str(line).expect("a line of JSON");
         text.lines().map(parse).collect()
     }
 
-    fn input(&self, lines: &[&str]) {
+    pub(crate) fn input(&self, lines: &[&str]) {
         fs::write(self.path("in.jsonl"), lines.join("\n")).expect("room");
     }
 }
@@ -141,12 +148,12 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Sent>>, answers: &Answers) -> Option
     }
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[track_caller]
-fn expect(output: &Output, code: i32) {
+pub(crate) fn expect(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}", told(output));
 }
 
@@ -452,4 +459,95 @@ fn headers_of_ones_own_are_sent_and_those_that_are_asked_for_must_be() {
     assert_eq!(sent[0].line, "GET /v1/pages/1 HTTP/1.1");
     assert_eq!(sent[0].header("notion-version"), Some("2026-03-11"));
     assert_eq!(sent[0].header("user-agent"), Some("me"));
+}
+
+#[test]
+fn rows_become_requests_of_the_shape_that_the_api_takes() {
+    let contents = r#"{"candidates":[{"content":{"parts":[{"text":"Hello"}]}}],
+        "usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":10,"totalTokenCount":18}}"#;
+    let vector = r#"{"data":[{"embedding":[0.5,1]}],"usage":{"total_tokens":3}}"#;
+    let chat = r#"{"choices":[{"message":{"content":"Hello"}}],"usage":{"total_tokens":18}}"#;
+    let cat = json!({"role": "user", "content": "Say cat"});
+    for (api, model, more, answer, (path, body, answers)) in [
+        (
+            "anthropic",
+            "claude-fable-5",
+            &["--system", "Be {{tone}}"][..],
+            anthropic_answer().1,
+            (
+                "/v1/messages",
+                json!({"model": "claude-fable-5", "max_tokens": 1024, "system": "Be brief",
+                    "messages": [cat]}),
+                "Hello,,1,18",
+            ),
+        ),
+        (
+            "anthropic",
+            "claude-fable-5",
+            &["--body", r#"{"max_tokens": 5}"#],
+            anthropic_answer().1,
+            (
+                "/v1/messages",
+                json!({"model": "claude-fable-5", "max_tokens": 5, "messages": [cat]}),
+                "Hello,,1,18",
+            ),
+        ),
+        (
+            "gemini",
+            "gemini-3-flash",
+            &[
+                "--max-tokens",
+                "9",
+                "--body",
+                r#"{"generationConfig":{"seed":1}}"#,
+            ],
+            contents.to_owned(),
+            (
+                "/v1/models/gemini-3-flash:generateContent",
+                json!({"contents": [{"role": "user", "parts": [{"text": "Say cat"}]}],
+                    "generationConfig": {"maxOutputTokens": 9, "seed": 1}}),
+                "Hello,,1,18",
+            ),
+        ),
+        (
+            "voyage",
+            "voyage-3",
+            &[],
+            vector.to_owned(),
+            (
+                "/v1/embeddings",
+                json!({"model": "voyage-3", "input": "Say cat"}),
+                "\"[0.5,1]\",,1,3",
+            ),
+        ),
+        (
+            "openai",
+            "gpt-5",
+            &["--max-tokens", "9"],
+            chat.to_owned(),
+            (
+                "/v1/chat/completions",
+                json!({"model": "gpt-5", "max_completion_tokens": 9, "messages": [cat]}),
+                "Hello,,1,18",
+            ),
+        ),
+    ] {
+        let world = World::new(move |_, _| (200, answer.clone()));
+        fs::write(world.path("in.csv"), "animal,tone\ncat,brief\n").expect("room");
+        let url = world.url("/v1");
+        let args = ["run", "in.csv", "-o", "out.csv", "--base-url", &url];
+        let ask = ["--prompt", "Say {{animal}}", "--api", api, "--model", model];
+        let mut command = command(world.folder.path(), &[&args, &ask, more].concat());
+        let output = command.output().expect("it runs");
+        expect(&output, 0);
+        let sent = world.sent();
+        assert_eq!(sent[0].line, format!("POST {path} HTTP/1.1"), "{api}");
+        assert_eq!(sent[0].body, body, "{api}");
+        let table = fs::read_to_string(world.path("out.csv")).expect("a table");
+        assert_eq!(
+            table.lines().nth(1),
+            Some(&*format!("cat,brief,{answers}")),
+            "{api}"
+        );
+    }
 }

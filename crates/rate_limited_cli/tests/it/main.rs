@@ -1,6 +1,7 @@
 //! The parts of the command, from outside.
 
 mod apis;
+mod bounds;
 mod dice;
 mod duration;
 mod edits;
@@ -19,8 +20,10 @@ mod refused;
 mod reorder;
 mod rescue;
 mod resume;
+mod rows;
 mod run;
 mod scan;
+mod schema;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;

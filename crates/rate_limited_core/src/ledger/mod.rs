@@ -361,7 +361,9 @@ impl Ledger {
             Class::NotSent => return 0,
             Class::Refused { .. } => self.resource.counts_refusals(),
             Class::Success | Class::Invalid => true,
-            Class::Failure | Class::Permanent | Class::Fatal => self.resource.counts_failures(),
+            Class::Failure | Class::Overloaded { .. } | Class::Permanent | Class::Fatal => {
+                self.resource.counts_failures()
+            }
         };
         if counts {
             known.unwrap_or(hold.amount)

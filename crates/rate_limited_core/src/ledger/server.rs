@@ -17,6 +17,9 @@ use core::time::Duration;
 /// The window of a limit that an answer names without one.
 const USUAL_WINDOW: Duration = Duration::from_secs(60);
 
+/// A wait below the window divided by this says that there is room soon: the limit over the window is hardly to blame.
+const BRIEF: u64 = 8;
+
 /// One episode of refusals lowers a limit that was told to a sixteenth at most: one absurd refusal among
 /// thousands of answers must not stop a run.
 const DEEPEST_CUT: i64 = 16;
@@ -284,7 +287,7 @@ impl Ledger {
 
     /// After a refused attempt was settled: the limit in force is lowered to what was let through, where that is
     /// clearly less. Gives what that took from the books.
-    pub(crate) fn cut(&mut self, now: Time) -> i64 {
+    pub(crate) fn cut(&mut self, wait: Option<Duration>, now: Time) -> i64 {
         let state = core::mem::take(&mut self.refusals.cut);
         // What is refused alone is refused for another reason: no limit is nothing.
         if state == Cut::None || self.is_searching() || self.refusals.before <= 0 {
@@ -296,7 +299,8 @@ impl Ledger {
         let window = nanos(self.base.window());
         let lowered = if state == Cut::Due {
             self.ramp = Some(Ramp::new(self.refusals.took));
-            self.ceiling.refused(evidence, window, now)
+            let brief = wait.is_some_and(|wait| nanos(wait) < window / BRIEF);
+            self.ceiling.refused(evidence, brief, window, now)
         } else {
             self.ceiling.refine(evidence.passed, evidence.floor)
         };

@@ -97,7 +97,7 @@ impl Limiter {
                 && self.ledgers[index].fullness(now).saturating_mul(SUSPECT) >= fullest
                 && self.ledgers[index].explains(retry_after)
             {
-                let drained = self.change(index, |ledger| ledger.cut(now));
+                let drained = self.change(index, |ledger| ledger.cut(retry_after, now));
                 if drained > 0 {
                     entries.add(cost.resource, now, drained);
                 }

@@ -80,6 +80,23 @@ impl Scheduler {
                 self.concurrency
                     .answered(took, attempt.dispatch, self.progress.attempts, now);
             }
+            Class::Overloaded { retry_after } => {
+                limiter.ended(costs, class, attempt.dispatched, now);
+                self.concurrency
+                    .overloaded(attempt.dispatch, self.progress.attempts);
+                self.stall.trouble(now);
+                if retry_after.is_some() {
+                    self.probe_ended(attempt.probe, now);
+                    self.pause(retry_after.map(nanos), now);
+                } else {
+                    self.budget.failed(
+                        attempt.probe,
+                        &self.settings.backoff,
+                        &mut self.chance,
+                        now,
+                    );
+                }
+            }
             Class::Failure | Class::NotSent => {
                 limiter.ended(costs, class, attempt.dispatched, now);
                 self.budget
@@ -90,10 +107,6 @@ impl Scheduler {
                 resource,
                 retry_after,
             } => {
-                if attempt.probe {
-                    self.budget
-                        .probe_ended(&self.settings.backoff, &mut self.chance, now);
-                }
                 self.stall.trouble(now);
                 let answers = |cost: &Cost| limiter.answers_for(resource, cost.resource);
                 if costs.iter().any(answers) {
@@ -108,7 +121,16 @@ impl Scheduler {
                 } else {
                     self.pause(retry_after.map(nanos), now);
                 }
+                self.probe_ended(attempt.probe, now);
             }
+        }
+    }
+
+    /// An attempt ended without telling whether an outage is over.
+    fn probe_ended(&mut self, probe: bool, now: Time) {
+        if probe {
+            self.budget
+                .probe_ended(&self.settings.backoff, &mut self.chance, now);
         }
     }
 
@@ -130,9 +152,11 @@ impl Scheduler {
 
     fn count(&mut self, class: Class, end: End) {
         let counter = match class {
-            Class::Failure | Class::NotSent | Class::Permanent | Class::Fatal => {
-                &mut self.progress.failures
-            }
+            Class::Failure
+            | Class::Overloaded { .. }
+            | Class::NotSent
+            | Class::Permanent
+            | Class::Fatal => &mut self.progress.failures,
             Class::Invalid => &mut self.progress.invalid,
             Class::Refused { .. } => &mut self.progress.refusals,
             Class::Success => return,
@@ -208,7 +232,29 @@ impl Scheduler {
         self.abandon_attempt_of(limiter, index, Abandoned::NotNeeded, now);
         self.unprotect(limiter, index);
         self.progress.cancelled += 1;
+        if self.calls.get(index).state == State::Waiting {
+            self.queue.note_gone();
+        }
         self.end(index);
+    }
+
+    /// An attempt was given up before its request left.
+    pub(super) fn unsent(&mut self, limiter: &mut Limiter, id: AttemptId, now: Time) {
+        let Some(attempt) = self.attempts.take(id) else {
+            return;
+        };
+        let outcome = Outcome::new(if attempt.sent {
+            Class::Invalid
+        } else {
+            Class::NotSent
+        });
+        limiter.settle(attempt.reservation, &outcome, &mut self.entries, now);
+        if attempt.probe {
+            self.budget
+                .probe_ended(&self.settings.backoff, &mut self.chance, now);
+        }
+        self.progress.cancelled += 1;
+        self.end(attempt.call);
     }
 
     /// Abandons the attempt that a call has in flight, if it has one; it counts as used.
@@ -222,10 +268,7 @@ impl Scheduler {
         };
         let outcome = Outcome::new(Class::Invalid);
         limiter.settle(attempt.reservation, &outcome, &mut self.entries, now);
-        if attempt.probe {
-            self.budget
-                .probe_ended(&self.settings.backoff, &mut self.chance, now);
-        }
+        self.probe_ended(attempt.probe, now);
         self.outbox.push_back(Output::Abandon {
             call: self.calls.id(index),
             attempt: id,

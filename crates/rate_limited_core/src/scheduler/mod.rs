@@ -3,6 +3,7 @@
 //! [`Scheduler::handle`] takes in what happened, [`Scheduler::poll`] says what to do next. Neither
 //! waits, and polling once too often does no harm.
 
+mod at_once;
 mod endings;
 
 use crate::attempt::{Attempt, Attempts};
@@ -162,12 +163,14 @@ impl Scheduler {
         match input {
             Input::Sent { attempt } => {
                 if let Some(attempt) = self.attempts.get_mut(attempt) {
+                    attempt.sent = true;
                     limiter.sent(&mut attempt.reservation, now);
                 }
             }
             Input::Finished { attempt, outcome } => {
                 self.finish(limiter, attempt, &outcome, End::Answered, now);
             }
+            Input::Unsent { attempt } => self.unsent(limiter, attempt, now),
             Input::Late { call } => self.late(limiter, call, now),
             Input::Cancel { call } => self.cancel(limiter, call, now),
             Input::SetLimit { resource, quota } => {
@@ -272,22 +275,36 @@ impl Scheduler {
             };
             return Step::wait(None, on);
         }
+        let probe = match self.gate(now) {
+            Ok(probe) => probe,
+            Err(wait) => return Step::Wait(wait),
+        };
+        self.admit(limiter, probe, now)
+    }
+
+    /// Whether any call may go now, whatever it costs; if so, whether it is a probe.
+    fn gate(&mut self, now: Time) -> Result<bool, Wait> {
         if self.paused_until > now {
-            let on = WaitingOn::Refused {
-                told: self.pause_told,
-            };
-            return Step::wait(Some(self.paused_until), on);
+            let told = self.pause_told;
+            return Err(Wait {
+                until: Some(self.paused_until),
+                on: WaitingOn::Refused { told },
+            });
         }
-        match self.concurrency.room(self.attempts.in_flight(), now) {
-            Room::Now => {}
-            Room::At(at) => return Step::wait(Some(at), WaitingOn::Concurrency),
-            Room::Full => return Step::wait(None, WaitingOn::Concurrency),
+        let room = self.concurrency.room(self.attempts.in_flight(), now);
+        if room != Room::Now {
+            return Err(Wait {
+                until: room.at(),
+                on: WaitingOn::Concurrency,
+            });
         }
-        let leave = self.budget.leave(now);
-        if let Leave::Wait(until) = leave {
-            return Step::wait(until, WaitingOn::Probe);
+        match self.budget.leave(now) {
+            Leave::Wait(until) => Err(Wait {
+                until,
+                on: WaitingOn::Probe,
+            }),
+            leave => Ok(leave == Leave::Probe),
         }
-        self.admit(limiter, leave == Leave::Probe, now)
     }
 
     /// Asks the heads of the queue one after the other, the protected one first.
@@ -357,6 +374,7 @@ impl Scheduler {
             dispatched: now,
             dispatch,
             probe,
+            sent: false,
         });
         let id = self.calls.id(index);
         let call = self.calls.get_mut(index);

@@ -1,5 +1,6 @@
 //! The tests of the core, on virtual time.
 
+mod at_once;
 mod attacks;
 mod chance;
 mod feedback;

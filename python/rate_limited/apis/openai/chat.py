@@ -1,25 +1,23 @@
 """The limits of chat completions: requests per minute, and tokens per minute.
 
 Tokens are estimated from the text alone, to hold back enough quota until the answer says what was
-used; `rate_limited.apis._tokens` says how.
+used: four characters of ASCII text count as a token, each other character as one. The formulas are those
+of `Api("openai_compatible")`; for what an API is known to do differently, see `Api.resources`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from rate_limited.apis._tokens import (
+from rate_limited._native import (
     CHARS_PER_TOKEN,
     IMAGE_TOKENS,
     IMAGE_TOKENS_LOW,
     TOKENS_PER_MESSAGE,
     TOKENS_PER_REQUEST,
-    field,
-    guess_max,
-    messages_tokens,
-    number,
-    schema_tokens,
 )
+from rate_limited.apis._api import Api, Charged, Costs
+from rate_limited.apis._bodies import arguments_of, encode
 from rate_limited.apis.common import get_requests_per_minute
 from rate_limited.calls import Call, Result
 from rate_limited.resources import Resource
@@ -37,6 +35,16 @@ __all__ = [
     "get_used_tokens",
     "openai_chat_resources",
 ]
+
+PATH = "/chat/completions"
+"""Where chat completions are asked for."""
+
+CONTEXT_MAX = 2**63
+"""No model has a longer context."""
+
+_API = Api("openai_compatible")
+_FIELDS = _API._native.request_fields()
+_used = Charged(_API, "tokens")
 
 
 def openai_chat_resources(
@@ -101,11 +109,11 @@ def get_tokens_per_minute(quota: float, model_max_len: int, *, shared: str | Non
 
 
 def get_used_tokens(call: Call, results: Result) -> int:
-    """The tokens that an answer says it has used: `usage.total_tokens`.
+    """The tokens that an answer says it has used: `usage.total_tokens`, or the sum of its parts.
 
     Args:
         call: the call; it is not looked at.
-        results: the answer, a mapping or an object with attributes.
+        results: the answer: a mapping, an object with attributes, or a response that was read.
 
     Raises:
         ValueError: the answer has no such number, as a streamed one.
@@ -113,14 +121,7 @@ def get_used_tokens(call: Call, results: Result) -> int:
     >>> get_used_tokens(Call(print), {"usage": {"total_tokens": 9}})
     9
     """
-    total = field(field(results, "usage"), "total_tokens")
-    if total is None:
-        kind = type(results).__name__
-        raise ValueError(
-            f"no usage.total_tokens in the answer ({kind}); a streamed answer has none, and a raw "
-            "one must be parsed first"
-        )
-    return total  # type: ignore[no-any-return]
+    return int(_used(call, results))
 
 
 def estimate_tokens_used(call: Call, model_max_len: int, quota: float | None = None) -> int:
@@ -143,14 +144,9 @@ def estimate_tokens_used(call: Call, model_max_len: int, quota: float | None = N
     >>> estimate_tokens_used(Call(create, (), {"messages": messages}), 128_000, quota=80_000)
     5000
     """
-    prompt = estimate_input_tokens(call)
-    answers = max(number(call, "n"), 1)
-    answer_max = max(number(call, "max_tokens"), number(call, "max_completion_tokens"))
-    if answer_max:
-        return prompt + answers * answer_max
-    prompt = min(prompt, int(model_max_len))
-    guess = prompt + answers * (int(model_max_len) - prompt)
-    return guess if quota is None else max(prompt, min(guess, guess_max(quota)))
+    context = min(int(model_max_len), CONTEXT_MAX)
+    costs = Costs(_API, PATH, None, {"tokens": quota}, 0, context)
+    return int(costs.of(call, "tokens"))
 
 
 def estimate_input_tokens(call: Call) -> int:
@@ -163,5 +159,4 @@ def estimate_input_tokens(call: Call) -> int:
     >>> estimate_input_tokens(Call(create, (), {"messages": [{"role": "user", "content": "猫"}]}))
     9
     """
-    tokens = TOKENS_PER_REQUEST + messages_tokens(call.get_argument("messages"))
-    return tokens + schema_tokens(call, "tools", "functions", "response_format")
+    return _API._native.prompt_tokens(encode(arguments_of(call), _FIELDS))

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
+from rate_limited._native import TOKENS_PER_REQUEST
 from rate_limited._options import RunnerOptions
-from rate_limited.apis._clients import ClientRunner, Endpoint, P, R, R_co
-from rate_limited.apis._tokens import text_tokens
+from rate_limited.apis._bodies import encode
+from rate_limited.apis._clients import ClientOptions, ClientRunner, Endpoint, P, R, R_co, resources_of
 from rate_limited.apis.common import get_requests_per_minute
-from rate_limited.apis.openai.chat import get_used_tokens, openai_chat_resources
+from rate_limited.apis.openai.chat import _API, get_used_tokens, openai_chat_resources
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
 
@@ -65,7 +66,14 @@ class OpenAIChatRunner(ClientRunner[P, R]):
         tokens_per_minute: tokens of prompts and answers per minute; all of them are used.
         model_max_len: the tokens that prompt and answer may have together, a property of the model.
             It matters only to calls without `max_tokens` and `max_completion_tokens`: what is held
-            back for them is a guess, and at most 1/16 of `tokens_per_minute`.
+            back for them is a guess, and at most 1/16 of `tokens_per_minute`. With `api` or `tier`
+            it is 1,024 tokens an answer.
+        api: the API that the client speaks to, by name (`rate-limited apis` lists them) or as an `Api`: its
+            limits count, and are settled, as its description says. Default: "openai" if there is a `tier`, else
+            none, and limits count as `openai_chat_resources` says.
+        tier: the plan that says the limits which you do not.
+        model: the model of the calls, where limits are by model.
+        limits: other limits of yours, by resource, as in `Api.resources`.
         shared: a key for this account and model; all runners and resources of this process that are
             made with it keep the limits together. Default: only this runner counts.
         options: those of `Runner`, such as `max_concurrent` and `validation`; `timeout` is 600 seconds
@@ -85,6 +93,14 @@ class OpenAIChatRunner(ClientRunner[P, R]):
     >>> results, exceptions = runner.run()
     >>> [answer.text for answer in results]
     ['HONEY BADGER', 'OWL']
+
+    The limits of a plan of another service:
+
+    >>> model = "llama-3.1-8b-instant"
+    >>> runner = OpenAIChatRunner(client, 30, api="groq", tier="free", model=model, progress=False)
+    >>> runner.schedule(model=model, messages=[{"role": "user", "content": "owl"}], max_tokens=9)
+    >>> runner.run()[0][0].text
+    'OWL'
     """
 
     _path = "chat.completions"
@@ -93,37 +109,38 @@ class OpenAIChatRunner(ClientRunner[P, R]):
     def __init__(
         self,
         client_or_create: (_ChatClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]),
-        requests_per_minute: float,
-        tokens_per_minute: float,
+        requests_per_minute: float | None = ...,
+        tokens_per_minute: float | None = ...,
         model_max_len: int = ...,
         *,
         shared: str | None = ...,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None: ...
     @overload
     def __init__(
         self,
         client_or_create: _ChatClient[P, R] | Callable[P, R],
-        requests_per_minute: float,
-        tokens_per_minute: float,
+        requests_per_minute: float | None = ...,
+        tokens_per_minute: float | None = ...,
         model_max_len: int = ...,
         *,
         shared: str | None = ...,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None: ...
     def __init__(
         self,
         client_or_create: Any,
-        requests_per_minute: float,
-        tokens_per_minute: float,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
         model_max_len: int = MODEL_MAX_LEN,
         *,
         shared: str | None = None,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None:
-        resources = openai_chat_resources(
-            requests_per_minute, tokens_per_minute, model_max_len, shared=shared
-        )
+        numbers: list[Any] = [requests_per_minute, tokens_per_minute]
+        limits = dict(zip(["requests", "tokens"], numbers, strict=True))
+        described = resources_of(options, limits, api="openai", generates=True, shared=shared)
+        resources = described or openai_chat_resources(numbers[0], numbers[1], model_max_len, shared=shared)
         super().__init__(client_or_create, resources, options)
 
 
@@ -152,32 +169,35 @@ class OpenAIEmbeddingsRunner(ClientRunner[P, R]):
         client_or_create: (
             _EmbeddingsClient[P, Coroutine[Any, Any, R]] | Callable[P, Coroutine[Any, Any, R]]
         ),
-        requests_per_minute: float,
-        tokens_per_minute: float,
+        requests_per_minute: float | None = ...,
+        tokens_per_minute: float | None = ...,
         *,
         shared: str | None = ...,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None: ...
     @overload
     def __init__(
         self,
         client_or_create: _EmbeddingsClient[P, R] | Callable[P, R],
-        requests_per_minute: float,
-        tokens_per_minute: float,
+        requests_per_minute: float | None = ...,
+        tokens_per_minute: float | None = ...,
         *,
         shared: str | None = ...,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None: ...
     def __init__(
         self,
         client_or_create: Any,
-        requests_per_minute: float,
-        tokens_per_minute: float,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
         *,
         shared: str | None = None,
-        **options: Unpack[RunnerOptions],
+        **options: Unpack[ClientOptions],
     ) -> None:
-        resources = openai_embeddings_resources(requests_per_minute, tokens_per_minute, shared=shared)
+        numbers: list[Any] = [requests_per_minute, tokens_per_minute]
+        limits = dict(zip(["requests", "tokens"], numbers, strict=True))
+        described = resources_of(options, limits, api="openai", generates=False, shared=shared)
+        resources = described or openai_embeddings_resources(*numbers, shared=shared)
         super().__init__(client_or_create, resources, options)
 
 
@@ -223,15 +243,5 @@ def estimate_embedded_tokens(call: Call) -> int:
     >>> estimate_embedded_tokens(Call(create, (), {"input": [[101, 7592], [102]]}))
     3
     """
-    return _input_tokens(call.get_argument("input"))
-
-
-def _input_tokens(given: object) -> int:
-    if isinstance(given, str):
-        return text_tokens(given)
-    if isinstance(given, int):
-        return 1
-    if isinstance(given, (list, tuple)):
-        return sum(_input_tokens(part) for part in given)
-    # Anything else, such as an iterator that can be read only once, is left alone.
-    return 0
+    # There is no answer, for whose beginning a few tokens more would be expected.
+    return _API._native.prompt_tokens(encode({"input": call.get_argument("input")})) - TOKENS_PER_REQUEST

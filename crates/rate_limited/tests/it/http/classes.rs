@@ -20,6 +20,12 @@ fn refused(seconds: u64) -> Class {
     }
 }
 
+fn overloaded(seconds: Option<u64>) -> Class {
+    Class::Overloaded {
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
 async fn error_for(status: u16, headers: &str, body: &str) -> HttpError {
     let error = post_for(reply(status, headers, body)).await.unwrap_err();
     assert!(!error.to_string().contains('\n'));
@@ -33,10 +39,9 @@ async fn statuses() {
         (REFUSED, &[429]),
         (
             Class::Failure,
-            &[
-                408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529, 599, 600, 999,
-            ],
+            &[408, 409, 425, 500, 502, 504, 520, 522, 524, 599, 600, 999],
         ),
+        (overloaded(None), &[503, 529]),
         (
             Class::Permanent,
             &[400, 404, 405, 410, 413, 415, 422, 451, 499, 300, 302, 304],
@@ -58,11 +63,11 @@ async fn statuses() {
 }
 
 #[tokio::test]
-async fn retry_after_makes_a_refusal_of_an_overload_only() {
+async fn an_overload_waits_as_long_as_it_says() {
     for (status, class) in [
         (429, refused(7)),
-        (503, refused(7)),
-        (529, refused(7)),
+        (503, overloaded(Some(7))),
+        (529, overloaded(Some(7))),
         (500, Class::Failure),
         (408, Class::Failure),
         (400, Class::Permanent),
@@ -78,7 +83,7 @@ async fn retry_after_makes_a_refusal_of_an_overload_only() {
     );
     assert_eq!(
         error_for(503, "Retry-After: 0\r\n", "").await.class(),
-        Class::Failure
+        overloaded(None)
     );
 }
 
