@@ -184,6 +184,7 @@ impl Started<'_> {
     async fn carry_out(self) -> Result<Exit, Refusal> {
         let args = self.args;
         let caller = self.caller.bounds(args.pace.timeout, args.api.max_answer);
+        let caller = caller.once(args.sends_once());
         let caller = if args.quiet {
             caller
         } else {
@@ -309,7 +310,7 @@ fn runner(
         .validate(|reply: &Reply| reply.fault.is_none())
         .feedback(move |end, resources| told_by_server.feedback(end, resources))
         .max_retries(args.pace.max_retries)
-        .attempt_timeout(Some(args.pace.timeout))
+        .attempt_timeout((!args.sends_once()).then_some(args.pace.timeout))
         .deadline(args.pace.deadline)
         .order(order);
     let runner = meters.resources().fold(runner, Runner::resource);

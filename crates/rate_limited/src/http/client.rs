@@ -176,6 +176,12 @@ impl Client {
         self.0.connections.most()
     }
 
+    /// Whether the API recognises a call of [`post_once`](Client::post_once) that is sent again, so that it is
+    /// not done twice.
+    pub fn recognises_calls(&self) -> bool {
+        self.0.api.idempotency_header.is_some()
+    }
+
     async fn exchange(&self, path: &str, sending: Sending) -> Result<Answer, HttpError> {
         let inner = &*self.0;
         let mut url = inner.endpoint.join(path).map_err(|reason| {

@@ -79,22 +79,22 @@ impl Transport {
         departure: &Departure,
         secrets: &Secrets,
     ) -> HttpError {
-        let told = self
-            .told_before(&error, departure)
-            .unwrap_or_else(|| self.told_after(&error));
-        finished(told, error, secrets)
+        match self.told_before(&error, departure) {
+            Some(told) => finished(told, error, secrets),
+            None => self.broken(error, secrets),
+        }
     }
 
     /// What it means that an answer broke off.
     pub(super) fn broken(&self, error: reqwest::Error, secrets: &Secrets) -> HttpError {
-        finished(self.told_after(&error), error, secrets)
+        finished(self.told_after(&error), error, secrets).unknown()
     }
 
     /// What it means that no answer began in time.
     pub(super) fn late(&self, limit: Duration) -> HttpError {
         let origin = &self.origin;
         let what = format!("{origin} did not answer within the first-byte time-out of {limit:?}");
-        HttpError::new(Class::Failure, "timeout", what)
+        HttpError::new(Class::Failure, "timeout", what).unknown()
     }
 
     /// What it means that an answer did not go on.
@@ -103,7 +103,7 @@ impl Transport {
         let what = format!(
             "{origin} fell silent in the middle of its answer, for the idle time-out of {limit:?}"
         );
-        HttpError::new(Class::Failure, "timeout", what)
+        HttpError::new(Class::Failure, "timeout", what).unknown()
     }
 
     fn told_before(&self, error: &reqwest::Error, departure: &Departure) -> Option<Told> {

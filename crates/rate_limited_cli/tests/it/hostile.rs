@@ -145,6 +145,56 @@ fn each_wait_has_its_end() {
     }
 }
 
+/// What may have been done is sent again or not, as one likes; a GET, and what the API recognises, always is.
+#[test]
+fn what_may_have_been_done_is_sent_once_where_that_is_asked_for() {
+    let line = r#"{"method":"POST","url":"/v1/things","body":{"a":1}}"#;
+    let get = r#"{"method":"GET","url":"/v1/things"}"#;
+    let (once, twice) = (&["--on-unknown", "skip"][..], &[][..]);
+    let keyed = &["--on-unknown", "skip", "--api", "stripe"][..];
+    for (line, args, sent) in [
+        (line, twice, 3),
+        (line, once, 1),
+        (line, &["--on-unknown", "report", "--no-journal"], 1),
+        (line, keyed, 3),
+        (get, once, 3),
+    ] {
+        for stalls in [false, true] {
+            let heard = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&heard);
+            // Each request is read, and then the connection breaks, or nothing comes.
+            let server = Server::new(move |mut stream| {
+                if request(&mut stream).is_some() {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                if stalls {
+                    thread::park();
+                }
+            });
+            let folder = tempfile::tempdir().expect("a folder");
+            fs::write(folder.path().join("in.jsonl"), line).expect("room");
+            let url = server.url();
+            let all = ["run", "in.jsonl", "-o", "out.jsonl", "--base-url", &url];
+            let bounds = ["--max-retries", "2", "--timeout", "300ms"];
+            let mut command = command(folder.path(), &[&all[..], &bounds, args].concat());
+            let output = command
+                .env("STRIPE_API_KEY", KEY)
+                .output()
+                .expect("it runs");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert_eq!(
+                heard.load(Ordering::SeqCst),
+                sent,
+                "{line} {args:?} {stalls}: {said}"
+            );
+            let error = lines(folder.path()).remove(0)["error"].clone();
+            assert_eq!(error["code"] == "unknown", sent == 1, "{error}");
+            assert_eq!(error["attempts"], sent, "{error}");
+        }
+    }
+}
+
 /// Fewer descriptors than calls in flight: all calls go well, none is tried twice, and it is said once.
 #[cfg(target_os = "linux")]
 #[test]
@@ -302,7 +352,7 @@ fn has_canary(bytes: &[u8]) -> bool {
             .windows(form.len())
             .any(|part| part == form.as_bytes())
     };
-    forms.iter().any(|form| found(form))
+    forms.iter().any(found)
 }
 
 fn check_found_nowhere(name: &str, set: impl FnOnce(&mut Command), base_url: &str) {

@@ -66,6 +66,15 @@ async fn fault_of(row: Row, tls: bool) -> Result<(), String> {
     if !is(&end, &row.want) || told.contains('\n') || told.len() > 2_000 {
         return Err(format!("{} {over}: {told}", row.name));
     }
+    if let Some(Err(error)) = &end {
+        // What is no answer at all may be a broken one or a whole one.
+        let is_broken = matches!(error.code(), "connection" | "timeout");
+        let want = is_broken && error.class() == Class::Failure;
+        if error.is_unknown() != want && error.code() != "bad_answer" {
+            let unknown = error.is_unknown();
+            return Err(format!("{} {over}: {told}, unknown: {unknown}", row.name));
+        }
+    }
     if took > TOTAL + LENIENCE {
         return Err(format!("{} {over} took {took:?}", row.name));
     }

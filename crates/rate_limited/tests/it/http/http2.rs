@@ -260,6 +260,7 @@ async fn each_row_ends_as_stated() {
         let started = Instant::now();
         let error = post(&client, 2).await.expect_err(name);
         assert_eq!((error.class(), error.code()), want, "{name}: {error}");
+        assert_eq!(error.is_unknown(), want != NOT_SENT, "{name}");
         assert!(started.elapsed() < Duration::from_secs(5), "{name}");
         let connections = connections.load(Ordering::SeqCst);
         assert_eq!(connections, 1, "{name}: sent again unasked");
