@@ -103,11 +103,17 @@ async fn call(
     let server = FaultServer::start(vec![script], tls.then_some(CERTIFICATE)).await;
     let port = proxy(server.address, way, at, act).await;
     let scheme = if tls { "https" } else { "http" };
+    // Where all is to go well, a busy machine is not to be taken for silence.
+    let patience = if matches!(act, Act::Delay) {
+        20 * PATIENCE
+    } else {
+        PATIENCE
+    };
     let client = Client::builder(format!("{scheme}://localhost:{port}"))
         .proxy_from_env(false)
-        .connect_timeout(4 * PATIENCE)
-        .first_byte_timeout(2 * PATIENCE)
-        .idle_timeout(PATIENCE);
+        .connect_timeout(4 * patience)
+        .first_byte_timeout(2 * patience)
+        .idle_timeout(patience);
     let client = if tls {
         client.root_certificates(CERTIFICATE)
     } else {
