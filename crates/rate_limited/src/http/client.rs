@@ -177,7 +177,15 @@ impl Client {
     }
 
     /// Whether the API recognises a call of [`post_once`](Client::post_once) that is sent again, so that it is
-    /// not done twice.
+    /// not done twice: whether its description names a header for that.
+    ///
+    /// ```
+    /// use rate_limited::http::{Api, Client};
+    ///
+    /// let stripe = Client::builder("https://api.stripe.com").api(Api::named("stripe")?).build()?;
+    /// assert!(stripe.recognises_calls());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recognises_calls(&self) -> bool {
         self.0.api.idempotency_header.is_some()
     }

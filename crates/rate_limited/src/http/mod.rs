@@ -1,8 +1,9 @@
 //! An executor for JSON APIs over HTTP: one request out, one [`Answer`] or one classified
 //! [`HttpError`] back.
 //!
-//! It makes exactly one attempt. It never retries, waits or paces; the [`Class`] in each error tells
-//! the machine what to do. What an answer means is told by the description of its [`Api`]; without one it
+//! It makes exactly one attempt. It never retries or paces, and waits only where no file descriptor is left for
+//! a connection ([`Client::connections_max`]); the [`Class`] in each error tells the machine what to do, and
+//! [`HttpError::is_unknown`] whether the server may have done what was asked. What an answer means is told by the description of its [`Api`]; without one it
 //! is taken for that of an OpenAI-compatible server.
 //!
 //! ```text
