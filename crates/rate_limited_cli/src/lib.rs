@@ -20,6 +20,7 @@
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
+//! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
@@ -58,6 +59,7 @@ mod line;
 mod maker;
 mod meters;
 mod names;
+mod observer;
 mod offsets;
 mod opening;
 mod outlet;
@@ -76,6 +78,7 @@ mod recorded;
 mod refusal;
 pub mod reorder;
 mod report;
+mod reports;
 pub mod request;
 pub mod row;
 mod row_args;
@@ -151,6 +154,7 @@ fn command(command: &Command) -> Exit {
         Command::Run(args) => run::run(args),
         Command::Apis(args) => apis::apis(args),
         Command::Status(args) => report::status(args),
+        Command::Report(args) => reports::report(args),
         Command::Clean(args) => clean::clean(args),
         #[cfg(feature = "simulate")]
         Command::Simulate(args) => serve::serve(args),
