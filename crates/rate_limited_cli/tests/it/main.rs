@@ -16,6 +16,7 @@ mod output;
 mod record;
 mod refused;
 mod reorder;
+mod reports;
 mod rescue;
 mod resume;
 mod rows;
