@@ -21,6 +21,7 @@ use crate::duration::{self, DurationError};
 use crate::exit;
 use crate::header::Header;
 use crate::limit::Limit;
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::price::{self, Prices};
 use crate::refusal::Refusal;
 use crate::reorder::Order;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Report(ReportArgs),
     Clean(CleanArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     #[cfg(feature = "simulate")]
     Simulate(SimulateArgs),
 }

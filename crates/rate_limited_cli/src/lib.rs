@@ -22,6 +22,7 @@
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
+//! | `manual` | man pages, and what shells complete |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod again;
@@ -57,6 +58,7 @@ mod key;
 pub mod limit;
 mod line;
 mod maker;
+mod manual;
 mod meters;
 mod names;
 mod observer;
@@ -156,6 +158,8 @@ fn command(command: &Command) -> Exit {
         Command::Status(args) => report::status(args),
         Command::Report(args) => reports::report(args),
         Command::Clean(args) => clean::clean(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
         #[cfg(feature = "simulate")]
         Command::Simulate(args) => serve::serve(args),
     }

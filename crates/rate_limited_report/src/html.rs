@@ -79,7 +79,8 @@ fn tiles(report: &Report) -> String {
         ),
     ];
     if report.latency.answers > 0 {
-        let [p95, p99] = [report.latency.p95_ms, report.latency.p99_ms].map(time);
+        let unbroken = |ms| time(ms).replace(' ', "\u{a0}");
+        let [p95, p99] = [report.latency.p95_ms, report.latency.p99_ms].map(unbroken);
         let told = format!("p50 latency; p95 {p95}, p99 {p99}");
         tiles.push((time(report.latency.p50_ms), told));
     }

@@ -89,12 +89,18 @@ pub(crate) fn time(ms: f64) -> String {
     match ms {
         ms if ms < 1.0 => format!("{:.0} µs", ms * 1e3),
         ms if ms < 999.5 => format!("{ms:.0} ms"),
-        ms if ms < 9_995.0 => format!("{:.2} s", ms / 1e3),
-        ms if ms < 59_950.0 => format!("{:.1} s", ms / 1e3),
+        ms if ms < 9_995.0 => format!("{} s", trimmed(&format!("{:.2}", ms / 1e3))),
+        ms if ms < 59_950.0 => format!("{} s", trimmed(&format!("{:.1}", ms / 1e3))),
         _ if seconds < 3_600 => two(seconds / 60, seconds % 60, ["m", "s"]),
         _ if seconds < 86_400 => two(seconds / 3_600, seconds % 3_600 / 60, ["h", "m"]),
         _ => two(seconds / 86_400, seconds % 86_400 / 3_600, ["d", "h"]),
     }
+}
+
+/// A number without the zeros that say nothing.
+fn trimmed(number: &str) -> String {
+    let short = number.trim_end_matches('0').trim_end_matches('.');
+    short.to_owned()
 }
 
 /// A number with as many places as are worth while: what is more is noise, and room in a file.
@@ -157,7 +163,10 @@ mod tests {
             (0.25, "250 µs"),
             (850.0, "850 ms"),
             (1_234.0, "1.23 s"),
+            (8_000.0, "8 s"),
+            (1_500.0, "1.5 s"),
             (12_340.0, "12.3 s"),
+            (30_000.0, "30 s"),
             (60_000.0, "1 m"),
             (130_000.0, "2 m 10 s"),
             (7_500_000.0, "2 h 5 m"),

@@ -12,6 +12,7 @@ mod kills;
 mod limit;
 mod lines;
 mod logged;
+mod manual;
 mod output;
 mod record;
 mod refused;

@@ -146,7 +146,7 @@ fn a_later_run_goes_on_behind_the_earlier_one() {
     assert_eq!(report.runs_began_ms, [0, 499 * 20]);
     assert_eq!(report.attempts.total, before.attempts.total + 1);
     assert!(
-        report.to_text().contains("in 12.0 s of 2 runs"),
+        report.to_text().contains("in 12 s of 2 runs"),
         "{}",
         report.to_text()
     );
