@@ -16,9 +16,9 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `status`, `forecast`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
@@ -47,6 +47,7 @@ mod exit;
 mod feed;
 mod feedback;
 mod forecast;
+mod found;
 mod gate;
 mod header;
 mod identity;
@@ -109,6 +110,7 @@ mod tally;
 mod template;
 mod text;
 mod too_large;
+mod untold;
 mod verdict;
 mod warnings;
 

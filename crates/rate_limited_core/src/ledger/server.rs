@@ -188,7 +188,9 @@ impl Ledger {
             self.ceiling.found(limit, now);
             self.take_kind(Quota::per(Amount::MAX, Duration::from_nanos(span)), now);
         }
-        self.ramp = Some(Ramp::new(self.refusals.took));
+        // A refusal hardly takes longer than an answer.
+        let answer = nanos(now.since(finding.at)).min(Ramp::FIRST);
+        self.ramp = Some(Ramp::new(self.refusals.took.or(Some(answer / 2))));
         self.version += 1;
     }
 
