@@ -195,19 +195,25 @@ fn outcome(error: &HttpError) -> Outcome {
     }
 }
 
-/// How full the limits are.
+/// How full the limits are: against what was told, or else against what was found out.
 fn meters<'a>(meters: &'a Meters, view: &View) -> Vec<Meter<'a>> {
-    let both = meters.iter().zip(&view.resources);
-    let meter = |(meter, seen): (&'a crate::meters::Meter, &ResourceView)| Meter {
-        name: &meter.name,
-        quota: format!(
-            "{} per {}",
-            status::whole(meter.quota()),
-            duration::written(meter.limit.window)
-        ),
-        share: (seen.charged + seen.held).as_units() / meter.quota(),
+    let told = meters.iter().map(|it| (it.name.as_str(), Some(it.quota())));
+    let untold = meters.untold().iter().map(|it| (it.name.as_str(), None));
+    let all = told.chain(untold).zip(&view.resources);
+    let meter = |((name, told), seen): ((&'a str, Option<f64>), &ResourceView)| {
+        let quota = told.or_else(|| seen.limit.map(Amount::as_units))?;
+        let found = if told.is_none() { ", found out" } else { "" };
+        Some(Meter {
+            name,
+            quota: format!(
+                "{} per {}{found}",
+                status::whole(quota),
+                duration::written(seen.window)
+            ),
+            share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
+        })
     };
-    both.map(meter).collect()
+    all.filter_map(meter).collect()
 }
 
 fn cost(state: &State) -> Option<Cost> {

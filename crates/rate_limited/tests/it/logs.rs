@@ -1,7 +1,7 @@
 //! Logs: few, and without anything of users in them.
 
 use rate_limited::{Class, Resource, Runner};
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Kept {
             .count()
     }
 
-    fn keep(&self, about: &Metadata<'_>, fields: Fields) {
+    fn keep(&self, about: &Metadata<'_>, fields: &Fields) {
         let line = format!("{}{}", about.name(), fields.0);
         self.lines
             .lock()
@@ -51,7 +51,7 @@ struct Fields(String);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0 += &format!(" {field}={value:?}");
+        let _ = write!(self.0, " {field}={value:?}");
     }
 }
 
@@ -63,14 +63,14 @@ impl Subscriber for Kept {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut fields = Fields::default();
         span.record(&mut fields);
-        self.keep(span.metadata(), fields);
+        self.keep(span.metadata(), &fields);
         Id::from_u64(self.spans.fetch_add(1, Ordering::Relaxed))
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.keep(event.metadata(), fields);
+        self.keep(event.metadata(), &fields);
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
