@@ -22,6 +22,8 @@ features:
 	@$(PART) "features: the journal alone" cargo check --locked -q -p rate_limited --features journal
 	@$(PART) "features: the layer alone" cargo check --locked -q -p rate_limited --features tower
 	@$(PART) "features: the stream alone" cargo check --locked -q -p rate_limited --features stream
+	@$(PART) "features: logs alone" cargo check --locked -q -p rate_limited --features tracing
+	@$(PART) "features: the report alone" cargo check --locked -q -p rate_limited --features report
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
 
 unit:

@@ -73,6 +73,9 @@ where
         let end = guarded.await;
         report.send(end);
     };
+    // Whoever starts it is in its span.
+    #[cfg(feature = "tracing")]
+    let task = tracing::Instrument::in_current_span(task);
     tokio::spawn(task).abort_handle()
 }
 

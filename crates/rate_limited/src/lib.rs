@@ -30,8 +30,8 @@
 //! # }
 //! ```
 //!
-//! Without features it depends on tokio's tasks and timers alone; `journal`, `http`, `tower` and `stream` bring what
-//! they need. It needs Rust 1.89.
+//! Without features it depends on tokio's tasks and timers alone; `journal`, `http`, `tower`, `stream`, `tracing` and
+//! `report` bring what they need. It needs Rust 1.89.
 //!
 //! What runs when is decided by [`rate_limited_core`], which this crate drives with tokio.
 //!
@@ -42,6 +42,7 @@
 //! | `results`, `running` | runs in the background: a stream of results, calls one by one |
 //! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
 //! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
+//! | `witness` (features `tracing`, `report`) | logs and reports of a run |
 //! | `account`, `sync` | the limits that all share, and those who wait for them; its locks |
 //! | `journal` (feature `journal`), `recorder` | a run that survives a kill, and what the driver wants of it |
 //! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
@@ -74,6 +75,7 @@ mod running;
 pub mod sent;
 mod sync;
 mod units;
+mod witness;
 
 pub use blueprint::Resources;
 pub use error::{ConfigError, RunError, ScheduleError};
@@ -91,6 +93,9 @@ pub use results::Results;
 pub use runner::{Finished, Runner, Summary};
 pub use running::Running;
 pub use units::Units;
+
+#[cfg(feature = "report")]
+pub use rate_limited_report::Report;
 
 /// The README's examples are compiled with the tests.
 #[cfg(doctest)]

@@ -416,6 +416,33 @@ where
         self.stopped
     }
 
+    /// What the runs so far did: how full each limit was, latencies, attempts, refusals, the slowest calls. It is kept in
+    /// bounded memory and shown as a page, as JSON or as a few lines; calls have their numbers there, and nothing
+    /// of requests, answers or the texts of errors is in it.
+    ///
+    /// ```
+    /// use rate_limited::{Resource, Runner};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut runner = Runner::new(|n: u32| async move { Ok::<_, std::io::Error>(n) })
+    ///     .resource(Resource::per_minute("requests", 3_500));
+    /// runner.schedule(7)?;
+    /// runner.run_blocking()?;
+    /// let report = runner.report("squares");
+    /// assert_eq!((report.calls.succeeded, report.attempts.total), (1, 1));
+    /// println!("{}", report.to_text());
+    /// assert!(report.to_html().contains("requests"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "report")]
+    pub fn report(&self, title: &str) -> crate::Report {
+        match &self.state {
+            State::Ready(driver) => driver.report(title),
+            _ => crate::witness::Witness::default().report(title),
+        }
+    }
+
     /// What keeps the journal from being written, if anything does: the run has stopped for that.
     pub fn journal_error(&self) -> Option<SharedError> {
         match &self.state {

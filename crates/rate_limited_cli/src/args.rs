@@ -21,6 +21,7 @@ use crate::duration::{self, DurationError};
 use crate::exit;
 use crate::header::Header;
 use crate::limit::Limit;
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::price::{self, Prices};
 use crate::refusal::Refusal;
 use crate::reorder::Order;
@@ -47,7 +48,10 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Apis(ApisArgs),
     Status(StatusArgs),
+    Report(ReportArgs),
     Clean(CleanArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     #[cfg(feature = "simulate")]
     Simulate(SimulateArgs),
 }
@@ -81,6 +85,11 @@ pub(crate) struct RunArgs {
     /// Print nothing but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Write a report at the end: a page with pictures (.html), data (.json) or lines (.txt)
+    ///
+    /// With a journal it can be had later, too: `rate-limited report OUTPUT`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]
@@ -392,6 +401,38 @@ pub(crate) struct StatusArgs {
     /// Read all of the journal and check it: exit code 4 if it is damaged
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+/// Tell what a run did: how full each limit was, latencies, attempts, refusals, failures, the slowest calls.
+///
+/// It counts all runs that went on with one another, and may be asked while one goes on. Without -o it prints a few
+/// lines. Calls are named; no prompt and no answer is in a report.
+#[derive(Debug, Args)]
+#[command(after_long_help = exit::JOURNAL_HELP)]
+pub(crate) struct ReportArgs {
+    /// The output of the run, or its journal
+    #[arg(value_name = "OUTPUT|JOURNAL")]
+    pub(crate) path: PathBuf,
+    /// Where the report goes: a page with pictures (.html), data (.json) or lines (.txt); - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What it is, whatever its file is called
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) format: Option<ReportForm>,
+    /// Show what errors said, too, of some calls: it may have parts of prompts
+    #[arg(long)]
+    pub(crate) with_examples: bool,
+}
+
+/// What a report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportForm {
+    /// A page with pictures, which needs nothing else.
+    Html,
+    /// All of its data.
+    Json,
+    /// A few lines.
+    Text,
 }
 
 /// Remove the journal of a run and all that belongs to it; the output stays.

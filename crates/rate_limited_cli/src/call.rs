@@ -15,6 +15,7 @@ use crate::gate::Gate;
 use crate::job::{self, Job};
 use crate::meters::Meters;
 use crate::names::Names;
+use crate::observer::Observer;
 use crate::preset::Route;
 use crate::record::code;
 use crate::request::Method;
@@ -131,6 +132,7 @@ pub(crate) struct Caller {
     /// What good answers must fit.
     schema: Option<Schema>,
     gate: Option<Gate>,
+    observer: Arc<Observer>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
     /// The longest answer that is read, in bytes.
@@ -153,6 +155,7 @@ impl Caller {
             warnings: Warnings::default(),
             schema: None,
             gate,
+            observer: Arc::default(),
             timeout: Duration::MAX,
             max_answer: u64::MAX,
             once: false,
@@ -194,6 +197,12 @@ impl Caller {
         Caller { warnings, ..self }
     }
 
+    /// Tells what becomes of attempts.
+    pub(crate) fn observed_by(self, observer: &Arc<Observer>) -> Caller {
+        let observer = Arc::clone(observer);
+        Caller { observer, ..self }
+    }
+
     /// Looks whether good answers fit a schema.
     pub(crate) fn checking(self, schema: Option<Schema>) -> Caller {
         Caller { schema, ..self }
@@ -211,9 +220,11 @@ impl Caller {
             None => None,
         };
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        if !job.leaves() {
+        let is_retry = !job.leaves();
+        if is_retry {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
+        let watched = self.observer.leaves(is_retry, self.timeout);
         let started = Instant::now();
         let limit = if self.once {
             self.timeout
@@ -227,8 +238,10 @@ impl Caller {
         trip.ends(answer.as_ref().err());
         self.note(&answer, started.elapsed());
         drop(pass);
+        let fault = self.schema.as_ref().zip(answer.as_ref().ok());
+        let fault = fault.and_then(|(schema, answer)| schema.fault(&answer.body));
+        watched.came(answer.as_ref().err(), fault.is_none());
         let answer = answer.map_err(|error| self.failed(&job, error))?;
-        let fault = self.schema.as_ref().and_then(|it| it.fault(&answer.body));
         if let Some(fault) = &fault {
             job.is_invalid(fault, &answer);
         }
@@ -333,10 +346,15 @@ impl Trip<'_> {
 
 impl Drop for Trip<'_> {
     fn drop(&mut self) {
-        if !self.ended && self.started.elapsed().saturating_add(TIMER_SLACK) >= self.timeout {
+        if !self.ended && is_too_long(self.started, self.timeout) {
             self.job.timed_out(self.timeout);
         }
     }
+}
+
+/// Whether what began then, and is dropped now, outlived a time-out.
+pub(crate) fn is_too_long(started: Instant, timeout: Duration) -> bool {
+    started.elapsed().saturating_add(TIMER_SLACK) >= timeout
 }
 
 /// What an error means, with the resource that a refusal names.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rate_limited::Amount;
 use rate_limited::http::{Answer, HttpError};
@@ -34,6 +34,8 @@ pub(crate) struct Job {
     /// The verdict that was put into the journal and is not told yet.
     verdict: Mutex<Option<Verdict>>,
     sent: AtomicU32,
+    /// When its first attempt of this run left.
+    first_left: OnceLock<Instant>,
     in_flight: AtomicBool,
     last: Mutex<Option<Box<Setback>>>,
 }
@@ -81,6 +83,7 @@ impl Job {
             entry: None,
             verdict: Mutex::new(None),
             sent: AtomicU32::new(0),
+            first_left: OnceLock::new(),
             in_flight: AtomicBool::new(false),
             last: Mutex::new(None),
         }
@@ -110,7 +113,15 @@ impl Job {
     /// Notes that its request leaves. Whether it is the first time.
     pub(crate) fn leaves(&self) -> bool {
         self.in_flight.store(true, Ordering::Relaxed);
+        self.first_left.get_or_init(Instant::now);
         self.sent.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// How long ago its first attempt left; nothing if none has.
+    pub(crate) fn took(&self) -> Duration {
+        self.first_left
+            .get()
+            .map_or(Duration::ZERO, Instant::elapsed)
     }
 
     /// Notes that an answer or an error came back.

@@ -28,7 +28,7 @@ const FLIGHTS_MAX: u32 = 4_096;
 const ENDING: &str = ".journal";
 
 /// The files that belong to a journal, by what is put behind its name.
-pub(crate) const FILES: [&str; 5] = ["", "-wal", "-shm", "-count", "-ballast"];
+pub(crate) const FILES: [&str; 6] = ["", "-wal", "-shm", "-count", "-ballast", "-report"];
 
 /// A journal that is open.
 #[derive(Debug)]

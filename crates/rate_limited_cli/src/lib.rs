@@ -20,7 +20,9 @@
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
+//! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
+//! | `manual` | man pages, and what shells complete |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod again;
@@ -58,8 +60,10 @@ mod key;
 pub mod limit;
 mod line;
 mod maker;
+mod manual;
 mod meters;
 mod names;
+mod observer;
 mod offsets;
 mod opening;
 mod outlet;
@@ -78,6 +82,7 @@ mod recorded;
 mod refusal;
 pub mod reorder;
 mod report;
+mod reports;
 pub mod request;
 pub mod row;
 mod row_args;
@@ -155,7 +160,10 @@ fn command(command: &Command) -> Exit {
         Command::Run(args) => run::run(args),
         Command::Apis(args) => apis::apis(args),
         Command::Status(args) => report::status(args),
+        Command::Report(args) => reports::report(args),
         Command::Clean(args) => clean::clean(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
         #[cfg(feature = "simulate")]
         Command::Simulate(args) => serve::serve(args),
     }

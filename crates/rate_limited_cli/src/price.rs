@@ -9,7 +9,7 @@ use crate::text::quoted;
 
 /// Millionths of an amount in a dollar: an amount is counted in thousandths of a dollar, so that a token of
 /// the cheapest model is no rounding error.
-const MICROS_PER_DOLLAR: u32 = 1_000_000_000;
+pub(crate) const MICROS_PER_DOLLAR: u32 = 1_000_000_000;
 
 /// What a million tokens cost, in dollars, and a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

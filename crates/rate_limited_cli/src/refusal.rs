@@ -78,6 +78,17 @@ pub(crate) enum Refusal {
     NothingFits(Box<TooLarge>),
     #[error("the schema {} cannot be used: {why}; mend it, or name another --schema", path.display())]
     Schema { path: PathBuf, why: String },
+    #[error(
+        "{} has no ending that says what the report is: name it .html, .json or .txt",
+        path.display()
+    )]
+    ReportForm { path: PathBuf },
+    #[error("{} is there and no report: move it away, or name another file", path.display())]
+    ReportOther { path: PathBuf },
+    #[error("failed to read the errors of {} (--with-examples): {source}", path.display())]
+    ReportExamples { path: PathBuf, source: io::Error },
+    #[error("failed to write the report {}: {source}", path.display())]
+    ReportFile { path: PathBuf, source: io::Error },
     /// What is wrong with prices, in words.
     #[error("{0}")]
     Cost(String),

@@ -21,6 +21,7 @@ use crate::files;
 use crate::job::{Entry, Job};
 use crate::journal::RunJournal;
 use crate::meters::Meters;
+use crate::observer::Observer;
 use crate::opening::Opening;
 use crate::output::OutputTarget;
 use crate::patience;
@@ -32,6 +33,7 @@ use crate::recall::Recall;
 use crate::recorded::Recorded;
 use crate::refusal::Refusal;
 use crate::reorder::{self, OrderedWriter};
+use crate::reports::{self, ReportFile};
 use crate::row::Table;
 use crate::say::{complain, say};
 use crate::schema::Schema;
@@ -57,12 +59,13 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
 
 fn try_run(args: &RunArgs) -> Result<Exit, Refusal> {
     files::make_room()?;
+    let report = ReportFile::wanted(args)?;
     let runtime = Runtime::new().map_err(Refusal::System)?;
     let exit = runtime.block_on(async {
         // The journal may run into such a limit, too.
         signals::survive_large_files();
         let (started, after) = Prepared::new(args)?.start()?;
-        let exit = started.carry_out().await?;
+        let exit = started.carry_out(report).await?;
         if !args.quiet {
             after.say();
         }
@@ -181,8 +184,13 @@ impl<'a> Prepared<'a> {
 
 impl Started<'_> {
     /// Runs to the end, and says how that was.
-    async fn carry_out(self) -> Result<Exit, Refusal> {
+    async fn carry_out(self, report: Option<ReportFile>) -> Result<Exit, Refusal> {
         let args = self.args;
+        let observer = match &self.journal {
+            Some(it) => Observer::beside(it.journal.path(), it.is_empty()),
+            None => Observer::default(),
+        };
+        let observer = Arc::new(observer);
         let caller = self.caller.bounds(args.pace.timeout, args.api.max_answer);
         let caller = caller.once(args.sends_once());
         let caller = if args.quiet {
@@ -190,7 +198,7 @@ impl Started<'_> {
         } else {
             caller.warning(Warnings::aloud())
         };
-        let caller = caller.checking(self.schema);
+        let caller = caller.checking(self.schema).observed_by(&observer);
         let caller = caller.known_by(self.journal.as_ref().map(|it| it.journal.identity()));
         let caller = Arc::new(caller);
         let runner = runner(args, &self.meters, &caller, self.journal.as_ref());
@@ -201,6 +209,7 @@ impl Started<'_> {
         let has_rows = self.options.form.rows().is_some();
         let surveyed = self.looked.surveyed.unwrap_or_default();
         let state = state.behind(&surveyed, self.options.policy);
+        let state = state.observed_by(observer);
         let state = Arc::new(state.with_output(self.so_far));
         let taken = surveyed.covered.input.requests;
         let feed = Feed::new(
@@ -216,6 +225,8 @@ impl Started<'_> {
         let journal = self.journal.as_ref().map(|journal| &*journal.journal);
         let done = execute(runner, feed, &state, source.path().is_some(), journal).await?;
         drop(watch);
+        state.observer.ends(&state);
+        let report = report.map(|file| (file, reports::of_run(&state, &self.target)));
         let exit = Ending {
             state: &state,
             done,
@@ -226,6 +237,9 @@ impl Started<'_> {
             on_unknown: args.journal.on_unknown,
         }
         .close(args.quiet);
+        if let Some((file, report)) = report {
+            file.write_at_the_end(&report, args.quiet);
+        }
         Ok(exit)
     }
 }
@@ -382,6 +396,7 @@ impl Watch {
         tasks.push(tokio::spawn(
             async move { stopper.halt_after_grace().await },
         ));
+        tasks.push(tokio::spawn(Observer::watch(Arc::clone(state))));
         if let Some(deadline) = args.pace.deadline {
             let stopper = Arc::clone(&state.stopper);
             tasks.push(tokio::spawn(async move {

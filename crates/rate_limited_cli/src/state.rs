@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rate_limited::{Amount, Failure, Finished, Handle, View};
+use rate_limited_report::Call;
 use rate_limited_store::Over;
 
 use crate::bad_line::BadLinePolicy;
@@ -13,6 +14,7 @@ use crate::census::Surveyed;
 use crate::job::{Job, OpenJobs};
 use crate::journal::UnknownCalls;
 use crate::meters::Meters;
+use crate::observer::Observer;
 use crate::outlet::Outlet;
 use crate::output::OutputError;
 use crate::reorder::OrderedWriter;
@@ -35,6 +37,7 @@ pub(crate) struct State {
     pub(crate) tally: Tally,
     pub(crate) open: OpenJobs,
     pub(crate) sightings: Sightings,
+    pub(crate) observer: Arc<Observer>,
     handle: Handle,
     /// The lines of the output that have a number so far.
     numbered: AtomicU64,
@@ -61,6 +64,7 @@ impl State {
             tally: Tally::default(),
             open: OpenJobs::default(),
             sightings: Sightings::default(),
+            observer: Arc::default(),
             handle,
             numbered: AtomicU64::new(0),
             so_far: Mutex::new(None),
@@ -87,6 +91,11 @@ impl State {
             so_far: Mutex::new(so_far),
             ..self
         }
+    }
+
+    /// A run that is told of in a report.
+    pub(crate) fn observed_by(self, observer: Arc<Observer>) -> State {
+        State { observer, ..self }
     }
 
     /// Notes a call that was in flight when an earlier run died.
@@ -179,11 +188,24 @@ impl State {
             return;
         }
         self.tally.finished(finished, &verdict);
+        self.observe(finished, verdict.code.as_deref());
         if verdict.fatal.is_some() {
             self.stopper.drain();
         }
         self.outlet.put(finished.request.index, verdict.line, place);
         self.open.remove(&finished.request);
+    }
+
+    fn observe(&self, finished: &Finished<Arc<Job>, Reply>, code: Option<&str>) {
+        let (job, result) = (&finished.request, &finished.result);
+        let call = Call {
+            name: &job.request.record_id(),
+            attempts: result.attempts,
+            took: job.took(),
+            code,
+        };
+        let tokens = result.value.as_ref().and_then(|reply| reply.tokens);
+        self.observer.call(&call, tokens);
     }
 
     /// Whether nothing but the bound on costs keeps a call from being sent.

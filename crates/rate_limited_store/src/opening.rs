@@ -234,7 +234,7 @@ pub fn remove(path: &Path) -> Result<(), OpenError> {
     forget(&place::beside(path, ".new"));
     forget(&place::beside(path, ".salvage"));
     // The file goes last: until then nobody else can have the others.
-    for suffix in ["-ballast", "-wal", "-shm", "-count", ""] {
+    for suffix in ["-report", "-ballast", "-wal", "-shm", "-count", ""] {
         match std::fs::remove_file(place::beside(path, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(system(path)(error));

@@ -4,6 +4,7 @@
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
 mod records;
+mod witnessed;
 
 use crate::account::Account;
 use crate::attempt::{self, End, Event};
@@ -15,6 +16,7 @@ use crate::inputs::Inputs;
 use crate::recorder::{Place, Recorder, Setback};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
+use crate::witness::Witness;
 use rate_limited_core::{
     Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler,
     Settings, Stop, Time, Wait,
@@ -48,6 +50,7 @@ pub(crate) struct Driver<Req, Resp> {
     scheduled: u64,
     told: Told,
     records: Option<Records<Req, Resp>>,
+    witness: Witness,
 }
 
 /// A call as the driver has it.
@@ -112,6 +115,7 @@ where
             scheduled: 0,
             told: Told::GoOn,
             records: recorder.map(Records::new),
+            witness: Witness::default(),
         };
         driver.begin_records().map_err(ConfigError::Record)?;
         Ok(driver)
@@ -161,8 +165,7 @@ where
         Ok(())
     }
 
-    /// Runs until all is done or stopped, and hands each call out as it ends.
-    pub(crate) async fn run(
+    async fn go(
         &mut self,
         mut inputs: Inputs<Req>,
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
@@ -197,6 +200,7 @@ where
 
     fn begin(&mut self) {
         self.told = Told::GoOn;
+        self.witness.begins(self.clock.now());
         self.input(Input::Resume);
     }
 
@@ -299,6 +303,8 @@ where
         let Some(call) = call_of(&mut self.calls, id) else {
             return;
         };
+        let code = witnessed::code(&end);
+        let index = call.index;
         let (outcome, kind) = match end {
             End::Value(value) => {
                 let usage = self.blueprint.usage(&call.request, &value);
@@ -334,6 +340,9 @@ where
             }
         };
         let class = outcome.class();
+        if in_flight {
+            self.witness_end((id, attempt, index), class, code.as_deref());
+        }
         self.input(if in_flight {
             Input::Finished { attempt, outcome }
         } else {
@@ -420,7 +429,12 @@ where
             return self.input(Input::Finished { attempt, outcome });
         };
         let events = self.events.0.clone();
+        let trip = (id, attempt, call.index);
+        #[cfg(feature = "tracing")]
+        let _span = crate::witness::attempt_span(call.index, call.attempts).entered();
+        let number = call.attempts;
         let task = attempt::start(&self.blueprint, request, (id, attempt), events);
+        self.witness_start(trip, number);
         put(&mut self.tasks, attempt.index(), (attempt, task));
     }
 
@@ -433,11 +447,13 @@ where
         let Some(call) = call_of(&mut self.calls, id) else {
             return;
         };
+        let index = call.index;
         match (why, self.attempt_timeout) {
             (Abandoned::TimedOut, Some(limit)) => call.errors.push(AttemptError::TimedOut(limit)),
             (Abandoned::Halted, _) => call.errors.push(AttemptError::Halted),
             _ => {}
         }
+        self.witness_abandon((id, attempt, index), why);
         self.setback(id, "abandoned", had_left && why == Abandoned::Halted);
     }
 
@@ -472,6 +488,9 @@ where
             _ => {}
         }
         let value = value.filter(|_| why.is_none());
+        let last = why.map(|_| witnessed::kind(errors.last()));
+        let now = self.clock.now();
+        self.witness.over((id, index), attempts, last, now);
         let result = CallResult {
             value,
             errors,
@@ -496,6 +515,7 @@ where
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) {
         self.handle.show(self.scheduler.progress(), wait);
+        self.witness_look();
         let until = wait.map_or(self.deadline, |wait| wait.until);
         let left = until.map(|until| until.since(self.clock.now()));
         let timer = async {

@@ -11,6 +11,10 @@ mod journal;
 #[cfg(feature = "tower")]
 mod layer;
 mod limiter;
+#[cfg(feature = "tracing")]
+mod logs;
+#[cfg(feature = "report")]
+mod reports;
 mod runner;
 #[cfg(feature = "tower")]
 mod service;

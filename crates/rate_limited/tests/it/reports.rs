@@ -1,0 +1,126 @@
+//! What a run tells of itself afterwards.
+
+use rate_limited::{Class, Resource, Runner};
+use std::time::Duration;
+
+/// A request whose text must not be told.
+const CANARY: &str = "CANARY-PROMPT";
+
+/// Every fifth call is refused at first, every seventh fails for good, every eleventh answer is bad at first.
+fn runner(requests: u32, timeout: Option<Duration>) -> Runner<(u32, String), String> {
+    let seen = std::sync::Mutex::new(std::collections::HashSet::new());
+    let mut runner = Runner::new(move |(number, text): (u32, String)| {
+        let is_first = seen.lock().expect("no panic").insert(number);
+        async move {
+            tokio::time::sleep(Duration::from_millis(100 + u64::from(number))).await;
+            match number {
+                _ if number % 7 == 0 => Err(std::io::Error::other(format!("bad {text}"))),
+                _ if is_first && number % 5 == 0 => Err(std::io::Error::new(
+                    std::io::ErrorKind::WouldBlock,
+                    format!("busy {text}"),
+                )),
+                _ if is_first && number % 11 == 0 => Ok(String::new()),
+                _ => Ok(text),
+            }
+        }
+    })
+    .classify(|error, _| {
+        match error
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind)
+        {
+            Some(std::io::ErrorKind::WouldBlock) => Class::Refused {
+                resource: None,
+                retry_after: None,
+            },
+            _ => Class::Permanent,
+        }
+    })
+    .validate(|answer| !answer.is_empty())
+    .resource(Resource::per_minute("requests", 600))
+    .max_concurrent(16)
+    .attempt_timeout(timeout)
+    .tokio_clock();
+    for number in 1..=requests {
+        runner
+            .schedule((number, format!("{CANARY} {number}")))
+            .expect("it fits");
+    }
+    runner
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_are_those_of_the_run() {
+    let mut runner = runner(60, None);
+    assert_eq!(runner.report("none").attempts.total, 0);
+    let results = runner.run().await.expect("good resources");
+    let report = runner.report("sixty");
+    let done = results
+        .iter()
+        .filter(|result| result.value.is_some())
+        .count() as u64;
+    let attempts: u64 = results
+        .iter()
+        .map(|result| u64::from(result.attempts))
+        .sum();
+    assert_eq!(
+        (done, report.calls.succeeded, report.calls.failed),
+        (52, 52, 8)
+    );
+    assert_eq!(
+        (report.attempts.total, report.attempts.retries),
+        (attempts, attempts - 60)
+    );
+    let ends = &report.attempts.by_outcome;
+    assert_eq!(ends["succeeded"], 52);
+    assert_eq!(ends["rejected"], 8);
+    assert_eq!(ends["refused"], 11, "5, 10, … 60, but 35");
+    assert_eq!(ends["invalid"], 4, "11, 22, 33, 44; 55 was refused");
+    assert_eq!(ends.values().sum::<u64>(), attempts);
+    assert_eq!(report.attempts.refused_by_code["refused"], 11);
+    assert_eq!(report.calls.failed_by_code["failed"], 8);
+    let latency = &report.latency;
+    assert_eq!((latency.answers, latency.longest_ms), (52, 160.0));
+    assert!((100.0..=160.0).contains(&latency.p50_ms), "{latency:?}");
+    assert_eq!(
+        (
+            report.limits[0].name.as_str(),
+            report.limits[0].quota.as_str()
+        ),
+        ("requests", "600 per 60s")
+    );
+    let peak = report.limits[0].peak_share;
+    assert!(peak > 0.01 && peak <= 1.0, "{peak}");
+    assert!(report.slowest[0].call.starts_with("call "));
+    for told in [report.to_html(), report.to_json(), report.to_text()] {
+        assert!(!told.contains(CANARY) && told.contains("sixty"), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cut_off_is_counted_and_a_run_goes_on() {
+    let mut runner = runner(40, Some(Duration::from_millis(120)));
+    let handle = runner.handle();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        handle.halt();
+    });
+    runner.run().await.expect("good resources");
+    let report = runner.report("some");
+    assert_eq!(
+        (report.runs, report.attempts.by_outcome["cut off"]),
+        (1, report.attempts.total)
+    );
+    assert_eq!(report.calls.succeeded, 0);
+    let results = runner.run().await.expect("good resources");
+    let finished = results.iter().filter(|result| result.finished).count() as u64;
+    let report = runner.report("some");
+    assert_eq!(report.runs, 2);
+    assert!(report.attempts.by_outcome["timed out"] >= 20, "{report:?}");
+    assert_eq!(report.calls.succeeded + report.calls.failed, finished);
+    assert!(finished >= 16, "those that take less than the time-out");
+    assert_eq!(
+        report.attempts.by_outcome.values().sum::<u64>(),
+        report.attempts.total
+    );
+}

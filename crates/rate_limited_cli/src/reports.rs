@@ -1,0 +1,272 @@
+//! `rate-limited report`: what a run did, as a page, as data or as a few lines.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use rate_limited_report::{Example, Report, is_report};
+use rate_limited_store::{Peeked, peek};
+use serde::Deserialize;
+
+use crate::args::{ReportArgs, ReportForm, RunArgs};
+use crate::exit::Exit;
+use crate::journal;
+use crate::observer::{recalled, write_whole};
+use crate::output::OutputTarget;
+use crate::refusal::Refusal;
+use crate::say::{complain, say};
+use crate::state::State;
+use crate::text::{counted, shortened};
+
+/// Errors that are shown of each code, and in all.
+const EXAMPLES_OF_CODE: u32 = 3;
+const EXAMPLES_MAX: usize = 20;
+
+/// The most characters of an error that are shown.
+const EXAMPLE_CHARS_MAX: usize = 300;
+
+/// Lines of an output that are longer have no error.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// What is looked at of a file that may be a report.
+const BEGINNING: usize = 64;
+
+/// Makes the report that the command line asks for.
+pub(crate) fn report(args: &ReportArgs) -> Exit {
+    match try_report(args) {
+        Ok(()) => Exit::Success,
+        Err(refusal) => {
+            complain(&refusal);
+            refusal.exit()
+        }
+    }
+}
+
+fn try_report(args: &ReportArgs) -> Result<(), Refusal> {
+    let is_stdout = |path: &&PathBuf| path.as_os_str() == "-";
+    let file = args.output.as_ref().filter(|path| !is_stdout(path));
+    let file = file.map(|path| ReportFile::checked(path, args.format));
+    let file = file.transpose()?;
+    let path = journal::named(&args.path)?;
+    let peeked = peek(&path)?;
+    let output = peeked.job.get("output").filter(|output| !output.is_empty());
+    let output = output.map_or_else(|| args.path.clone(), PathBuf::from);
+    let mut report = of_journal(&path, &peeked, &output);
+    if args.with_examples {
+        // The one that was named may have been moved together with its journal.
+        let named = journal::beside(&args.path) == path;
+        let output = if named { &args.path } else { &output };
+        let examples = examples(output);
+        report.examples = examples.map_err(|source| unreadable(output, source))?;
+    }
+    if let Some(file) = file {
+        return file.write(&report);
+    }
+    let form = args.format.unwrap_or(ReportForm::Text);
+    // Whoever closed standard output does not want to know.
+    let _ = io::stdout()
+        .lock()
+        .write_all(made(&report, form).as_bytes());
+    Ok(())
+}
+
+fn unreadable(output: &Path, source: io::Error) -> Refusal {
+    let path = output.to_owned();
+    Refusal::ReportExamples { path, source }
+}
+
+/// What a journal and the statistics beside it tell of all runs.
+fn of_journal(journal: &Path, peeked: &Peeked, output: &Path) -> Report {
+    let statistics = recalled(journal);
+    let mut report = statistics
+        .clone()
+        .unwrap_or_default()
+        .report(&title(output));
+    let counts = peeked.counts;
+    let (over, seen) = (
+        counts.done + counts.failed,
+        report.calls.succeeded + report.calls.failed,
+    );
+    if statistics.is_none() {
+        report.notes.push(
+            "the journal has no statistics: this is what it knows of the calls, and no more"
+                .to_owned(),
+        );
+    } else if over > seen {
+        report.notes.push(format!(
+            "{} over and not in the statistics: a run was killed, or goes on",
+            counted(over - seen, "call is", "calls are")
+        ));
+    }
+    report.calls.succeeded = counts.done;
+    report.calls.failed = counts.failed;
+    report.calls.unfinished = counts.unfinished;
+    let requests = peeked.job.get("requests");
+    report.calls.requests = requests.and_then(|requests| requests.parse().ok());
+    if let Some(holder) = &peeked.holder {
+        let holder = shortened(holder, 100);
+        report
+            .notes
+            .push(format!("the run still goes on: {holder}"));
+    }
+    report
+}
+
+/// What is told of a run that is over, and of those before it.
+pub(crate) fn of_run(state: &State, output: &OutputTarget) -> Report {
+    let title = output.path().map_or_else(|| "a run".to_owned(), title);
+    let mut report = state.observer.report(&title);
+    let counts = state.tally.counts();
+    report.calls.succeeded = counts.succeeded + counts.before.succeeded;
+    report.calls.failed = counts.failed_in_all();
+    report.calls.requests = state.total().map(|calls| calls + counts.bad_lines);
+    report.calls.unfinished = counts.unfinished();
+    report
+}
+
+fn title(output: &Path) -> String {
+    let name = output.file_name().unwrap_or(output.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn made(report: &Report, form: ReportForm) -> String {
+    match form {
+        ReportForm::Html => report.to_html(),
+        ReportForm::Json => report.to_json(),
+        ReportForm::Text => report.to_text(),
+    }
+}
+
+/// A file for a report: there is none, or it is a report.
+#[derive(Debug)]
+pub(crate) struct ReportFile {
+    path: PathBuf,
+    form: ReportForm,
+}
+
+impl ReportFile {
+    /// The one that a run is to write at its end.
+    ///
+    /// # Errors
+    /// It cannot be one, or is the input or the output.
+    pub(crate) fn wanted(args: &RunArgs) -> Result<Option<ReportFile>, Refusal> {
+        let Some(path) = &args.report else {
+            return Ok(None);
+        };
+        let output = args.output.as_deref().map(Path::new);
+        if Some(path.as_path()) == output || *path == args.input {
+            return Err(Refusal::ReportOther { path: path.clone() });
+        }
+        ReportFile::checked(path, None).map(Some)
+    }
+
+    /// # Errors
+    /// Its name does not say what it is; or it is there and no report, or cannot be made.
+    fn checked(path: &Path, form: Option<ReportForm>) -> Result<ReportFile, Refusal> {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let named = match ending.map(str::to_ascii_lowercase).as_deref() {
+            Some("html" | "htm") => Some(ReportForm::Html),
+            Some("json") => Some(ReportForm::Json),
+            Some("txt") => Some(ReportForm::Text),
+            _ => None,
+        };
+        let path = path.to_owned();
+        let Some(form) = form.or(named) else {
+            return Err(Refusal::ReportForm { path });
+        };
+        match beginning(&path) {
+            Ok(Some(found)) if !found.is_empty() && !is_report(&found) => {
+                Err(Refusal::ReportOther { path })
+            }
+            Ok(_) => Ok(ReportFile { path, form }),
+            Err(source) => Err(Refusal::ReportFile { path, source }),
+        }
+    }
+
+    fn write(&self, report: &Report) -> Result<(), Refusal> {
+        let text = made(report, self.form);
+        let written = write_whole(&self.path, text.as_bytes(), false);
+        written.map_err(|source| Refusal::ReportFile {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Writes the report of a run whose results are safe, whatever becomes of this.
+    pub(crate) fn write_at_the_end(&self, report: &Report, quiet: bool) {
+        match self.write(report) {
+            Err(refusal) => complain(refusal),
+            Ok(()) if !quiet => say(format_args!("report: {}", self.path.display())),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// How a file begins; `None`: there is none, but there could be.
+fn beginning(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            return folder.unwrap_or(Path::new(".")).metadata().map(|_| None);
+        }
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut found = Vec::new();
+    file.take(BEGINNING as u64).read_to_end(&mut found)?;
+    Ok(Some(found))
+}
+
+/// A line of an output, as far as it tells of an error.
+#[derive(Deserialize)]
+struct Line {
+    custom_id: String,
+    error: Option<Told>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    code: String,
+    message: String,
+}
+
+/// What the errors of an output say: some of each code.
+fn examples(output: &Path) -> io::Result<Vec<Example>> {
+    let mut lines = BufReader::new(File::open(output)?);
+    let (mut line, mut examples) = (Vec::new(), Vec::new());
+    let mut codes: BTreeMap<String, u32> = BTreeMap::new();
+    while examples.len() < EXAMPLES_MAX {
+        line.clear();
+        if lines
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            break;
+        }
+        let Ok(Line {
+            custom_id,
+            error: Some(Told { code, message }),
+        }) = serde_json::from_slice(&line)
+        else {
+            continue;
+        };
+        let seen = codes.entry(code.clone()).or_default();
+        *seen += 1;
+        if *seen <= EXAMPLES_OF_CODE {
+            examples.push(Example {
+                call: shortened(&custom_id, 80),
+                code: shortened(&code, 80),
+                text: shortened(&message, EXAMPLE_CHARS_MAX),
+            });
+        }
+    }
+    Ok(examples)
+}

@@ -1,0 +1,60 @@
+//! Man pages and completions have what the command line has.
+
+use std::fs;
+
+use crate::world::{command, spawn};
+
+fn output(folder: &std::path::Path, args: &[&str]) -> String {
+    let output = spawn(command(folder, args))
+        .wait_with_output()
+        .expect("it runs");
+    assert!(output.status.success(), "{args:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn shells_complete_all_commands_and_options() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = output(folder.path(), &["completions", shell]);
+        for word in ["report", "max-concurrent", "on-unknown", "with-examples"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn each_command_has_a_man_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = output(folder.path(), &["man"]);
+    assert!(
+        page.contains(".TH rate-limited 1") && page.contains("rate\\-limited\\-run(1)"),
+        "{page}"
+    );
+    output(folder.path(), &["man", "--folder", "man1"]);
+    let mut names: Vec<_> = fs::read_dir(folder.path().join("man1"))
+        .expect("a folder")
+        .map(|page| {
+            page.expect("a page")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    names.sort_unstable();
+    for name in ["apis", "clean", "report", "run", "status"] {
+        assert!(
+            names.contains(&format!("rate-limited-{name}.1")),
+            "{names:?}"
+        );
+    }
+    let run = fs::read_to_string(folder.path().join("man1/rate-limited-run.1")).expect("a page");
+    assert!(
+        run.contains("max\\-cost") && run.contains("Exit codes:"),
+        "{run}"
+    );
+    assert!(
+        run.contains("\\fBrate\\-limited run\\fR") || run.contains("rate\\-limited\\-run"),
+        "{run}"
+    );
+}
