@@ -140,7 +140,7 @@ class LoopWorkers:
                     await asyncio.sleep(0)
                 running[first] = task
                 try:
-                    class_, usage, wait = await make(ledger, second)
+                    class_, usage, wait = await make(ledger, second, first)
                 except asyncio.CancelledError:
                     class_, usage, wait = self._cancelled(task, first, second)
                 finally:
@@ -170,7 +170,7 @@ class LoopWorkers:
             return "failure", None, None
         if self._closed or (sys.version_info >= (3, 11) and task.cancelling()):
             raise asyncio.CancelledError
-        return self._attempts.cancelled(self._ledger, number)
+        return self._attempts.cancelled(self._ledger, number, attempt)
 
     def _abandon(self, attempt: int, number: int, why: str) -> None:
         if why == "timeout":

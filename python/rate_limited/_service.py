@@ -173,21 +173,21 @@ class Service:
                 future.late = books.status.get(number) == DONE, books.results[number]
             return future.late
 
-    def blocking(self, ledger: Any, number: int) -> Verdict:
+    def blocking(self, ledger: Any, number: int, attempt: int) -> Verdict:
         """Makes an attempt on this thread, unless its future was cancelled."""
         if not self._begins(number):
             return self._attempts.not_made()
-        return self._attempts.blocking(ledger, number)
+        return self._attempts.blocking(ledger, number, attempt)
 
-    async def awaited(self, ledger: Any, number: int) -> Verdict:
+    async def awaited(self, ledger: Any, number: int, attempt: int) -> Verdict:
         """Makes an attempt on the running loop, unless its future was cancelled."""
         if not self._begins(number):
             return self._attempts.not_made()
-        return await self._attempts.awaited(ledger, number)
+        return await self._attempts.awaited(ledger, number, attempt)
 
-    def cancelled(self, ledger: Any, number: int) -> Verdict:
+    def cancelled(self, ledger: Any, number: int, attempt: int) -> Verdict:
         """The function raised a cancellation of its own."""
-        return self._attempts.cancelled(ledger, number)
+        return self._attempts.cancelled(ledger, number, attempt)
 
     def _begins(self, number: int) -> bool:
         """Whether the call is still wanted; from then on it cannot be cancelled any more."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
+from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
@@ -22,7 +23,6 @@ from rate_limited._records import records
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._sdk_retries import RetryWatch
-from rate_limited._server_limits import ServerLimits
 from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
     checked_progress,
@@ -409,7 +409,7 @@ class Runner(Generic[P, R]):
     def __repr__(self) -> str:
         done = self._ledger.status.count(DONE)
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        limits = ", ".join(f"{resource.name}={resource.quota:g}" for resource in self._resources)
+        limits = ", ".join(f"{resource.name}={_shown_limit(resource)}" for resource in self._resources)
         return f"<Runner of {name}: {len(self)} calls, {done} done; {limits or 'no limits'}>"
 
     def __enter__(self) -> Runner[P, R]:
@@ -446,7 +446,7 @@ class Runner(Generic[P, R]):
             self._first_failure,
             self._watch,
             self._retries,
-            ServerLimits([(resource, native_id(resource)) for resource in self._resources]),
+            Feedback(machine, [(resource, native_id(resource)) for resource in self._resources]),
             recorder,
         )
 
@@ -607,3 +607,8 @@ class Runner(Generic[P, R]):
         """What is known of the rows of a `map` that were not given out, if there are any."""
         left = self._rows.left() if self._rows is not None else None
         return left if left is not None and left.calls else None
+
+
+def _shown_limit(resource: Resource) -> str:
+    limit = resource.limit
+    return "not known yet" if limit is None else f"{limit:g}"

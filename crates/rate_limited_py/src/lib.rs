@@ -9,6 +9,7 @@ mod answers;
 mod api;
 mod book;
 mod clock;
+mod feedback;
 mod journal;
 mod machine;
 mod pacing;
@@ -28,7 +29,7 @@ mod _native {
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
-    use super::resource::{add_resource, hear_limit, resource_view, set_quota};
+    use super::resource::{add_resource, resource_view, set_quota};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
     use rate_limited_apis::{

@@ -1,8 +1,10 @@
 //! One run's scheduler, from which Python's workers pull.
 
 use crate::account::{self, lock};
+use crate::api::Api;
 use crate::book::Book;
 use crate::clock::now;
+use crate::feedback;
 use crate::journal::Journal;
 use crate::pacing::Pacing;
 use crate::state::{State, refused, waiting_on};
@@ -10,8 +12,10 @@ use crate::step::Step;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use rate_limited_apis::Answer;
 use rate_limited_core::{
-    Amount, Class, Cost, Input, MaxConcurrent, Scheduler, SchedulerId, Settings,
+    Amount, Class, Cost, Feedback, Input, MaxConcurrent, ResourceId, Scheduler, SchedulerId,
+    Settings,
 };
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
@@ -207,6 +211,24 @@ impl Machine {
         Ok(())
     }
 
+    /// What the answer of an attempt, or its exception, tells of resources, read by the description of their API;
+    /// to be told before the attempt is finished. `resources`: those that the API describes, by their names
+    /// there, with their numbers. `status`: 0 where the client shows none.
+    fn hear(
+        &self,
+        attempt: u64,
+        api: PyRef<'_, Api>,
+        resources: Vec<(String, usize)>,
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: &[u8],
+    ) -> PyResult<()> {
+        let answer = Answer::new(status, &headers, body);
+        self.inner
+            .hear(attempt, feedback::told(&api, &resources, &answer)?);
+        Ok(())
+    }
+
     /// Begins a run, or goes on with one. `stays`: the run is not over when nothing is left to do.
     /// `tells_ends`: every end of a call is a step of its own.
     /// Returns the number of the run: workers of earlier runs are told that those are over.
@@ -377,6 +399,21 @@ impl Inner {
     fn finish(&self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
         lock(&self.state).finish(number, class, usage);
         self.wake_others();
+    }
+
+    /// Takes in what the answer of an attempt tells; one that is no longer in flight tells nothing.
+    fn hear(&self, number: u64, told: Vec<(ResourceId, Feedback)>) {
+        let state = &mut *lock(&self.state);
+        let Some((attempt, _)) = state.attempt(number) else {
+            return;
+        };
+        for (resource, feedback) in told {
+            state.handle(Input::Feedback {
+                resource,
+                attempt,
+                feedback,
+            });
+        }
     }
 
     /// Wakes the machines that wait for what came back here. Call it without holding the state.
