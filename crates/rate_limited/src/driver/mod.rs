@@ -4,13 +4,14 @@
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
 mod records;
+mod wishes;
 
 use crate::account::Account;
 use crate::attempt::{self, End, Event};
 use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::error::{ConfigError, ScheduleError};
-use crate::handle::{Handle, Told};
+use crate::handle::{Handle, Told, Wishes};
 use crate::inputs::Inputs;
 use crate::recorder::{Place, Recorder, Setback};
 use crate::result::{AttemptError, CallResult, SharedError};
@@ -47,6 +48,7 @@ pub(crate) struct Driver<Req, Resp> {
     /// Calls scheduled so far, those that never fit included.
     scheduled: u64,
     told: Told,
+    wishes: Wishes,
     records: Option<Records<Req, Resp>>,
 }
 
@@ -111,6 +113,7 @@ where
             events: unbounded_channel(),
             scheduled: 0,
             told: Told::GoOn,
+            wishes: Wishes::default(),
             records: recorder.map(Records::new),
         };
         driver.begin_records().map_err(ConfigError::Record)?;
@@ -212,6 +215,7 @@ where
         while let Some(index) = inputs.forgotten() {
             self.forget(index);
         }
+        self.take_wishes();
         let told = self.handle.told();
         if told > self.told {
             self.told = told;
