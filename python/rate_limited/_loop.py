@@ -93,6 +93,10 @@ class LoopWorkers:
             self._pump = Pump(self._loop, fileno, self._add)
         self._add()
 
+    def allow(self, most: int) -> None:
+        """Lets there be so many workers; who is too much of one stays, and waits. From any thread."""
+        self._most = most
+
     def close(self) -> None:
         """Stops working; what is in flight is cancelled. Called on the loop."""
         if self._closed:

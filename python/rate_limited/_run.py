@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rate_limited import _loop
+from rate_limited._control import MOST_FOUND_OUT
 from rate_limited._ledger import DONE, FAILED
 from rate_limited._loop import LoopWorkers
 from rate_limited._progress import Progress
@@ -92,6 +93,11 @@ class Run:
         self.over.acquire()
         self._join()
 
+    def allow(self, most: int) -> None:
+        """Lets so many calls be in flight, as far as workers go."""
+        if self._workers is not None:
+            self._workers.allow(most)
+
     def close(self) -> None:
         """Ends what belongs to the run."""
         if self._timer is not None:
@@ -113,7 +119,7 @@ class Run:
 
     def _begin(self, kind: type[Any]) -> Any:
         runner = self._runner
-        most = runner.max_concurrent or 4_096
+        most = runner._bound or MOST_FOUND_OUT
         run = self._machine.begin(False, False)
         if self._interrupts:
             # It came before there was anything to stop.

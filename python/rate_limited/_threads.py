@@ -58,6 +58,10 @@ class ThreadWorkers:
         thread.start()
         self._threads.append(thread)
 
+    def allow(self, most: int) -> None:
+        """Lets there be so many workers; who is too much of one stays, and waits. From any thread."""
+        self._most = most
+
     def join(self) -> None:
         """Waits for the threads, which go home when the run is over; not if one of them hangs."""
         due = time.monotonic() + _JOIN_SECONDS

@@ -264,7 +264,28 @@ class Resource:
 
     @quota.setter
     def quota(self, quota: float) -> None:
+        self.set_limit(quota)
+
+    def set_limit(self, quota: float, time_window_seconds: float | None = None) -> None:
+        """Changes quota and window at once, also during a run. What was used counts on.
+
+        Args:
+            quota: the largest amount in a window.
+            time_window_seconds: the window. Default None: as it is.
+
+        Raises:
+            ValueError: a number out of range, or no window where none is known.
+
+        >>> requests = Resource.untold("requests")
+        >>> requests.set_limit(100, 60)
+        >>> requests
+        Resource('requests', quota=100, time_window_seconds=60)
+        """
         quota = _quota(self.name, quota)
+        if time_window_seconds is not None:
+            window = _window_seconds(self.name, time_window_seconds)
+            self._identity.set_limit(quota, window)
+            return
         if math.isinf(self._identity.time_window_seconds):
             raise ValueError(
                 f"quota of resource {self.name!r} is set to {shown(quota)}, but its window is not known: set "

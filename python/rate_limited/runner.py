@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
+from rate_limited._control import MOST_FOUND_OUT, Control
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
@@ -52,7 +53,7 @@ R = TypeVar("R")
 logger = logging.getLogger("rate_limited")
 
 
-class Runner(Generic[P, R]):
+class Runner(Control, Generic[P, R]):
     """Runs calls of one function as fast as the limits of its API allow, and never faster.
 
     Args:
@@ -154,7 +155,7 @@ class Runner(Generic[P, R]):
         if validation is not None and validation_function is not None:
             raise TypeError("give validation or validation_function, not both: they are one thing")
         self.function = function
-        self.max_concurrent = count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
+        self._bound = count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
         self.max_retries = count("max_retries", max_retries, 0, 65_535)
         self.timeout = seconds("timeout", timeout)
         self.grace_seconds = seconds("grace_seconds", grace_seconds) or 0.0
@@ -172,7 +173,7 @@ class Runner(Generic[P, R]):
                 journal,
                 function,
                 ([native_id(r) for r in self._resources], [r.name for r in self._resources]),
-                self.max_concurrent or 64,
+                self._bound or 64,
                 self._running.locked,
                 key=key,
                 encode=encode,
@@ -188,7 +189,7 @@ class Runner(Generic[P, R]):
 
     def _begin(self) -> None:
         """What follows from the settings, and a state without calls."""
-        self.interrupted = False
+        self.interrupted, self._paused = False, False
         self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
         self._generation = _fork.generation
         self._is_async = is_async(self.function)
@@ -376,7 +377,8 @@ class Runner(Generic[P, R]):
             self._running.release()
 
     def close(self) -> None:
-        """Waits for the calls that were submitted, frees what they needed, and closes the journal."""
+        """Waits for the calls that were submitted, frees what they needed, and closes the journal. It ends a pause."""
+        self.resume()
         service, self._service = self._service, None
         if service is not None:
             service.close()
@@ -430,11 +432,12 @@ class Runner(Generic[P, R]):
 
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
-        most = None if self.max_concurrent == 0 else self.max_concurrent
         seed = random.getrandbits(64)
-        machine = Machine(ids, most, self.max_retries, self.timeout, seed, self.pacing)
+        machine = Machine(ids, self._bound or None, self.max_retries, self.timeout, seed, self.pacing)
         if self._journal is not None:
             machine.attach(self._journal.native)
+        if self._paused:
+            machine.pause()
         return machine
 
     def _make_attempts(self, machine: Machine) -> Attempts:
@@ -552,7 +555,7 @@ class Runner(Generic[P, R]):
         self._check_process()
         with self._lock:
             if self._service is None or self._service.is_over:
-                most = self.max_concurrent or 4_096
+                most = self._bound or MOST_FOUND_OUT
                 machine = self._make_machine()
                 attempts = self._make_attempts(machine)
                 self._service = Service(machine, attempts, most, self._is_async)
@@ -574,7 +577,7 @@ class Runner(Generic[P, R]):
 
     def _room(self, buffer: int | None) -> int:
         if buffer is None:
-            return max(1_024, 4 * (self.max_concurrent or 1_024))
+            return max(1_024, 4 * (self._bound or 1_024))
         return count("buffer", buffer, 1, 1_000_000_000)
 
     def _results_of(

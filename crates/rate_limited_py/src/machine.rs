@@ -67,6 +67,10 @@ fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
     })
 }
 
+fn bound(told: Option<u32>) -> MaxConcurrent {
+    told.map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed)
+}
+
 #[pymethods]
 impl Machine {
     /// A machine over these resources; `max_concurrent` None finds the bound out. The first requests of
@@ -86,8 +90,7 @@ impl Machine {
             .transpose()
             .map_err(|_| PyValueError::new_err("the time-out is no time"))?;
         let settings = Settings {
-            max_concurrent: max_concurrent
-                .map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed),
+            max_concurrent: bound(max_concurrent),
             max_retries,
             attempt_timeout,
             seed,
@@ -249,6 +252,23 @@ impl Machine {
     /// As `stop`, and what is in flight is given up.
     fn halt(&self) {
         self.inner.input(Input::Halt);
+    }
+
+    /// Nothing new is started before `unpause`; what is in flight goes on, and a run is not over.
+    fn pause(&self) {
+        self.inner.input(Input::Pause);
+    }
+
+    /// Ends a pause.
+    fn unpause(&self) {
+        self.inner.input(Input::Unpause);
+    }
+
+    /// Changes how many attempts may be in flight; None finds that out.
+    #[pyo3(signature = (max_concurrent))]
+    fn set_max_concurrent(&self, max_concurrent: Option<u32>) {
+        let max_concurrent = bound(max_concurrent);
+        self.inner.input(Input::SetMaxConcurrent { max_concurrent });
     }
 
     /// The run is over as soon as nothing is left to do.
@@ -561,6 +581,7 @@ impl Inner {
         for (name, number) in numbers {
             dict.set_item(name, number)?;
         }
+        dict.set_item("paused", progress.paused)?;
         let wait = state.wait;
         let left = wait
             .and_then(|wait| wait.until)
