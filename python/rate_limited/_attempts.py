@@ -16,6 +16,7 @@ from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorder
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
+from rate_limited._log import EventLog
 from rate_limited._sdk_retries import RetryWatch
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
@@ -48,6 +49,7 @@ class Attempts:
         watch: HookWatch | None,
         retries: RetryWatch,
         feedback: Feedback,
+        log: EventLog,
         recorder: Recorder | None = None,
     ) -> None:
         self.function = function
@@ -59,6 +61,7 @@ class Attempts:
         self._recorder = recorder
         self._retries = retries
         self._feedback = feedback
+        self._log = log
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -117,6 +120,7 @@ class Attempts:
         self._retries.look(error)
         self._feedback.hear(attempt, error)
         meaning = class_of(error)
+        self._log.attempt(meaning.class_, error)
         if meaning.class_ == FATAL and meaning.why is not None:
             self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
         return meaning.class_, None, meaning.wait
@@ -154,6 +158,7 @@ class Attempts:
         error = ValidationError("the validation rejected the answer", call, answer)
         error.__cause__ = cause
         self._note(ledger, index, error)
+        self._log.attempt(PERMANENT if fatal else INVALID, error)
         if self._raised == self._validations == _FIRST_VALIDATIONS:
             self.complain(
                 f"each of the first {_FIRST_VALIDATIONS} validations raised an exception, the last one "

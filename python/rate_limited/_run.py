@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,9 @@ class Run:
         self._on_release: Callable[[], None] = lambda: None
         progress = Progress(len(runner), **runner._progress_options())
         self.first_failure = progress.first_failure
-        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot)
+        self._log = runner._log
+        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot, self._log)
+        self._begun = time.monotonic()
 
     def start(self) -> None:
         """Starts to work, on threads or on the loop of the package."""
@@ -104,6 +107,11 @@ class Run:
             self._timer.cancel()
         self._ticker.close()
 
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._begun
+
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the run, for the progress."""
         numbers = self._machine.progress()
@@ -127,7 +135,7 @@ class Run:
         self._workers = kind(
             self._machine, run, runner._attempts, self._ledger, most, self._on_over, self._on_ended
         )
-        if runner._progress_setting is not False:
+        if runner._progress_setting is not False or self._log.is_on:
             self._ticker.start()
         return self._workers
 

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
@@ -19,8 +20,10 @@ from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._log import EventLog
 from rate_limited._native import Machine
 from rate_limited._records import records
+from rate_limited._results import Results
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._sdk_retries import RetryWatch
@@ -37,6 +40,7 @@ from rate_limited._setup import (
     shown_as,
 )
 from rate_limited._signals import on_interrupt
+from rate_limited._state import Stated, lines_of
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
 
@@ -53,7 +57,7 @@ R = TypeVar("R")
 logger = logging.getLogger("rate_limited")
 
 
-class Runner(Control, Generic[P, R]):
+class Runner(Control, Stated, Generic[P, R]):
     """Runs calls of one function as fast as the limits of its API allow, and never faster.
 
     Args:
@@ -190,11 +194,14 @@ class Runner(Control, Generic[P, R]):
     def _begin(self) -> None:
         """What follows from the settings, and a state without calls."""
         self.interrupted, self._paused = False, False
-        self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
+        self._last = Results(([], []))
+        # The numbers of the run before, and how long it took.
+        self._last_numbers: tuple[dict[str, Any], float] | None = None
         self._generation = _fork.generation
         self._is_async = is_async(self.function)
         self._watch = HookWatch() if self._is_async else None
         self._retries = RetryWatch(self.function)
+        self._log = EventLog(self._resources, self.long_wait_warning_seconds)
         self._costs_of = [cost_function(resource) for resource in self._resources]
         self._in_two_parts = any(
             resource.arguments_usage_extractor and resource.results_usage_extractor
@@ -394,7 +401,7 @@ class Runner(Control, Generic[P, R]):
         begun and not given out.
         """
         left = self._left()
-        return self._last if left is None else (left.results, left.exception_lists())
+        return self._last if left is None else Results((left.results, left.exception_lists()))
 
     @property
     def scheduled_calls(self) -> list[Call]:
@@ -450,6 +457,7 @@ class Runner(Control, Generic[P, R]):
             self._watch,
             self._retries,
             Feedback(machine, [(resource, native_id(resource)) for resource in self._resources]),
+            self._log,
             recorder,
         )
 
@@ -524,10 +532,13 @@ class Runner(Control, Generic[P, R]):
             self._run = None
             self._running.release()
 
-    def _end(self, run: Run) -> tuple[list[Any], list[list[BaseException]]] | None:
+    def _end(self, run: Run) -> Results | None:
         """The results; None where calls were scheduled as the run ended, which have to run yet."""
         run.close()
         self.interrupted = run.why != ""
+        self._last_numbers = run.snapshot(), run.seconds
+        if self._log.is_on:
+            logger.info("the run is over: %s", "; ".join(lines_of(*self._last_numbers)))
         if self._journal is not None:
             self._machine.flush()
             self._journal.complain()
@@ -538,14 +549,12 @@ class Runner(Control, Generic[P, R]):
         with self._lock:
             ledger = self._last_ledger = self._ledger
             if self.interrupted:
-                results = (
-                    list(ledger.results),
-                    [list(found) for found in ledger.exception_lists()],
-                )
+                found = [list(errors) for errors in ledger.exception_lists()]
+                results = Results((list(ledger.results), found))
             elif UNFINISHED in ledger.status:
                 return None
             else:
-                results = (ledger.results, ledger.exception_lists())
+                results = Results((ledger.results, ledger.exception_lists()))
                 self._ledger = Ledger(ledger.base + len(ledger.calls))
         if results[0]:
             self._last = results
@@ -590,12 +599,13 @@ class Runner(Control, Generic[P, R]):
             room,
             self.grace_seconds,
         )
-        self.interrupted, self._rows = False, rows
-        rows.show(**self._progress_options())
+        self.interrupted, self._rows, begun = False, rows, time.monotonic()
+        rows.show(self._log, **self._progress_options())
         try:
             yield from rows.results(items, ordered=ordered, raises=raises)
         finally:
             self.interrupted = rows.interrupted
+            self._last_numbers = rows.snapshot(), time.monotonic() - begun
             if self._rows is rows and rows.is_empty:
                 self._rows = None
 

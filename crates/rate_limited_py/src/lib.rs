@@ -13,6 +13,7 @@ mod feedback;
 mod journal;
 mod machine;
 mod pacing;
+mod progress;
 mod resource;
 mod state;
 mod step;

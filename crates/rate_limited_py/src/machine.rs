@@ -7,7 +7,7 @@ use crate::clock::now;
 use crate::feedback;
 use crate::journal::Journal;
 use crate::pacing::Pacing;
-use crate::state::{State, refused, waiting_on};
+use crate::state::{State, refused};
 use crate::step::Step;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -38,7 +38,7 @@ pub(crate) struct Machine {
 
 pub(crate) struct Inner {
     id: SchedulerId,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
     /// Workers on threads wait here.
     news: Condvar,
     /// A loop waits here: a byte is written when it may have something to do.
@@ -559,36 +559,6 @@ impl Inner {
             }
         }
         state
-    }
-
-    fn progress<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let state = lock(&self.state);
-        let progress = state.scheduler.as_ref().expect("it is there").progress();
-        let dict = PyDict::new(py);
-        let numbers = [
-            ("scheduled", progress.scheduled),
-            ("waiting", progress.waiting),
-            ("in_flight", progress.in_flight),
-            ("done", progress.done),
-            ("failed", progress.failed),
-            ("attempts", progress.attempts),
-            ("failures", progress.failures),
-            ("invalid", progress.invalid),
-            ("refusals", progress.refusals),
-            ("timeouts", progress.timeouts),
-            ("max_concurrent", progress.max_concurrent.into()),
-        ];
-        for (name, number) in numbers {
-            dict.set_item(name, number)?;
-        }
-        dict.set_item("paused", progress.paused)?;
-        let wait = state.wait;
-        let left = wait
-            .and_then(|wait| wait.until)
-            .map(|until| until.since(now()).as_secs_f64());
-        dict.set_item("waiting_on", wait.map(|wait| waiting_on(wait.on)))?;
-        dict.set_item("wait_seconds", left)?;
-        Ok(dict)
     }
 }
 
