@@ -44,6 +44,8 @@ struct Declared {
     failures_are_free: bool,
     refusals_count: bool,
     guard: Option<Duration>,
+    /// Its quota is found out.
+    untold: bool,
 }
 
 impl<Req, Resp> std::fmt::Debug for Resource<Req, Resp> {
@@ -79,6 +81,28 @@ impl<Req, Resp> Resource<Req, Resp> {
     /// `quota` units in every 60 seconds, wherever they start.
     pub fn per_minute(name: impl Into<String>, quota: impl Units) -> Resource<Req, Resp> {
         Resource::per(name, quota, Duration::from_secs(60))
+    }
+
+    /// A resource whose limit and window nobody told: they are found out, from what answers
+    /// [tell](crate::Runner::feedback) and from [refusals](crate::Class::Refused). It starts with one call, and goes on
+    /// with ever more until one is refused.
+    ///
+    /// ```
+    /// use rate_limited::{Resource, Runner};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut runner = Runner::new(|n: u32| async move { Ok::<_, std::io::Error>(n) })
+    ///     .resource(Resource::untold("requests"));
+    /// runner.schedule(5)?;
+    /// assert_eq!(runner.run_blocking()?[0].value, Some(5));
+    /// assert_eq!(runner.handle().view().resources[0].limit, None, "nothing was refused");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn untold(name: impl Into<String>) -> Resource<Req, Resp> {
+        let mut resource = Resource::per_minute(name, Amount::units(1));
+        resource.declared.untold = true;
+        resource
     }
 
     /// A resource that the runner's [limiter](crate::Runner::limiter) has under this name, whatever its quota.
@@ -225,6 +249,11 @@ impl<Req, Resp> Resource<Req, Resp> {
             .learn(self.declared.learn)
             .failures_count(!self.declared.failures_are_free)
             .refusals_count(self.declared.refusals_count);
+        let core = if self.declared.untold {
+            core.untold_limit_and_window()
+        } else {
+            core
+        };
         Ok(match self.declared.guard {
             Some(guard) => core.guard(guard),
             None => core,
