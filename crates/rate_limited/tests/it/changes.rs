@@ -14,7 +14,10 @@ fn runner(per_minute: u32, bound: u32, calls: u32) -> (Runner<u32, u32>, Times) 
     let times = Arc::clone(&sent);
     let mut runner = Runner::new(move |n: u32| {
         let at = start.elapsed().as_secs_f64();
-        times.lock().expect("nobody panics").push(at.round());
+        times
+            .lock()
+            .expect("nobody panics")
+            .push((10.0 * at).round() / 10.0);
         async move {
             sleep(Duration::from_secs(1)).await;
             Ok::<_, Error>(n)
@@ -60,23 +63,22 @@ async fn a_lowered_quota_holds_at_once() {
         handle.set_quota("requests", quota).expect("it is there");
     });
     runner.run().await.expect("a sound runner");
-    assert_eq!(taken(&sent), [0.0, 1.0, 60.0, 61.0]);
+    // A little later than the windows end, for a request may arrive late.
+    let floors: Vec<f64> = taken(&sent).into_iter().map(f64::floor).collect();
+    assert_eq!(floors, [0.0, 1.0, 60.0, 61.0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_and_fewer_attempts_in_flight() {
-    let (mut runner, sent) = runner(600, 1, 7);
+    let (mut runner, sent) = runner(600, 1, 10);
     let handle = runner.handle();
-    after(2.0, &handle, |handle| handle.set_max_concurrent(3));
-    after(4.0, &handle, |handle| handle.set_max_concurrent(0));
+    after(1.5, &handle, |handle| handle.set_max_concurrent(3));
+    after(3.2, &handle, |handle| handle.set_max_concurrent(0));
     runner.run().await.expect("a sound runner");
-    let mut each = [0; 8];
-    for at in taken(&sent) {
-        each[at as usize] += 1;
-    }
-    assert_eq!(each[..2], [1, 1]);
-    assert!(each[2] + each[3] >= 4, "three at a time: {each:?}");
-    assert_eq!(each.iter().sum::<i32>(), 7);
+    let three = [1.5, 1.5, 2.0, 2.5, 2.5, 3.0];
+    assert_eq!(taken(&sent)[2..8], three);
+    // What was too much drains first; 0 is 1.
+    assert_eq!(taken(&sent)[8..], [4.0, 5.0]);
     assert_eq!(handle.view().progress.max_concurrent, 1);
 }
 
