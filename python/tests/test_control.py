@@ -74,7 +74,7 @@ def test_more_calls_in_flight_during_a_run(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_fewer_calls_in_flight_during_a_run(kind: str) -> None:
     calls = Calls(kind)
-    runner = scheduled(quiet(calls.function, max_concurrent=8), *range(14))
+    runner = scheduled(quiet(calls.function, max_concurrent=8), *range(30))
     thread = running(runner)
     assert eventually(lambda: calls.most == 8)
     runner.max_concurrent = 2
@@ -82,7 +82,7 @@ def test_fewer_calls_in_flight_during_a_run(kind: str) -> None:
     assert eventually(lambda: calls.in_flight <= 2)
     calls.most = 0
     thread.join(5)
-    assert 0 < calls.most <= 2 and len(runner.last[0]) == 14
+    assert 0 < calls.most <= 2 and len(runner.last[0]) == 30
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -141,10 +141,14 @@ def test_names_are_text() -> None:
 
 def test_in_a_notebook() -> None:
     notebooks = pytest.importorskip("notebooks")
+    setup = """
+from rate_limited import Resource, Runner
+runner = Runner(len, [Resource.per_minute("requests", 60)])
+runner.schedule("four")
+runner.schedule(5)
+runner.run()"""
     cells = [
-        "from rate_limited import Resource, Runner\n"
-        'runner = Runner(len, [Resource.per_minute("requests", 60)])\n'
-        'runner.schedule("four")\nrunner.schedule(5)\nrunner.run()',
+        setup,
         "runner",
         "results, exceptions = runner.last\nprint(results)",
     ]
