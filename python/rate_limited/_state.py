@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rate_limited._html import bar, escaped, page, table
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Stated:
     """The part of a `Runner` that says how it stands."""
 
+    function: Callable[..., Any]
     _resources: list[Resource]
     _machine: Machine
     _ledger: Ledger
@@ -60,7 +61,8 @@ class Stated:
             numbers, seconds = {**self._machine.progress(), **ended, "scheduled": len(status)}, None
         if run is None and rows is None:
             numbers = {**numbers, "wait_seconds": None, "paused": self._paused}
-        return repr(self), lines_of(numbers, seconds), [meter_of(each) for each in self._resources]
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        return f"Runner of {name}", lines_of(numbers, seconds), [meter_of(each) for each in self._resources]
 
 
 class Meter(NamedTuple):

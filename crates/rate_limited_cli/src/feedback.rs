@@ -21,16 +21,13 @@ impl Meters {
         };
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
-            let meter = self.iter().find(|meter| meter.is_of(reading.resource))?;
-            Some((resources.find(&meter.name)?, reading.told()))
+            let name = self.of_api(reading.resource)?;
+            Some((resources.find(name)?, reading.told()))
         });
         told.collect()
     }
 }
 
 fn answer_of<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> Option<&'a Answer> {
-    match error.downcast_ref() {
-        Some(CallError::Http(error) | CallError::TooLarge(error, _)) => error.answer(),
-        Some(CallError::HeldBack) | None => None,
-    }
+    error.downcast_ref::<CallError>()?.http()?.answer()
 }

@@ -5,6 +5,7 @@ mod attacks;
 mod chance;
 mod changes;
 mod feedback;
+mod found;
 mod jitter;
 mod learnt;
 mod limits;
