@@ -25,6 +25,7 @@ features:
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
 
 unit:
+	@tools/fetch-nginx
 	@$(PART) "unit, property, simulation and process tests" cargo test --locked --workspace --all-features
 
 doc:

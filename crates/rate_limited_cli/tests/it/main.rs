@@ -14,6 +14,7 @@ mod kills;
 mod limit;
 mod lines;
 mod logged;
+mod nginx;
 mod output;
 mod record;
 mod refused;
