@@ -12,11 +12,12 @@ from typing import Any
 
 from rate_limited import _loop, validators
 from rate_limited._classify import FATAL, PERMANENT, class_of
+from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorder
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
+from rate_limited._log import EventLog
 from rate_limited._sdk_retries import RetryWatch
-from rate_limited._server_limits import ServerLimits
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
@@ -47,7 +48,8 @@ class Attempts:
         on_failure: Callable[[BaseException], None],
         watch: HookWatch | None,
         retries: RetryWatch,
-        limits: ServerLimits,
+        feedback: Feedback,
+        log: EventLog,
         recorder: Recorder | None = None,
     ) -> None:
         self.function = function
@@ -58,7 +60,8 @@ class Attempts:
         self._watch = watch
         self._recorder = recorder
         self._retries = retries
-        self._limits = limits
+        self._feedback = feedback
+        self._log = log
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -74,8 +77,8 @@ class Attempts:
         begun, now = list(self._running.items()), _now()
         return {number: now - at for number, at in begun if now - at > SLOW_CALL_SECONDS}
 
-    def blocking(self, ledger: Ledger, number: int) -> Verdict:
-        """Makes an attempt on this thread."""
+    def blocking(self, ledger: Ledger, number: int, attempt: int) -> Verdict:
+        """Makes an attempt of the call of this number on this thread; `attempt` is the attempt's own number."""
         index = number - ledger.base
         call = ledger.calls[index]
         started = self._running[number] = _now()
@@ -84,12 +87,12 @@ class Attempts:
             if hasattr(type(answer), "__await__"):
                 answer = _loop.wait_for(answer)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
-            return self._failed(ledger, index, error)
+            return self._failed(ledger, index, attempt, error)
         finally:
             ledger.seconds[index] = _now() - self._running.pop(number, started)
-        return self._answered(ledger, index, call, answer)
+        return self._answered(ledger, index, attempt, call, answer)
 
-    async def awaited(self, ledger: Ledger, number: int) -> Verdict:
+    async def awaited(self, ledger: Ledger, number: int, attempt: int) -> Verdict:
         """Makes an attempt on the running loop. A cancellation is passed on."""
         index = number - ledger.base
         call = ledger.calls[index]
@@ -99,30 +102,31 @@ class Attempts:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this attempt only
-            return self._failed(ledger, index, error)
+            return self._failed(ledger, index, attempt, error)
         finally:
             ledger.seconds[index] = _now() - self._running.pop(number, started)
-        return self._answered(ledger, index, call, answer)
+        return self._answered(ledger, index, attempt, call, answer)
 
-    def cancelled(self, ledger: Ledger, number: int) -> Verdict:
+    def cancelled(self, ledger: Ledger, number: int, attempt: int) -> Verdict:
         """The function raised a cancellation of its own: a failure like any other."""
-        return self._failed(ledger, number - ledger.base, asyncio.CancelledError())
+        return self._failed(ledger, number - ledger.base, attempt, asyncio.CancelledError())
 
     def not_made(self) -> Verdict:
         """Nobody wants the call any more: it is not made, and takes nothing."""
         return PERMANENT, [0.0] * len(self._resources), None
 
-    def _failed(self, ledger: Ledger, index: int, error: BaseException) -> Verdict:
+    def _failed(self, ledger: Ledger, index: int, attempt: int, error: BaseException) -> Verdict:
         self._note(ledger, index, error)
         self._retries.look(error)
-        self._limits.hear(error)
+        self._feedback.hear(attempt, error)
         meaning = class_of(error)
+        self._log.attempt(meaning.class_, error)
         if meaning.class_ == FATAL and meaning.why is not None:
             self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
         return meaning.class_, None, meaning.wait
 
-    def _answered(self, ledger: Ledger, index: int, call: Call, answer: Any) -> Verdict:
-        self._limits.hear(answer)
+    def _answered(self, ledger: Ledger, index: int, attempt: int, call: Call, answer: Any) -> Verdict:
+        self._feedback.hear(attempt, answer)
         usage = self._usage(ledger, index, call, answer) if self._settles else None
         if self._checks:
             class_ = self._validate(ledger, index, call, answer)
@@ -154,6 +158,7 @@ class Attempts:
         error = ValidationError("the validation rejected the answer", call, answer)
         error.__cause__ = cause
         self._note(ledger, index, error)
+        self._log.attempt(PERMANENT if fatal else INVALID, error)
         if self._raised == self._validations == _FIRST_VALIDATIONS:
             self.complain(
                 f"each of the first {_FIRST_VALIDATIONS} validations raised an exception, the last one "

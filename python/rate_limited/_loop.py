@@ -93,6 +93,10 @@ class LoopWorkers:
             self._pump = Pump(self._loop, fileno, self._add)
         self._add()
 
+    def allow(self, most: int) -> None:
+        """Lets there be so many workers; who is too much of one stays, and waits. From any thread."""
+        self._most = most
+
     def close(self) -> None:
         """Stops working; what is in flight is cancelled. Called on the loop."""
         if self._closed:
@@ -140,7 +144,7 @@ class LoopWorkers:
                     await asyncio.sleep(0)
                 running[first] = task
                 try:
-                    class_, usage, wait = await make(ledger, second)
+                    class_, usage, wait = await make(ledger, second, first)
                 except asyncio.CancelledError:
                     class_, usage, wait = self._cancelled(task, first, second)
                 finally:
@@ -170,7 +174,7 @@ class LoopWorkers:
             return "failure", None, None
         if self._closed or (sys.version_info >= (3, 11) and task.cancelling()):
             raise asyncio.CancelledError
-        return self._attempts.cancelled(self._ledger, number)
+        return self._attempts.cancelled(self._ledger, number, attempt)
 
     def _abandon(self, attempt: int, number: int, why: str) -> None:
         if why == "timeout":

@@ -127,6 +127,8 @@ class Progress:
                 self._text.line(line)
 
     def _wait_text(self, snapshot: Snapshot) -> str:
+        if snapshot.get("paused"):
+            return "paused, resume() goes on"
         seconds, limit = snapshot.get("wait_seconds"), self._long_wait_seconds
         if seconds is None or limit is None or seconds <= limit:
             return ""

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._log import EventLog
 from rate_limited._progress import Progress, ProgressSetting, failure_text
 from rate_limited._service import CallFuture, Service
 from rate_limited._signals import on_interrupt
@@ -99,12 +100,12 @@ class Rows:
         self._ticker: Ticker | None = None
         self.first_failure: Callable[[BaseException], None] = lambda _: None
 
-    def show(self, *, setting: ProgressSetting, interval: float, **options: Any) -> None:
-        """Shows the progress from now on, until the rows have ended."""
-        if setting is not False:
+    def show(self, log: EventLog, *, setting: ProgressSetting, interval: float, **options: Any) -> None:
+        """Shows and logs the progress from now on, until the rows have ended."""
+        if setting is not False or log.is_on:
             progress = Progress(None, setting=setting, interval=interval, **options)
             self.first_failure = progress.first_failure
-            self._ticker = Ticker(progress, interval, self.snapshot)
+            self._ticker = Ticker(progress, interval, self.snapshot, log)
             self._ticker.start()
 
     def results(self, items: Iterable[Any], *, ordered: bool, raises: bool) -> Iterator[tuple[int, Any]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rate_limited import _loop
+from rate_limited._control import MOST_FOUND_OUT
 from rate_limited._ledger import DONE, FAILED
 from rate_limited._loop import LoopWorkers
 from rate_limited._progress import Progress
@@ -39,7 +41,9 @@ class Run:
         self._on_release: Callable[[], None] = lambda: None
         progress = Progress(len(runner), **runner._progress_options())
         self.first_failure = progress.first_failure
-        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot)
+        self._log = runner._log
+        self._ticker = Ticker(progress, runner.progress_interval, self.snapshot, self._log)
+        self._begun = time.monotonic()
 
     def start(self) -> None:
         """Starts to work, on threads or on the loop of the package."""
@@ -92,11 +96,21 @@ class Run:
         self.over.acquire()
         self._join()
 
+    def allow(self, most: int) -> None:
+        """Lets so many calls be in flight, as far as workers go."""
+        if self._workers is not None:
+            self._workers.allow(most)
+
     def close(self) -> None:
         """Ends what belongs to the run."""
         if self._timer is not None:
             self._timer.cancel()
         self._ticker.close()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._begun
 
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the run, for the progress."""
@@ -113,7 +127,7 @@ class Run:
 
     def _begin(self, kind: type[Any]) -> Any:
         runner = self._runner
-        most = runner.max_concurrent or 4_096
+        most = runner._bound or MOST_FOUND_OUT
         run = self._machine.begin(False, False)
         if self._interrupts:
             # It came before there was anything to stop.
@@ -121,7 +135,7 @@ class Run:
         self._workers = kind(
             self._machine, run, runner._attempts, self._ledger, most, self._on_over, self._on_ended
         )
-        if runner._progress_setting is not False:
+        if runner._progress_setting is not False or self._log.is_on:
             self._ticker.start()
         return self._workers
 

@@ -70,7 +70,7 @@ class Service:
     """Runs calls as they are submitted, until it is closed."""
 
     def __init__(self, machine: Machine, attempts: Attempts, most: int, is_async: bool) -> None:
-        self._machine = machine
+        self.machine = machine
         self._attempts = attempts
         self._ledger = OpenLedger()
         self._futures: dict[int, CallFuture] = {}
@@ -113,7 +113,7 @@ class Service:
 
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the calls so far, for the progress."""
-        numbers = self._machine.progress()
+        numbers = self.machine.progress()
         numbers["retries"] = numbers["failures"] + numbers["invalid"]
         return numbers
 
@@ -132,15 +132,19 @@ class Service:
             if self._interrupts or self._over.is_set():
                 future.given_up = True
                 raise RuntimeError("the runner was interrupted or closed: make a new one")
-            number = future.number = self._machine.schedule(costs, *place)
+            number = future.number = self.machine.schedule(costs, *place)
             self._ledger.calls[number] = future.call
             self._ledger.costs[number] = costs
             self._futures[number] = future
 
+    def allow(self, most: int) -> None:
+        """Lets so many calls be in flight, as far as workers go."""
+        self._workers.allow(most)
+
     def stop(self) -> None:
         """Starts nothing new; calls that have not begun are cancelled."""
         self._interrupts += 1
-        self._machine.stop()
+        self.machine.stop()
 
     def interrupt(self, grace_seconds: float) -> None:
         """The first time stops and gives calls in flight so long; the second time ends at once."""
@@ -155,14 +159,14 @@ class Service:
     def halt(self) -> None:
         """As `stop`, and gives up what is in flight; hung calls keep nothing waiting."""
         self._interrupts += 1
-        self._machine.halt()
+        self.machine.halt()
         if isinstance(self._workers, LoopWorkers):
             _loop.own_loop().call_soon_threadsafe(self._workers.close)
         self._on_over("asked")
 
     def close(self, timeout: float | None = None) -> bool:
         """Waits until all is done; tells whether it is."""
-        self._machine.drain()
+        self.machine.drain()
         return self._over.wait(timeout)
 
     def late_result(self, future: CallFuture) -> tuple[bool, Any]:
@@ -173,21 +177,21 @@ class Service:
                 future.late = books.status.get(number) == DONE, books.results[number]
             return future.late
 
-    def blocking(self, ledger: Any, number: int) -> Verdict:
+    def blocking(self, ledger: Any, number: int, attempt: int) -> Verdict:
         """Makes an attempt on this thread, unless its future was cancelled."""
         if not self._begins(number):
             return self._attempts.not_made()
-        return self._attempts.blocking(ledger, number)
+        return self._attempts.blocking(ledger, number, attempt)
 
-    async def awaited(self, ledger: Any, number: int) -> Verdict:
+    async def awaited(self, ledger: Any, number: int, attempt: int) -> Verdict:
         """Makes an attempt on the running loop, unless its future was cancelled."""
         if not self._begins(number):
             return self._attempts.not_made()
-        return await self._attempts.awaited(ledger, number)
+        return await self._attempts.awaited(ledger, number, attempt)
 
-    def cancelled(self, ledger: Any, number: int) -> Verdict:
+    def cancelled(self, ledger: Any, number: int, attempt: int) -> Verdict:
         """The function raised a cancellation of its own."""
-        return self._attempts.cancelled(ledger, number)
+        return self._attempts.cancelled(ledger, number, attempt)
 
     def _begins(self, number: int) -> bool:
         """Whether the call is still wanted; from then on it cannot be cancelled any more."""

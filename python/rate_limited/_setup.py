@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -53,8 +54,8 @@ def native_id(resource: Resource) -> int:
                 meter = (api._native, name)
             native_id = add_resource(
                 resource.name,
-                float(resource.quota),
-                float(resource.time_window_seconds),
+                finite(resource.quota),
+                finite(resource.time_window_seconds),
                 at_completion,
                 resource.learn,
                 meter,
@@ -62,6 +63,11 @@ def native_id(resource: Resource) -> int:
             identity._native_id = native_id
             identity.on_change = lambda quota, window: set_quota(native_id, quota, window, meter)
     return int(identity._native_id)
+
+
+def finite(number: float) -> float | None:
+    """The number; None where it is infinite, as what nobody has told is."""
+    return None if math.isinf(number) else float(number)
 
 
 def cost_function(resource: Resource) -> Callable[[Call], Any]:

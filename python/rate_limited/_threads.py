@@ -58,6 +58,10 @@ class ThreadWorkers:
         thread.start()
         self._threads.append(thread)
 
+    def allow(self, most: int) -> None:
+        """Lets there be so many workers; who is too much of one stays, and waits. From any thread."""
+        self._most = most
+
     def join(self) -> None:
         """Waits for the threads, which go home when the run is over; not if one of them hangs."""
         due = time.monotonic() + _JOIN_SECONDS
@@ -77,7 +81,7 @@ class ThreadWorkers:
             if kind == DISPATCH:
                 # The usual turn of the loop: everything else is rare.
                 # Each attempt has a copy of the caller's context variables of its own.
-                class_, usage, wait = context.copy().run(make, ledger, second)
+                class_, usage, wait = context.copy().run(make, ledger, second, first)
                 if self._stuck:
                     self._stuck.discard(first)
                 step = machine.turn(run, first, class_, usage, wait)

@@ -1,4 +1,4 @@
-"""Looks at a run from time to time and shows it, on a thread of its own."""
+"""Looks at a run from time to time, shows it and logs it, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from rate_limited._log import EventLog
 from rate_limited._progress import Progress
 
 
 class Ticker:
     """Shows snapshots of a run every `interval` seconds, from `start` until `close`."""
 
-    def __init__(self, progress: Progress, interval: float, snapshot: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, progress: Progress, interval: float, snapshot: Callable[[], dict[str, Any]], log: EventLog
+    ) -> None:
         self._progress = progress
         self._interval = interval
         self._snapshot = snapshot
+        self._log = log
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -33,5 +37,7 @@ class Ticker:
     def _tick(self) -> None:
         # A run of less than an interval shows nothing on its way.
         while not self._ended.wait(self._interval):
-            self._progress.update(self._snapshot())
+            snapshot = self._snapshot()
+            self._progress.update(snapshot)
+            self._log.look(snapshot)
         self._progress.close(self._snapshot())

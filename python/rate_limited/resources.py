@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rate_limited._native import resource_view
 from rate_limited.calls import Call, Result
 from rate_limited.usage import AMOUNT_MAX, shown, to_float
 
@@ -108,8 +109,9 @@ class Resource:
         self.results_usage_extractor = results_usage_extractor
         self.max_results_usage_estimator = max_results_usage_estimator
         self.learn = bool(learn)
-        # The API that describes it, and its name there.
+        # The API that describes it, and its name there; and where its answer is in what a call returns.
         self._meter: tuple[Api, str] | None = None
+        self._answer: Callable[[Any], Any] | None = None
         self._check_extractors()
         quota = _quota(name, quota)
         window = _window_seconds(name, time_window_seconds)
@@ -203,9 +205,55 @@ class Resource:
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         return cls(name, quota, 86_400, *_or_one_per_call(*hooks), shared=shared, learn=learn)
 
+    @classmethod
+    def untold(
+        cls,
+        name: str,
+        time_window_seconds: float | None = None,
+        arguments_usage_extractor: CallExtractor | None = None,
+        results_usage_extractor: ResultExtractor | None = None,
+        max_results_usage_estimator: CallExtractor | None = None,
+        *,
+        shared: str | None = None,
+        learn: bool = False,
+    ) -> Self:
+        """A limit that nobody told: it is found out from refusals, and from what answers say of it.
+
+        It starts with one call, and goes on with ever more until one is refused. Calls are counted if no
+        extractor says otherwise. Its `quota` is infinite until it is set, which tells the limit.
+
+        Args:
+            time_window_seconds: the window, if that is known. Default None: it is found out, too.
+
+        The other arguments and errors are those of `Resource`.
+
+        >>> requests = Resource.untold("requests")
+        >>> requests.quota, requests.limit
+        (inf, None)
+        """
+        hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
+        window = math.inf if time_window_seconds is None else _window_seconds(name, time_window_seconds)
+        resource = cls(name, 1, 60, *_or_one_per_call(*hooks), learn=learn)
+        resource._identity = _identity(shared, math.inf, window)
+        return resource
+
+    @property
+    def limit(self) -> float | None:
+        """The limit in force: the quota, or less where answers name a lower one or refusals have shown it; None
+        where none is known yet.
+
+        >>> Resource.per_minute("requests", 3500).limit
+        3500
+        """
+        number = self._identity._native_id
+        if number is None:
+            return None if math.isinf(self.quota) else self.quota
+        return resource_view(number)[2]
+
     @property
     def quota(self) -> float:
-        """The largest amount in a window; setting it changes the limit, also during a run.
+        """The largest amount in a window; setting it changes the limit, also during a run. What nobody told is
+        infinite.
 
         >>> requests = Resource.per_minute("requests", 100)
         >>> requests.quota = 50
@@ -216,11 +264,38 @@ class Resource:
 
     @quota.setter
     def quota(self, quota: float) -> None:
-        self._identity.set_limit(_quota(self.name, quota), self._identity.time_window_seconds)
+        self.set_limit(quota)
+
+    def set_limit(self, quota: float, time_window_seconds: float | None = None) -> None:
+        """Changes quota and window at once, also during a run. What was used counts on.
+
+        Args:
+            quota: the largest amount in a window.
+            time_window_seconds: the window. Default None: as it is.
+
+        Raises:
+            ValueError: a number out of range, or no window where none is known.
+
+        >>> requests = Resource.untold("requests")
+        >>> requests.set_limit(100, 60)
+        >>> requests
+        Resource('requests', quota=100, time_window_seconds=60)
+        """
+        quota = _quota(self.name, quota)
+        if time_window_seconds is not None:
+            window = _window_seconds(self.name, time_window_seconds)
+            self._identity.set_limit(quota, window)
+            return
+        if math.isinf(self._identity.time_window_seconds):
+            raise ValueError(
+                f"quota of resource {self.name!r} is set to {shown(quota)}, but its window is not known: set "
+                "time_window_seconds before"
+            )
+        self._identity.set_limit(quota, self._identity.time_window_seconds)
 
     @property
     def time_window_seconds(self) -> float:
-        """How long what is used counts, in seconds.
+        """How long what is used counts, in seconds; infinite where nobody told it.
 
         >>> Resource.per_hour("requests", 100).time_window_seconds
         3600
@@ -235,6 +310,10 @@ class Resource:
     def __repr__(self) -> str:
         key = self._identity.shared
         shared = "" if key is None else f", shared={key!r}"
+        if math.isinf(self.quota):
+            known = math.isfinite(self.time_window_seconds)
+            window = f", time_window_seconds={self.time_window_seconds}" if known else ""
+            return f"Resource.untold({self.name!r}{window}{shared})"
         limit = f"quota={self.quota}, time_window_seconds={self.time_window_seconds}"
         return f"Resource({self.name!r}, {limit}{shared})"
 
@@ -282,7 +361,7 @@ class Identity:
         if (quota, time_window_seconds) == (self.quota, self.time_window_seconds):
             return
         self.quota, self.time_window_seconds = quota, time_window_seconds
-        if self.on_change is not None:
+        if self.on_change is not None and not math.isinf(quota):
             self.on_change(quota, time_window_seconds)
 
     def __reduce__(self) -> tuple[Callable[..., Identity], tuple[str | None, float, float]]:
@@ -303,8 +382,9 @@ def _identity(shared: str | None, quota: float, time_window_seconds: float) -> I
         if identity is None:
             identity = _shared[shared] = Identity(shared, quota, time_window_seconds)
             return identity
-    # Outside the lock: whoever listens may do anything.
-    identity.set_limit(quota, time_window_seconds)
+    # Outside the lock: whoever listens may do anything. That nobody told a limit is no news.
+    if not math.isinf(quota):
+        identity.set_limit(quota, time_window_seconds)
     return identity
 
 

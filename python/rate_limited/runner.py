@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
@@ -14,15 +15,18 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
+from rate_limited._control import MOST_FOUND_OUT, Control
+from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._log import EventLog
 from rate_limited._native import Machine
 from rate_limited._records import records
+from rate_limited._results import Results
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._sdk_retries import RetryWatch
-from rate_limited._server_limits import ServerLimits
 from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
     checked_progress,
@@ -36,6 +40,7 @@ from rate_limited._setup import (
     shown_as,
 )
 from rate_limited._signals import on_interrupt
+from rate_limited._state import Stated, lines_of
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
 
@@ -52,7 +57,7 @@ R = TypeVar("R")
 logger = logging.getLogger("rate_limited")
 
 
-class Runner(Generic[P, R]):
+class Runner(Control, Stated, Generic[P, R]):
     """Runs calls of one function as fast as the limits of its API allow, and never faster.
 
     Args:
@@ -154,7 +159,7 @@ class Runner(Generic[P, R]):
         if validation is not None and validation_function is not None:
             raise TypeError("give validation or validation_function, not both: they are one thing")
         self.function = function
-        self.max_concurrent = count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
+        self._bound = count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
         self.max_retries = count("max_retries", max_retries, 0, 65_535)
         self.timeout = seconds("timeout", timeout)
         self.grace_seconds = seconds("grace_seconds", grace_seconds) or 0.0
@@ -172,7 +177,7 @@ class Runner(Generic[P, R]):
                 journal,
                 function,
                 ([native_id(r) for r in self._resources], [r.name for r in self._resources]),
-                self.max_concurrent or 64,
+                self._bound or 64,
                 self._running.locked,
                 key=key,
                 encode=encode,
@@ -188,12 +193,15 @@ class Runner(Generic[P, R]):
 
     def _begin(self) -> None:
         """What follows from the settings, and a state without calls."""
-        self.interrupted = False
-        self._last: tuple[list[Any], list[list[BaseException]]] = ([], [])
+        self.interrupted, self._paused = False, False
+        self._last = Results(([], []))
+        # The numbers of the run before, and how long it took.
+        self._last_numbers: tuple[dict[str, Any], float] | None = None
         self._generation = _fork.generation
         self._is_async = is_async(self.function)
         self._watch = HookWatch() if self._is_async else None
         self._retries = RetryWatch(self.function)
+        self._log = EventLog(self._resources, self.long_wait_warning_seconds)
         self._costs_of = [cost_function(resource) for resource in self._resources]
         self._in_two_parts = any(
             resource.arguments_usage_extractor and resource.results_usage_extractor
@@ -376,7 +384,8 @@ class Runner(Generic[P, R]):
             self._running.release()
 
     def close(self) -> None:
-        """Waits for the calls that were submitted, frees what they needed, and closes the journal."""
+        """Waits for the calls that were submitted, frees what they needed, and closes the journal. It ends a pause."""
+        self.resume()
         service, self._service = self._service, None
         if service is not None:
             service.close()
@@ -392,7 +401,7 @@ class Runner(Generic[P, R]):
         begun and not given out.
         """
         left = self._left()
-        return self._last if left is None else (left.results, left.exception_lists())
+        return self._last if left is None else Results((left.results, left.exception_lists()))
 
     @property
     def scheduled_calls(self) -> list[Call]:
@@ -409,7 +418,7 @@ class Runner(Generic[P, R]):
     def __repr__(self) -> str:
         done = self._ledger.status.count(DONE)
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        limits = ", ".join(f"{resource.name}={resource.quota:g}" for resource in self._resources)
+        limits = ", ".join(f"{resource.name}={_shown_limit(resource)}" for resource in self._resources)
         return f"<Runner of {name}: {len(self)} calls, {done} done; {limits or 'no limits'}>"
 
     def __enter__(self) -> Runner[P, R]:
@@ -430,11 +439,12 @@ class Runner(Generic[P, R]):
 
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
-        most = None if self.max_concurrent == 0 else self.max_concurrent
         seed = random.getrandbits(64)
-        machine = Machine(ids, most, self.max_retries, self.timeout, seed, self.pacing)
+        machine = Machine(ids, self._bound or None, self.max_retries, self.timeout, seed, self.pacing)
         if self._journal is not None:
             machine.attach(self._journal.native)
+        if self._paused:
+            machine.pause()
         return machine
 
     def _make_attempts(self, machine: Machine) -> Attempts:
@@ -446,7 +456,8 @@ class Runner(Generic[P, R]):
             self._first_failure,
             self._watch,
             self._retries,
-            ServerLimits([(resource, native_id(resource)) for resource in self._resources]),
+            Feedback(machine, [(resource, native_id(resource)) for resource in self._resources]),
+            self._log,
             recorder,
         )
 
@@ -521,10 +532,13 @@ class Runner(Generic[P, R]):
             self._run = None
             self._running.release()
 
-    def _end(self, run: Run) -> tuple[list[Any], list[list[BaseException]]] | None:
+    def _end(self, run: Run) -> Results | None:
         """The results; None where calls were scheduled as the run ended, which have to run yet."""
         run.close()
         self.interrupted = run.why != ""
+        self._last_numbers = run.snapshot(), run.seconds
+        if self._log.is_on:
+            logger.info("the run is over: %s", "; ".join(lines_of(*self._last_numbers)))
         if self._journal is not None:
             self._machine.flush()
             self._journal.complain()
@@ -535,14 +549,12 @@ class Runner(Generic[P, R]):
         with self._lock:
             ledger = self._last_ledger = self._ledger
             if self.interrupted:
-                results = (
-                    list(ledger.results),
-                    [list(found) for found in ledger.exception_lists()],
-                )
+                found = [list(errors) for errors in ledger.exception_lists()]
+                results = Results((list(ledger.results), found))
             elif UNFINISHED in ledger.status:
                 return None
             else:
-                results = (ledger.results, ledger.exception_lists())
+                results = Results((ledger.results, ledger.exception_lists()))
                 self._ledger = Ledger(ledger.base + len(ledger.calls))
         if results[0]:
             self._last = results
@@ -552,7 +564,7 @@ class Runner(Generic[P, R]):
         self._check_process()
         with self._lock:
             if self._service is None or self._service.is_over:
-                most = self.max_concurrent or 4_096
+                most = self._bound or MOST_FOUND_OUT
                 machine = self._make_machine()
                 attempts = self._make_attempts(machine)
                 self._service = Service(machine, attempts, most, self._is_async)
@@ -574,7 +586,7 @@ class Runner(Generic[P, R]):
 
     def _room(self, buffer: int | None) -> int:
         if buffer is None:
-            return max(1_024, 4 * (self.max_concurrent or 1_024))
+            return max(1_024, 4 * (self._bound or 1_024))
         return count("buffer", buffer, 1, 1_000_000_000)
 
     def _results_of(
@@ -587,12 +599,13 @@ class Runner(Generic[P, R]):
             room,
             self.grace_seconds,
         )
-        self.interrupted, self._rows = False, rows
-        rows.show(**self._progress_options())
+        self.interrupted, self._rows, begun = False, rows, time.monotonic()
+        rows.show(self._log, **self._progress_options())
         try:
             yield from rows.results(items, ordered=ordered, raises=raises)
         finally:
             self.interrupted = rows.interrupted
+            self._last_numbers = rows.snapshot(), time.monotonic() - begun
             if self._rows is rows and rows.is_empty:
                 self._rows = None
 
@@ -607,3 +620,8 @@ class Runner(Generic[P, R]):
         """What is known of the rows of a `map` that were not given out, if there are any."""
         left = self._rows.left() if self._rows is not None else None
         return left if left is not None and left.calls else None
+
+
+def _shown_limit(resource: Resource) -> str:
+    limit = resource.limit
+    return "not known yet" if limit is None else f"{limit:g}"

@@ -22,7 +22,7 @@ def test_apis_are_known_by_name() -> None:
         ("openai", 429, [], b'{"error": {"code": "insufficient_quota"}}', "fatal", None),
         ("openai", 401, [], b"", "fatal", None),
         ("openai", 500, [], b"", "failure", None),
-        ("anthropic", 529, [], b'{"error": {"type": "overloaded_error"}}', "failure", None),
+        ("anthropic", 529, [], b'{"error": {"type": "overloaded_error"}}', "overloaded", None),
         ("github_graphql", 200, [("retry-after", "9")], b'{"errors": [{"type": "RATE_LIMITED"}]}', "refused", 9.0),
     ],
 )  # fmt: skip

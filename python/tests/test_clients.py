@@ -137,8 +137,8 @@ def raised(send: Callable[[str], None], url: str) -> BaseException:
         (422, "permanent"),
         (429, "refused"),
         (500, "failure"),
-        (503, "failure"),
-        (529, "failure"),
+        (503, "overloaded"),
+        (529, "overloaded"),
     ],
 )
 def test_statuses(server: Refusing, client: str, status: int, class_: str) -> None:

@@ -20,6 +20,9 @@ pub enum ConfigError {
         "the runner was changed after its first call was scheduled: declare everything before that"
     )]
     TooLate,
+    /// A quota was changed before there were any books.
+    #[error("no call was scheduled yet: declare the quota with its resource")]
+    NotBegun,
     /// The limiter has no resource of this name.
     #[error("the limiter has no resource `{resource}`: declare it with a quota")]
     NotShared {

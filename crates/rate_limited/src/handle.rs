@@ -1,15 +1,38 @@
-//! A hand on a run from outside: to stop it, and to look at it.
+//! A hand on a run from outside: to stop it, to change how it runs, and to look at it.
 
-use rate_limited_core::{Progress, ResourceView, Wait};
-use std::sync::atomic::{AtomicU8, Ordering};
+use rate_limited_core::{MaxConcurrent, Progress, Quota, ResourceView, Wait};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 use tokio::sync::Notify;
 
 use crate::account::Account;
+use crate::error::ConfigError;
+use crate::limiter;
 use crate::result::SharedError;
 
-/// Stops a run, or looks at it, from any task or thread. Cheap to clone.
+/// Stops a run, changes it or looks at it, from any task or thread. Cheap to clone.
+///
+/// ```
+/// use rate_limited::{Amount, Quota, Resource, Runner};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut runner = Runner::new(|n: u32| async move { Ok::<_, std::io::Error>(n * n) })
+///     .resource(Resource::per_minute("requests", 60));
+/// runner.schedule(3)?;
+/// let handle = runner.handle();
+/// // The account was raised, and half of the connections suffice; other runs come first for now.
+/// handle.set_quota("requests", Quota::per_minute(Amount::units(600)))?;
+/// handle.set_max_concurrent(32);
+/// handle.pause();
+/// # let going = handle.clone();
+/// tokio::spawn(async move { handle.resume() });
+/// assert_eq!(runner.run().await?[0].value, Some(9));
+/// # assert_eq!(going.view().progress.max_concurrent, 32);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Handle(Arc<Shared>);
 
@@ -17,10 +40,21 @@ pub struct Handle(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     order: AtomicU8,
+    wishes: Mutex<Wishes>,
+    /// How often the wishes have changed.
+    wished: AtomicU64,
     news: Notify,
     now: Mutex<Now>,
     last_error: Mutex<Option<SharedError>>,
     account: OnceLock<Arc<Account>>,
+}
+
+/// How the user wants runs to run, other than the runner was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    pub(crate) is_paused: bool,
+    pub(crate) max_concurrent: Option<MaxConcurrent>,
+    version: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +104,33 @@ impl Handle {
         self.tell(Told::Halt);
     }
 
+    /// Starts nothing new until [`resume`](Handle::resume); what is in flight goes on, and the run is not over. It
+    /// holds for later runs, too.
+    pub fn pause(&self) {
+        self.wish(|wishes| wishes.is_paused = true);
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.wish(|wishes| wishes.is_paused = false);
+    }
+
+    /// Changes how many attempts may be in flight; 0 is taken as 1. What is above a lower bound drains.
+    pub fn set_max_concurrent(&self, max_concurrent: u32) {
+        self.wish(|wishes| wishes.max_concurrent = Some(MaxConcurrent::Fixed(max_concurrent)));
+    }
+
+    /// Replaces the quota of a resource, for all who share it; what is charged stays charged. A call that waits and
+    /// exceeds a lower one fails.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotBegun`] before the first call of the runner is scheduled; a resource that is not there; a
+    /// quota that is none, or of another kind.
+    pub fn set_quota(&self, resource: &str, quota: Quota) -> Result<(), ConfigError> {
+        let account = self.0.account.get().ok_or(ConfigError::NotBegun)?;
+        limiter::set_quota(account, resource, quota)
+    }
+
     /// How the run stands.
     pub fn view(&self) -> View {
         let Now { progress, wait } = *lock(&self.0.now);
@@ -104,6 +165,21 @@ impl Handle {
     fn tell(&self, told: Told) {
         self.0.order.fetch_max(told as u8, Ordering::SeqCst);
         self.0.news.notify_one();
+    }
+
+    fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        let mut wishes = lock(&self.0.wishes);
+        change(&mut wishes);
+        wishes.version += 1;
+        self.0.wished.store(wishes.version, Ordering::Release);
+        drop(wishes);
+        self.0.news.notify_one();
+    }
+
+    /// The user's wishes, if they have changed since those were told.
+    pub(crate) fn wishes_since(&self, told: &Wishes) -> Option<Wishes> {
+        let is_news = self.0.wished.load(Ordering::Acquire) != told.version;
+        is_news.then(|| *lock(&self.0.wishes))
     }
 
     pub(crate) fn told(&self) -> Told {

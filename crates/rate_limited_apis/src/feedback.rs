@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rate_limited_core::Amount;
+use rate_limited_core::{self as core, Amount};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, de};
 
@@ -149,6 +149,33 @@ impl<'api> Reading<'api> {
         }
     }
 
+    /// The same for the books of a limiter.
+    ///
+    /// ```
+    /// use rate_limited_apis::{Answer, Api, Moment};
+    /// use rate_limited_core::Amount;
+    ///
+    /// let headers = [("x-ratelimit-limit-requests", "500"), ("x-ratelimit-remaining-requests", "499")];
+    /// let answer = Answer::new(200, &headers, b"{}");
+    /// let feedback = Api::named("openai")?.read(&answer, Moment::from_seconds(0));
+    /// assert_eq!(feedback.readings[0].told().remaining, Some(Amount::units(499)));
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn told(&self) -> core::Feedback {
+        core::Feedback {
+            limit: self.limit,
+            // Served although it lies above the limit: what remains says nothing.
+            remaining: self.remaining.filter(|_| !self.over_limit),
+            rounded_to: self.rounded_to.unwrap_or(Amount::ZERO),
+            reset: self.reset.map(|reset| match reset.means {
+                Some(Means::Full) => core::Reset::Full(reset.after),
+                Some(Means::WindowEnd) => core::Reset::WindowEnd(reset.after),
+                _ => core::Reset::Some(reset.after),
+            }),
+            window: self.window,
+        }
+    }
+
     fn is_empty(&self) -> bool {
         let amounts = [self.limit, self.burst, self.remaining, self.used, self.cost];
         let told = amounts.iter().any(Option::is_some) || self.over_limit;
@@ -177,7 +204,16 @@ impl FeedbackMap {
     }
 
     /// All places of it.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+    ///
+    /// ```
+    /// use rate_limited_apis::{Api, Source};
+    ///
+    /// let openai = Api::named("openai")?;
+    /// let mut told = openai.resources[0].feedback.sources();
+    /// assert!(told.all(|source| matches!(source, Source::Header(_))));
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let places = [
             &self.limit,
             &self.burst,

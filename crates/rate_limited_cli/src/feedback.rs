@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use rate_limited::http::{Answer, Means, Reading};
-use rate_limited::{Amount, Feedback, Reset, ResourceId, Resources};
+use rate_limited::http::Answer;
+use rate_limited::{Feedback, ResourceId, Resources};
 
 use crate::call::{CallError, Reply};
 use crate::meters::Meters;
@@ -22,24 +22,9 @@ impl Meters {
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
             let name = self.of_api(reading.resource)?;
-            Some((resources.find(name)?, feedback(reading)))
+            Some((resources.find(name)?, reading.told()))
         });
         told.collect()
-    }
-}
-
-fn feedback(reading: &Reading<'_>) -> Feedback {
-    Feedback {
-        limit: reading.limit,
-        // Served although it lies above the limit: what remains says nothing.
-        remaining: reading.remaining.filter(|_| !reading.over_limit),
-        rounded_to: reading.rounded_to.unwrap_or(Amount::ZERO),
-        reset: reading.reset.map(|reset| match reset.means {
-            Some(Means::Full) => Reset::Full(reset.after),
-            Some(Means::WindowEnd) => Reset::WindowEnd(reset.after),
-            _ => Reset::Some(reset.after),
-        }),
-        window: reading.window,
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
             format!("{}: refused, pausing{for_time}", name(resource.index()))
         }
         WaitingOn::Concurrency => format!("{in_flight} in flight binds"),
+        WaitingOn::Unpause => "paused".to_owned(),
         WaitingOn::InFlight if in_flight > 0 => "waiting for answers".to_owned(),
         WaitingOn::Backoff => format!("backing off{for_time}"),
         WaitingOn::Probe => format!("too many failures: probing, quiet{for_time}"),

@@ -73,6 +73,15 @@ impl Concurrency {
         }
     }
 
+    /// The user changes the bound: at once, and what was learnt under the former one is forgotten. `dispatches` were
+    /// made so far.
+    pub(crate) fn set(&mut self, settings: MaxConcurrent, dispatches: u64) {
+        *self = Concurrency {
+            epoch: dispatches + 1,
+            ..Concurrency::new(settings)
+        };
+    }
+
     pub(crate) fn limit(&self) -> u32 {
         self.limit
     }
@@ -228,5 +237,25 @@ mod tests {
         assert_eq!(told.room(1, Time::default()), Room::Full);
         answered(&mut told, 1_000, 1, 0);
         assert_eq!(told.limit(), 1);
+    }
+
+    #[test]
+    fn a_bound_that_is_told_anew_holds_at_once_and_is_found_out_from_there() {
+        let mut bound = Concurrency::new(MaxConcurrent::Auto { start: 4, most: 64 });
+        assert_eq!(bound.room(4, Time::default()), Room::Full);
+        answered(&mut bound, 4, 4_000, 0);
+        bound.set(MaxConcurrent::Fixed(2), 4);
+        assert_eq!(bound.room(2, Time::default()), Room::Full);
+        bound.set(MaxConcurrent::Auto { start: 8, most: 64 }, 4);
+        assert_eq!(
+            bound.room(7, Time::default()),
+            Room::Now,
+            "no raise is under way"
+        );
+        assert_eq!(bound.room(8, Time::default()), Room::Full);
+        answered(&mut bound, 4, 1_000, 1);
+        assert_eq!(bound.limit(), 8, "those were sent before");
+        answered(&mut bound, 4, 1_000, 5);
+        assert_eq!(bound.limit(), 16);
     }
 }

@@ -4,6 +4,7 @@ use crate::amount::Amount;
 use crate::feedback::Feedback;
 use crate::outcome::Outcome;
 use crate::quota::Quota;
+use crate::settings::MaxConcurrent;
 use crate::time::Time;
 
 /// A resource of a [`Limiter`](crate::Limiter), or one partition of it.
@@ -115,6 +116,11 @@ pub enum Input {
         /// The new quota.
         quota: Quota,
     },
+    /// How many attempts may be in flight changed. What is above a lower bound drains; a higher one holds at once.
+    SetMaxConcurrent {
+        /// The new bound.
+        max_concurrent: MaxConcurrent,
+    },
     /// An answer tells how a resource stands. A limit below the quota that the user told holds at once and until
     /// an answer names another one; one above it never does. What remains counts against what the attempt's books
     /// knew: told before the attempt is [finished](Input::Finished).
@@ -141,6 +147,11 @@ pub enum Input {
     Halt,
     /// After a stop: go on with what is unfinished.
     Resume,
+    /// No new dispatch until [`Input::Unpause`]; what is in flight goes on, and the run is not over. It holds across
+    /// a stop, too.
+    Pause,
+    /// After a pause: go on.
+    Unpause,
 }
 
 /// What to do next, told by [`Scheduler::poll`](crate::Scheduler::poll).
@@ -284,4 +295,6 @@ pub enum WaitingOn {
     Probe,
     /// Another scheduler of the same limiter has its turn.
     Turn,
+    /// The run is paused: [`Input::Unpause`].
+    Unpause,
 }

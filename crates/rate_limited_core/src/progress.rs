@@ -33,4 +33,6 @@ pub struct Progress {
     pub concurrency_binds: bool,
     /// Whether so many attempts fail that the server is taken to be down.
     pub outage: bool,
+    /// Whether the user has paused the run.
+    pub paused: bool,
 }

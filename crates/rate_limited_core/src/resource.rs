@@ -92,9 +92,25 @@ impl Resource {
     /// ```
     pub fn untold(name: impl Into<String>) -> Resource {
         let quota = Quota::per(Amount::MAX, UNKNOWN_WINDOW);
+        Resource::new(name, quota).untold_limit_and_window()
+    }
+
+    /// Like this, but its limit and its window are found out: nothing of its quota is believed.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Quota, Resource, Settlement};
+    ///
+    /// let tokens = Resource::new("tokens", Quota::per_minute(Amount::units(1)))
+    ///     .settlement(Settlement::Usage)
+    ///     .untold_limit_and_window();
+    /// assert!(tokens.is_untold());
+    /// ```
+    #[must_use]
+    pub fn untold_limit_and_window(self) -> Resource {
         Resource {
+            quota: Quota::per(Amount::MAX, UNKNOWN_WINDOW),
             untold: Untold::LimitAndWindow,
-            ..Resource::new(name, quota)
+            ..self
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) fn api_names() -> Vec<&'static str> {
 #[pyclass(frozen, module = "rate_limited._native")]
 pub(crate) struct Api(Known);
 
+type Meter<'a> = (&'a str, &'static str, Option<f64>, bool, bool, bool);
+
 enum Known {
     BuiltIn(&'static apis::Api),
     Own(Box<apis::Api>),
@@ -98,10 +100,10 @@ impl Api {
         Ok(Some(dict))
     }
 
-    /// What it meters: name, kind, window in seconds where that is known, whether answers settle it, and
-    /// whether calls to this endpoint take of it.
+    /// What it meters: name, kind, window in seconds where that is known, whether answers settle it, whether
+    /// calls to this endpoint take of it, and whether answers tell its limit.
     #[pyo3(signature = (endpoint=None))]
-    fn meters(&self, endpoint: Option<&str>) -> Vec<(&str, &'static str, Option<f64>, bool, bool)> {
+    fn meters(&self, endpoint: Option<&str>) -> Vec<Meter<'_>> {
         let api = self.get();
         let paths = match endpoint {
             Some(endpoint) => vec![request(endpoint, b"")],
@@ -127,6 +129,7 @@ impl Api {
                 window,
                 it.settles(),
                 touched(it),
+                tells_limit(it),
             ));
         }
         meters
@@ -191,26 +194,16 @@ impl Api {
             .collect()
     }
 
-    /// Whether answers tell limits at all.
-    fn tells_limits(&self) -> bool {
-        let mut feedback = self.get().resources.iter().map(|it| &it.feedback);
-        feedback.any(|it| {
-            let by_parts = !it.used_of.is_empty() || !it.policy.is_empty() || !it.state.is_empty();
-            it.limit.is_some() || by_parts
-        })
-    }
-
-    /// The limits that an answer with these headers names, by resource, each with its window in seconds.
-    fn limits_told(&self, headers: Vec<(String, String)>) -> Vec<(&str, f64, f64)> {
-        let api = self.get();
-        let answer = Answer::new(200, &headers, b"{}");
-        let told = api.read(&answer, Moment::from(SystemTime::now()));
-        let limit = |reading: &apis::Reading<'_>| {
-            let resource = api.resource(reading.resource)?;
-            let window = reading.window.or(resource.window)?.as_secs_f64();
-            Some((resource.name.as_str(), window, reading.limit?.as_units()))
+    /// Whether answers tell anything of the resources, and whether some of it stands in their bodies.
+    fn tells(&self) -> (bool, bool) {
+        let sources = || {
+            self.get()
+                .resources
+                .iter()
+                .flat_map(|it| it.feedback.sources())
         };
-        told.readings.iter().filter_map(limit).collect()
+        let in_body = |source: &apis::Source| !matches!(source, apis::Source::Header(_));
+        (sources().next().is_some(), sources().any(in_body))
     }
 
     /// Where answers tell what is charged of a resource, for messages.
@@ -232,6 +225,13 @@ fn request<'a>(endpoint: &'a str, body: &'a [u8]) -> Request<'a> {
 fn asks_for_text(api: &apis::Api, body: &[u8]) -> bool {
     let sizes = api.sizes(&Request::post("", body));
     sizes.answer_max.is_some() || sizes.prompt.messages > 0 || sizes.inputs == 0
+}
+
+/// Whether answers name its limit.
+fn tells_limit(resource: &apis::Resource) -> bool {
+    let it = &resource.feedback;
+    let by_parts = !it.used_of.is_empty() || !it.policy.is_empty() || !it.state.is_empty();
+    it.limit.is_some() || by_parts
 }
 
 fn kind(kind: Option<Kind>) -> &'static str {

@@ -9,9 +9,11 @@ mod answers;
 mod api;
 mod book;
 mod clock;
+mod feedback;
 mod journal;
 mod machine;
 mod pacing;
+mod progress;
 mod resource;
 mod state;
 mod step;
@@ -28,7 +30,7 @@ mod _native {
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
-    use super::resource::{add_resource, hear_limit, resource_view, set_quota};
+    use super::resource::{add_resource, resource_view, set_quota};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
     use rate_limited_apis::{

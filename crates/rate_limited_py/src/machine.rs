@@ -1,17 +1,21 @@
 //! One run's scheduler, from which Python's workers pull.
 
 use crate::account::{self, lock};
+use crate::api::Api;
 use crate::book::Book;
 use crate::clock::now;
+use crate::feedback;
 use crate::journal::Journal;
 use crate::pacing::Pacing;
-use crate::state::{State, refused, waiting_on};
+use crate::state::{State, refused};
 use crate::step::Step;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use rate_limited_apis::Answer;
 use rate_limited_core::{
-    Amount, Class, Cost, Input, MaxConcurrent, Scheduler, SchedulerId, Settings,
+    Amount, Class, Cost, Feedback, Input, MaxConcurrent, ResourceId, Scheduler, SchedulerId,
+    Settings,
 };
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
@@ -34,7 +38,7 @@ pub(crate) struct Machine {
 
 pub(crate) struct Inner {
     id: SchedulerId,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
     /// Workers on threads wait here.
     news: Condvar,
     /// A loop waits here: a byte is written when it may have something to do.
@@ -63,6 +67,10 @@ fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
     })
 }
 
+fn bound(told: Option<u32>) -> MaxConcurrent {
+    told.map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed)
+}
+
 #[pymethods]
 impl Machine {
     /// A machine over these resources; `max_concurrent` None finds the bound out. The first requests of
@@ -82,8 +90,7 @@ impl Machine {
             .transpose()
             .map_err(|_| PyValueError::new_err("the time-out is no time"))?;
         let settings = Settings {
-            max_concurrent: max_concurrent
-                .map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed),
+            max_concurrent: bound(max_concurrent),
             max_retries,
             attempt_timeout,
             seed,
@@ -207,6 +214,24 @@ impl Machine {
         Ok(())
     }
 
+    /// What the answer of an attempt, or its exception, tells of resources, read by the description of their API;
+    /// to be told before the attempt is finished. `resources`: those that the API describes, by their names
+    /// there, with their numbers. `status`: 0 where the client shows none.
+    fn hear(
+        &self,
+        attempt: u64,
+        api: PyRef<'_, Api>,
+        resources: Vec<(String, usize)>,
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: &[u8],
+    ) -> PyResult<()> {
+        let answer = Answer::new(status, &headers, body);
+        self.inner
+            .hear(attempt, feedback::told(&api, &resources, &answer)?);
+        Ok(())
+    }
+
     /// Begins a run, or goes on with one. `stays`: the run is not over when nothing is left to do.
     /// `tells_ends`: every end of a call is a step of its own.
     /// Returns the number of the run: workers of earlier runs are told that those are over.
@@ -227,6 +252,23 @@ impl Machine {
     /// As `stop`, and what is in flight is given up.
     fn halt(&self) {
         self.inner.input(Input::Halt);
+    }
+
+    /// Nothing new is started before `unpause`; what is in flight goes on, and a run is not over.
+    fn pause(&self) {
+        self.inner.input(Input::Pause);
+    }
+
+    /// Ends a pause.
+    fn unpause(&self) {
+        self.inner.input(Input::Unpause);
+    }
+
+    /// Changes how many attempts may be in flight; None finds that out.
+    #[pyo3(signature = (max_concurrent))]
+    fn set_max_concurrent(&self, max_concurrent: Option<u32>) {
+        let max_concurrent = bound(max_concurrent);
+        self.inner.input(Input::SetMaxConcurrent { max_concurrent });
     }
 
     /// The run is over as soon as nothing is left to do.
@@ -379,6 +421,21 @@ impl Inner {
         self.wake_others();
     }
 
+    /// Takes in what the answer of an attempt tells; one that is no longer in flight tells nothing.
+    fn hear(&self, number: u64, told: Vec<(ResourceId, Feedback)>) {
+        let state = &mut *lock(&self.state);
+        let Some((attempt, _)) = state.attempt(number) else {
+            return;
+        };
+        for (resource, feedback) in told {
+            state.handle(Input::Feedback {
+                resource,
+                attempt,
+                feedback,
+            });
+        }
+    }
+
     /// Wakes the machines that wait for what came back here. Call it without holding the state.
     fn wake_others(&self) {
         let wakes = account::limiter().take_wakes();
@@ -502,35 +559,6 @@ impl Inner {
             }
         }
         state
-    }
-
-    fn progress<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let state = lock(&self.state);
-        let progress = state.scheduler.as_ref().expect("it is there").progress();
-        let dict = PyDict::new(py);
-        let numbers = [
-            ("scheduled", progress.scheduled),
-            ("waiting", progress.waiting),
-            ("in_flight", progress.in_flight),
-            ("done", progress.done),
-            ("failed", progress.failed),
-            ("attempts", progress.attempts),
-            ("failures", progress.failures),
-            ("invalid", progress.invalid),
-            ("refusals", progress.refusals),
-            ("timeouts", progress.timeouts),
-            ("max_concurrent", progress.max_concurrent.into()),
-        ];
-        for (name, number) in numbers {
-            dict.set_item(name, number)?;
-        }
-        let wait = state.wait;
-        let left = wait
-            .and_then(|wait| wait.until)
-            .map(|until| until.since(now()).as_secs_f64());
-        dict.set_item("waiting_on", wait.map(|wait| waiting_on(wait.on)))?;
-        dict.set_item("wait_seconds", left)?;
-        Ok(dict)
     }
 }
 

@@ -5,10 +5,11 @@ use crate::api::Api;
 use crate::clock::now;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use rate_limited_core::{Amount, Counted, Feedback, Quota, Resource, ResourceId, Settlement};
+use rate_limited_core::{Amount, Counted, Quota, Resource, ResourceId, Settlement};
 use std::time::Duration;
 
-/// Adds a resource of `quota` units in every window of `window` seconds to the quotas of the process.
+/// Adds a resource of `quota` units in every window of `window` seconds to the quotas of the process. A quota of
+/// None is found out; so is a window of None, which goes with it.
 ///
 /// `at_completion`: counted when a call ends, else when it is sent. `learn`: reserve what such calls
 /// used so far. `meter`: the resource of an API's description, which then says when it counts, and how its
@@ -17,14 +18,13 @@ use std::time::Duration;
 #[pyo3(signature = (name, quota, window, at_completion, learn, meter=None))]
 pub(crate) fn add_resource(
     name: &str,
-    quota: f64,
-    window: f64,
+    quota: Option<f64>,
+    window: Option<f64>,
     at_completion: bool,
     learn: bool,
     meter: Option<(PyRef<'_, Api>, String)>,
 ) -> PyResult<usize> {
     let spec = spec_of(meter.as_ref());
-    let quota = quota_of(quota, window, spec)?;
     let counted = if at_completion {
         Counted::AtCompletion
     } else {
@@ -34,12 +34,17 @@ pub(crate) fn add_resource(
     // Names are for people; two resources of one name in a process are two.
     let number = limiter.resources().count();
     let name = format!("{name}#{number}");
-    let resource = match spec {
-        Some(spec) => spec.declare_as(name, quota),
-        None => Resource::new(name, quota)
+    let declare = |quota| match spec {
+        Some(spec) => spec.declare_as(name.clone(), quota),
+        None => Resource::new(name.clone(), quota)
             .counted(counted)
             .settlement(Settlement::Usage)
             .learn(learn),
+    };
+    let resource = match (quota, window) {
+        (Some(quota), Some(window)) => declare(quota_of(quota, window, spec)?),
+        (_, Some(window)) => declare(quota_of(1.0, window, spec)?).untold_limit(),
+        (_, None) => declare(Quota::per_minute(Amount::units(1))).untold_limit_and_window(),
     };
     let id = limiter
         .add(resource)
@@ -69,39 +74,19 @@ pub(crate) fn set_quota(
     Ok(())
 }
 
-/// The server names the limit of a resource, over its window: one below the quota holds at once, one above it
-/// never does.
+/// The books of a resource: what is charged and still counts, what calls in flight hold, the limit in force (None:
+/// none is known yet), and for how many seconds it is paused.
 #[pyfunction]
-pub(crate) fn hear_limit(resource: usize, limit: f64) -> PyResult<()> {
-    // What is no amount is no limit.
-    let Ok(limit) = Amount::usage(limit) else {
-        return Ok(());
-    };
-    let wakes = {
-        let mut limiter = limiter();
-        let id = find(&limiter, resource)?;
-        let told = Feedback {
-            limit: Some(limit),
-            ..Feedback::default()
-        };
-        limiter.feedback(id, &told, now());
-        limiter.take_wakes()
-    };
-    account::wake(&wakes, None);
-    Ok(())
-}
-
-/// What is charged and still counts, what is held by calls in flight, and the quota.
-#[pyfunction]
-pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, f64)> {
+pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, Option<f64>, f64)> {
     let mut limiter = limiter();
     let id = find(&limiter, resource)?;
-    let view = limiter.view(id, now());
-    let quota = view.resource.quota().capacity();
+    let now = now();
+    let view = limiter.view(id, now);
     Ok((
         view.charged.as_units(),
         view.held.as_units(),
-        quota.as_units(),
+        view.limit.map(Amount::as_units),
+        view.paused_until.since(now).as_secs_f64(),
     ))
 }
 

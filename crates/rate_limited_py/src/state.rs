@@ -435,6 +435,7 @@ pub(crate) fn waiting_on(on: WaitingOn) -> String {
         WaitingOn::Backoff => "the back-off of a retry".into(),
         WaitingOn::Probe => "the server to come back".into(),
         WaitingOn::Turn => "another run".into(),
+        WaitingOn::Unpause => "resume()".into(),
         _ => "answers".into(),
     }
 }

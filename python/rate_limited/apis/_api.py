@@ -135,6 +135,9 @@ class Api:
     ) -> list[Resource]:
         """The limits of a runner: what the API meters, with the costs of its formulas, settled as it settles.
 
+        Limits that answers name are heard: lower ones hold at once. Where no limit is told at all, neither here
+        nor by the description, they are found out, from answers and refusals.
+
         Args:
             tier: the plan that says the limits which `limits` does not. Default None: only those that all
                 users have.
@@ -152,7 +155,8 @@ class Api:
                 limits together. Default: the runners that are given this list do.
 
         Raises:
-            ValueError: no limit is known, or one is wrong; the message says what to write instead.
+            ValueError: the plan has no limit for the model, or a limit is wrong; the message says what to write
+                instead.
 
         >>> resources = Api("openai").resources(limits={"requests": 500, "tokens": (90_000, 60.0)})
         >>> [resource.name for resource in resources]
@@ -161,11 +165,17 @@ class Api:
         >>> call = Call(create, (), {"messages": [], "max_tokens": 100})
         >>> [resource.arguments_usage_extractor(call) for resource in resources]
         [1.0, 100.0]
+        >>> Api("mistral").resources()
+        [Resource.untold('requests', time_window_seconds=60.0), Resource.untold('tokens', time_window_seconds=60.0)]
         """
         known = {meter.name: meter for meter in map(Meter._make, self._native.meters(endpoint))}
         found = self._limits(known, tier, model, dict(limits or {}), endpoint)
-        if not found:
+        if not found and tier is not None:
             raise ValueError(self._nothing_known(known, tier, model))
+        found = found or _untold(known)
+        if not found:
+            # Such as a server of one's own, which refuses only what it cannot queue.
+            return [Resource.untold("requests", shared=_key(shared, "requests"))]
         quotas = {name: quota for name, (quota, _) in found.items()}
         most = _tokens("max_tokens_default", max_tokens_default)
         costs = Costs(self, endpoint, request, quotas, most)
@@ -187,12 +197,12 @@ class Api:
         model: str | None,
         own: dict[str, float | tuple[float, float]],
         endpoint: str | None,
-    ) -> dict[str, tuple[float, float]]:
+    ) -> dict[str, tuple[float | None, float | None]]:
         """The quota and the window of each limit, in the order of the description."""
         for name in own:
             self._check_own(known, name, endpoint)
         of_plan = self.limits(tier, model)
-        found: dict[str, tuple[float, float]] = {}
+        found: dict[str, tuple[float | None, float | None]] = {}
         for name, meter in known.items():
             if name in own:
                 found[name] = self._own(meter, own[name])
@@ -227,30 +237,31 @@ class Api:
             )
         return limit, meter.window
 
-    def _nothing_known(self, known: Mapping[str, Meter], tier: str | None, model: str | None) -> str:
+    def _nothing_known(self, known: Mapping[str, Meter], tier: str, model: str | None) -> str:
         names = ", ".join(name for name, meter in known.items() if meter.kind in _METERED and meter.touched)
-        plans = ", ".join(self.tiers)
-        of_what = f"tier {tier!r} for model {model!r}" if tier else "all users"
-        more = f", or tier= one of {plans}" if plans and tier is None else ""
-        return f"no limit of {self.name} is known for {of_what}: tell limits= of {names or 'your own'}{more}"
+        return (
+            f"no limit of {self.name} is known for tier {tier!r} for model {model!r}: tell limits= of "
+            f"{names or 'your own'}, or leave out tier= to have them found out"
+        )
 
     def _resource(
         self,
         meter: Meter,
-        quota: float,
-        window: float,
+        quota: float | None,
+        window: float | None,
         costs: Costs,
         answer: Callable[[Any], Any] | None,
         shared: str | None,
     ) -> Resource:
-        key = None if shared is None else f"{shared} {meter.name.replace('_', ' ')}"
+        key = _key(shared, meter.name)
         held = Held(costs, meter.name)
-        if meter.settles:
-            charged = Charged(self, meter.name, answer)
-            resource = Resource(meter.name, quota, window, None, charged, held, shared=key, learn=True)
+        charged = Charged(self, meter.name, answer) if meter.settles else None
+        hooks = (held, None, None) if charged is None else (None, charged, held)
+        if quota is None or window is None:
+            resource = Resource.untold(meter.name, window, *hooks, shared=key, learn=meter.settles)
         else:
-            resource = Resource(meter.name, quota, window, held, shared=key)
-        resource._meter = (self, meter.name)
+            resource = Resource(meter.name, quota, window, *hooks, shared=key, learn=meter.settles)
+        resource._meter, resource._answer = (self, meter.name), answer
         return resource
 
 
@@ -263,6 +274,18 @@ class Meter(NamedTuple):
     settles: bool
     touched: bool
     """Whether the calls in question take of it."""
+    told: bool
+    """Whether answers name its limit."""
+
+
+def _key(shared: str | None, name: str) -> str | None:
+    return None if shared is None else f"{shared} {name.replace('_', ' ')}"
+
+
+def _untold(known: Mapping[str, Meter]) -> dict[str, tuple[float | None, float | None]]:
+    """What is found out where nobody told a limit: those that answers name, and the first one, which refusals show."""
+    metered = [meter for meter in known.values() if meter.kind == "window" and meter.touched]
+    return {meter.name: (None, meter.window) for meter in metered if meter.told or meter is metered[0]}
 
 
 _METERED = ("window", "spacing")

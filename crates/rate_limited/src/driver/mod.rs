@@ -4,6 +4,7 @@
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
 mod records;
+mod wishes;
 mod witnessed;
 
 use crate::account::Account;
@@ -11,7 +12,7 @@ use crate::attempt::{self, End, Event};
 use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::error::{ConfigError, ScheduleError};
-use crate::handle::{Handle, Told};
+use crate::handle::{Handle, Told, Wishes};
 use crate::inputs::Inputs;
 use crate::recorder::{Place, Recorder, Setback};
 use crate::result::{AttemptError, CallResult, SharedError};
@@ -49,6 +50,7 @@ pub(crate) struct Driver<Req, Resp> {
     /// Calls scheduled so far, those that never fit included.
     scheduled: u64,
     told: Told,
+    wishes: Wishes,
     records: Option<Records<Req, Resp>>,
     witness: Witness,
 }
@@ -114,6 +116,7 @@ where
             events: unbounded_channel(),
             scheduled: 0,
             told: Told::GoOn,
+            wishes: Wishes::default(),
             records: recorder.map(Records::new),
             witness: Witness::default(),
         };
@@ -216,6 +219,7 @@ where
         while let Some(index) = inputs.forgotten() {
             self.forget(index);
         }
+        self.take_wishes();
         let told = self.handle.told();
         if told > self.told {
             self.told = told;

@@ -173,11 +173,7 @@ impl Limiter {
     /// # }
     /// ```
     pub fn set_quota(&self, resource: &str, quota: Quota) -> Result<(), ConfigError> {
-        let mut books = self.0.open();
-        let id = books.find(resource).ok_or_else(|| ConfigError::NotShared {
-            resource: resource.to_owned(),
-        })?;
-        Ok(books.set_quota(id, quota, self.0.clock().now())?)
+        set_quota(&self.0, resource, quota)
     }
 
     pub(crate) fn account(&self) -> &Arc<Account> {
@@ -188,6 +184,19 @@ impl Limiter {
         let resource = self.0.open().name(resource).to_owned();
         AcquireError::Spent { resource }
     }
+}
+
+/// Replaces the quota of a resource.
+pub(crate) fn set_quota(
+    account: &Account,
+    resource: &str,
+    quota: Quota,
+) -> Result<(), ConfigError> {
+    let mut books = account.open();
+    let id = books.find(resource).ok_or_else(|| ConfigError::NotShared {
+        resource: resource.to_owned(),
+    })?;
+    Ok(books.set_quota(id, quota, account.clock().now())?)
 }
 
 /// Lets a task look at the clock.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 struct Refused(u32);
 
 /// Runs 30 calls one after the other, of which every third attempt is refused; how long that took.
-async fn run(told: u32, named: u32) -> Duration {
+async fn run(requests: Resource<u32, u32>, named: u32) -> Duration {
     let count = std::sync::atomic::AtomicU32::new(0);
     let ask = move |_: u32| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -34,7 +34,7 @@ async fn run(told: u32, named: u32) -> Duration {
         vec![(requests, told)]
     };
     let mut runner = Runner::new(ask)
-        .resource(Resource::per("requests", told, Duration::from_secs(10)))
+        .resource(requests)
         .classify(|_, _| Class::Failure)
         .feedback(read)
         .max_concurrent(1)
@@ -49,10 +49,14 @@ async fn run(told: u32, named: u32) -> Duration {
     started.elapsed()
 }
 
+fn told(quota: u32) -> Resource<u32, u32> {
+    Resource::per("requests", quota, Duration::from_secs(10))
+}
+
 /// 45 attempts, of which a third fails: in windows of ten they take four windows more than the first.
 #[tokio::test(start_paused = true)]
 async fn a_lower_one_holds() {
-    let took = run(1_000, 10).await;
+    let took = run(told(1_000), 10).await;
     assert!(
         took >= Duration::from_secs(40) && took < Duration::from_secs(60),
         "{took:?}"
@@ -61,7 +65,7 @@ async fn a_lower_one_holds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_higher_one_does_not() {
-    let took = run(10, 1_000).await;
+    let took = run(told(10), 1_000).await;
     assert!(
         took >= Duration::from_secs(40) && took < Duration::from_secs(60),
         "{took:?}"
@@ -76,4 +80,14 @@ async fn a_reader_that_panics_names_none() {
     runner.schedule(7).expect("it fits");
     let results = runner.run().await.expect("nothing is wrong");
     assert_eq!(results[0].value, Some(7));
+}
+
+/// Of a window that nobody names it is taken that it is a minute.
+#[tokio::test(start_paused = true)]
+async fn one_that_nobody_told_is_what_answers_name() {
+    let took = run(Resource::untold("requests"), 10).await;
+    assert!(
+        took >= Duration::from_secs(240) && took < Duration::from_secs(300),
+        "{took:?}"
+    );
 }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod background;
+mod changes;
 mod feedback;
 #[cfg(feature = "http")]
 mod http;

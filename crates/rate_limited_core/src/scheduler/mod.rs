@@ -78,6 +78,8 @@ pub struct Scheduler {
     /// Nothing is dispatched before this moment: a refusal that no resource of the call answers for.
     paused_until: Time,
     pause_told: bool,
+    /// Nothing is dispatched before the user says so.
+    paused: bool,
     refusals_in_a_row: u32,
     /// Calls dispatched at least once, and calls that ended without.
     started: u64,
@@ -111,6 +113,7 @@ impl Scheduler {
             claims: false,
             paused_until: Time::default(),
             pause_told: false,
+            paused: false,
             refusals_in_a_row: 0,
             started: 0,
             progress: Progress::default(),
@@ -177,6 +180,9 @@ impl Scheduler {
                 // A quota that is refused changes nothing; the driver has asked the limiter before.
                 let _ = limiter.set_quota(resource, quota, now);
             }
+            Input::SetMaxConcurrent { max_concurrent } => {
+                self.concurrency.set(max_concurrent, self.progress.attempts);
+            }
             Input::Feedback {
                 resource,
                 attempt,
@@ -196,6 +202,8 @@ impl Scheduler {
             Input::Stop => self.stop(limiter, Stop::Asked),
             Input::Halt => self.halt(limiter, now),
             Input::Resume => (self.phase, self.stall) = (Phase::Running, Stall::default()),
+            Input::Pause => self.paused = true,
+            Input::Unpause => self.paused = false,
         }
     }
 
@@ -256,6 +264,7 @@ impl Scheduler {
             max_concurrent: self.concurrency.limit(),
             concurrency_binds: self.concurrency.binds(),
             outage: self.budget.outage(),
+            paused: self.paused,
             ..self.progress
         }
     }
@@ -284,6 +293,12 @@ impl Scheduler {
 
     /// Whether any call may go now, whatever it costs; if so, whether it is a probe.
     fn gate(&mut self, now: Time) -> Result<bool, Wait> {
+        if self.paused {
+            return Err(Wait {
+                until: None,
+                on: WaitingOn::Unpause,
+            });
+        }
         if self.paused_until > now {
             let told = self.pause_told;
             return Err(Wait {
@@ -473,6 +488,7 @@ impl Scheduler {
             && matches!(
                 wait.on,
                 WaitingOn::Quota(_)
+                    | WaitingOn::Unpause
                     | WaitingOn::Paused { told: true, .. }
                     | WaitingOn::Refused { told: true }
             )

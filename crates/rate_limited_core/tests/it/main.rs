@@ -3,6 +3,7 @@
 mod at_once;
 mod attacks;
 mod chance;
+mod changes;
 mod feedback;
 mod found;
 mod jitter;

@@ -1,0 +1,168 @@
+"""How a runner and its results look: as text, and in a notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import threading
+import time
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from support import eventually, quiet, scheduled, watchdog  # noqa: F401 - a fixture
+
+from rate_limited import Resource, Runner
+
+
+class Checked(HTMLParser):
+    """Reads HTML: its text, and whether each tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in {"div", "strong", "table", "thead", "tbody", "tr", "th", "td", "span"}
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def texts_of(shown: Any) -> str:
+    return "\n".join(Checked(shown._repr_html_()).texts)
+
+
+def some_fail(number: int) -> int:
+    if number % 3 == 0:
+        raise ValueError(f"no <b>{number}</b>")
+    return number
+
+
+def test_before_any_run() -> None:
+    runner = scheduled(quiet(str, [Resource.per_minute("requests", 60), Resource.untold("tokens")]), 1, 2)
+    lines = runner.summary().splitlines()
+    assert lines[1:] == [
+        "0 of 2 calls done, 0 without a result",
+        "0 attempts; 0 in flight, 0 tried again, 0 refused, 0 timed out",
+        "requests: 0 of 60 per 60 s used",
+        "tokens: 0 of a limit that is not known yet used",
+    ]
+    assert "requests" in texts_of(runner)
+
+
+def test_after_a_run() -> None:
+    runner = scheduled(quiet(some_fail, [Resource.per_minute("requests", 60)], max_retries=1), *range(6))
+    runner.run()
+    lines = runner.summary().splitlines()
+    assert lines[1].startswith("6 of 6 calls done in 0.") and lines[1].endswith(" s, 2 without a result")
+    assert lines[2] == "8 attempts; 0 in flight, 4 tried again, 0 refused, 0 timed out"
+    assert lines[3] == "requests: 8 of 60 per 60 s used"
+    # Calls that are scheduled since then are what comes next.
+    runner.schedule(1)
+    assert "0 of 1 calls done" in runner.summary()
+
+
+def test_while_it_waits() -> None:
+    runner = scheduled(quiet(str, [Resource("requests", 2, 1.5, lambda _: 1)]), 1, 2, 3)
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    assert eventually(lambda: runner._machine.progress()["done"] == 2)
+    text = runner.summary()
+    assert "2 of 3 calls done in" in text and "requests: 2 of 2 per 1.5 s used" in text
+    # Until when, on the clock of the wall.
+    clock = text.split("(until ")[1][:8]
+    assert time.strptime(clock, "%H:%M:%S") and ") for quota of requests" in text
+    assert "quota of requests" in texts_of(runner) and "width:100%" in runner._repr_html_()
+    thread.join(5)
+
+
+def test_while_it_is_paused() -> None:
+    runner = quiet(str)
+    runner.pause()
+    assert "paused: resume() goes on" in runner.summary()
+    scheduled(runner, 1)
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    assert eventually(lambda: runner._run is not None)
+    assert "paused: resume() goes on" in texts_of(runner)
+    runner.resume()
+    thread.join(5)
+    assert "paused" not in runner.summary()
+
+
+def test_rows_under_way_and_given_out() -> None:
+    runner = quiet(some_fail, max_retries=0)
+    rows = runner.map(range(1, 5))
+    next(rows)
+    assert "calls done" in runner.summary()
+    assert len(list(rows)) == 3
+    assert runner.summary().splitlines()[1].startswith("4 calls done in ")
+    assert "1 without a result" in runner.summary()
+
+
+def test_results_are_a_tuple_in_every_way() -> None:
+    pair = scheduled(quiet(some_fail, max_retries=0), 1, 2).run()
+    results, exceptions = pair
+    assert pair == ([1, 2], [[], []]) == (results, exceptions)
+    assert isinstance(pair, tuple) and len(pair) == 2 and repr(pair) == "([1, 2], [[], []])"
+    assert pickle.loads(pickle.dumps(pair)) == pair == copy.deepcopy(pair)
+
+
+def test_results_as_html() -> None:
+    async def run() -> Any:
+        return await scheduled(quiet(some_fail, max_retries=1), *range(60)).run_coro()
+
+    html = asyncio.run(run())._repr_html_()
+    text = "\n".join(Checked(html).texts)
+    assert "60 calls, 40 with a result" in text
+    assert "exceptions of attempts: ValueError 40" in text and "10 of 20 calls with exceptions:" in text
+    # What an exception says is text, and no HTML.
+    assert "ValueError: no <b>0</b>" in text and "<b>" not in html
+
+
+def test_results_without_any_trouble_have_no_table() -> None:
+    html = scheduled(quiet(str), 1).run()._repr_html_()  # type: ignore[attr-defined]
+    assert "1 calls, 1 with a result" in html and "<table" not in html
+
+
+def test_names_are_text() -> None:
+    runner = Runner(str, [Resource.per_minute("<script>", 60)], progress=False)
+    assert "<script>" in texts_of(runner) and "<script>" not in runner._repr_html_()
+
+
+def test_in_a_notebook() -> None:
+    notebooks = pytest.importorskip("notebooks")
+    setup = """
+from rate_limited import Resource, Runner
+runner = Runner(len, [Resource.per_minute("requests", 60)])
+runner.schedule("four")
+runner.schedule(5)
+runner.run()"""
+    cells = [
+        setup,
+        "runner",
+        "results, exceptions = runner.last\nprint(results)",
+    ]
+    notebook = notebooks.nbformat.v4.new_notebook(
+        cells=[notebooks.nbformat.v4.new_code_cell(cell) for cell in cells]
+    )
+    asyncio.run(notebooks.executed(notebook))
+
+    def html_of(cell: int) -> str:
+        outputs = notebook.cells[cell].outputs
+        return "".join(
+            output.data["text/html"] for output in outputs if output.output_type == "execute_result"
+        )
+
+    assert "2 calls, 1 with a result" in html_of(0) and "TypeError" in html_of(0)
+    assert "Runner of len" in html_of(1) and "width:" in html_of(1)
+    assert notebook.cells[2].outputs[0].text == "[4, None]\n"
