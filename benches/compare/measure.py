@@ -14,7 +14,7 @@ from scenario import seconds, toml_of
 
 CONCURRENCY = 64
 # Who needs this many times the optimum is stopped; what was delivered until then counts.
-PATIENCE = 7.0
+PATIENCE = 3.0
 
 
 @dataclass

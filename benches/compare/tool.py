@@ -90,16 +90,17 @@ def target():
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 
 
-def build(rivals):
+def build(rivals, debug=False):
     """Builds the server, the command and, if wanted, the rivals in Rust."""
-    cargo("build", "--release", "--locked", "-q", "-p", "rate_limited_sim", "--features", "http", "--example", "judge")
-    cargo("build", "--release", "--locked", "-q", "-p", "rate_limited_cli")
+    profile = ["-q", "--locked"] + ([] if debug else ["--release"])
+    cargo("build", *profile, "-p", "rate_limited_sim", "--features", "http", "--example", "judge")
+    cargo("build", *profile, "-p", "rate_limited_cli")
     place = CACHE / "rivals_rust"
     if rivals:
         manifest = ROOT / "benches" / "rivals_rust" / "Cargo.toml"
         cargo("build", "--release", "--locked", "-q", "--manifest-path", manifest, "--target-dir", place)
-    release = target() / "release"
-    return Binaries(release / "examples" / "judge", release / "rate-limited", place / "release" / "rivals")
+    built = target() / ("debug" if debug else "release")
+    return Binaries(built / "examples" / "judge", built / "rate-limited", place / "release" / "rivals")
 
 
 def cargo(*args):

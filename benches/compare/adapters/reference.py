@@ -57,8 +57,16 @@ class Window:
         self.forget(now)
         if self.began is None:
             self.began = now
-        self.log.append((now, cost))
+        entry = [now, cost]
+        self.log.append(entry)
         self.counted += cost
+        return lambda at: self.left(entry, at)
+
+    def left(self, entry, at):
+        """The call of this entry has left the process later than it was counted."""
+        if self.began is not None:
+            self.began = at if self.began == entry[0] else self.began
+        entry[0] = at
 
 
 class Bucket:
@@ -76,6 +84,7 @@ class Bucket:
     def count(self, cost, now):
         self.wait(0, now)
         self.level -= cost
+        return lambda _at: None
 
 
 class Client:
@@ -86,6 +95,7 @@ class Client:
         self.limits = [self.book(limit, now) for limit in work.knows["limits"]]
         self.waiting = deque(self.mixed(work.requests))
         self.again, self.in_flight, self.turn = deque(), 0, asyncio.Event()
+        self.hold_until = 0.0
 
     def book(self, limit, now):
         changes = [it for it in self.work.knows["changes"] if it["limit"] == limit["name"]]
@@ -131,6 +141,8 @@ class Client:
 
     def start(self, tasks):
         """Starts what has room; seconds until more may have, `None` where an answer must come first."""
+        if time.monotonic() < self.hold_until:
+            return self.hold_until - time.monotonic()
         while self.in_flight < self.work.concurrency and (self.again or self.waiting):
             queue = self.again or self.waiting
             request, now = queue[0], time.monotonic()
@@ -138,22 +150,23 @@ class Client:
             if wait > 0:
                 return max(wait, 0.0005)
             queue.popleft()
+            moves = []
             for limit, book in self.limits:
                 taken, _ = self.costs(limit, request)
                 if limit.get("counted") == "completion" or limit.get("charged") == "reserve":
                     book.pending += taken
                 else:
-                    book.count(taken, now)
+                    moves.append(book.count(taken, now))
             self.in_flight += 1
-            task = asyncio.create_task(self.one(request))
+            task = asyncio.create_task(self.one(request, moves))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         return None
 
-    async def one(self, request):
-        sent = time.monotonic()
+    async def one(self, request, moves):
         url = self.work.url + "/v1/chat/completions"
-        async with self.session.post(url, json=request["body"]) as response:
+        sent = time.monotonic()
+        async with self.session.post(url, json=request["body"], trace_request_ctx=moves) as response:
             answer = await response.json()
         self.in_flight -= 1
         for limit, book in self.limits:
@@ -168,12 +181,29 @@ class Client:
             self.results.append((request["custom_id"], answer))
         else:
             self.again.append(request)
+        if response.status == 429:
+            self.refused()
         self.turn.set()
 
 
+    def refused(self):
+        """It came too early after all: the machine is busy, so a little more is allowed for the way."""
+        for limit, book in self.limits:
+            book.guard = min(book.guard * 1.2, limit["window"] * GUARD_SHARE * 10)
+        self.hold_until = time.monotonic() + max(book.guard for _, book in self.limits)
+
+
+async def note_leaving(_session, context, _params):
+    """A request has left: from now on it may count."""
+    for move in context.trace_request_ctx or ():
+        move(time.monotonic())
+
+
 async def everything(work):
+    leaving = aiohttp.TraceConfig()
+    leaving.on_request_chunk_sent.append(note_leaving)
     connector = aiohttp.TCPConnector(limit=work.concurrency)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with aiohttp.ClientSession(connector=connector, trace_configs=[leaving]) as session:
         return await Client(work, session).everything()
 
 

@@ -4,7 +4,7 @@ import json
 import urllib.request
 
 from adapter import bound, main
-from concurry import CallLimit, LimitSet, RateLimit, RetryConfig, worker
+from concurry import CallLimit, RateLimit, worker
 
 
 def limits(work):
@@ -19,8 +19,9 @@ def everything(work):
     @worker(
         mode="thread",
         max_workers=work.concurrency,
-        limits=LimitSet(limits=list(limits(work)), shared=True, mode="thread"),
-        retry_config=RetryConfig(num_retries=8, retry_wait=1.0),
+        limits=list(limits(work)),
+        num_retries=8,
+        retry_wait=1.0,
     )
     class Asker:
         def ask(self, url, body):

@@ -1,4 +1,7 @@
-//! Rivals in Rust, as their users write them: `rivals governor WORK.json` or `rivals tower WORK.json`.
+//! Rivals in Rust, as their users write them: `rivals governor WORK.json` or `rivals tower WORK.json`;
+//! `rivals bare …` is a client loop without limits.
+
+mod bare;
 
 use governor::{Quota, RateLimiter};
 use serde_json::Value;
@@ -39,6 +42,9 @@ struct Request {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let args: Vec<_> = std::env::args().collect();
+    if args[1] == "bare" {
+        return bare::run(&args[2..]).await;
+    }
     let work = read(&args[2])?;
     println!("ready");
     std::io::stdout().flush()?;
@@ -46,12 +52,15 @@ async fn main() -> Result<(), Error> {
     let results = match args[1].as_str() {
         "governor" => governor(&work).await,
         "tower" => tower(&work).await,
-        "none" => none(&work).await,
         other => return Err(format!("unknown rival: {other}").into()),
     };
     let mut out = std::io::BufWriter::new(std::fs::File::create(&work.results)?);
     for (id, tokens) in results.into_iter().flatten() {
-        writeln!(out, "{}", serde_json::json!({"custom_id": id, "tokens": tokens}))?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({"custom_id": id, "tokens": tokens})
+        )?;
     }
     Ok(())
 }
@@ -79,7 +88,12 @@ fn read(path: &str) -> Result<Work, Error> {
         url: text(&raw["url"]) + "/v1/chat/completions",
         results: text(&raw["results_file"]),
         requests: requests.collect::<Result<_, Error>>()?,
-        limits: raw["limits"].as_array().into_iter().flatten().map(told).collect(),
+        limits: raw["limits"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(told)
+            .collect(),
         concurrency: raw["concurrency"].as_u64().unwrap_or(64) as usize,
     })
 }
@@ -92,7 +106,11 @@ async fn governor(work: &Work) -> Vec<Option<(String, u64)>> {
             .map(|told| {
                 let burst = NonZeroU32::new(told.quota).expect("a quota");
                 let quota = Quota::with_period(told.window / told.quota).expect("a period");
-                (told.name.clone(), RateLimiter::direct(quota.allow_burst(burst)), told.quota)
+                (
+                    told.name.clone(),
+                    RateLimiter::direct(quota.allow_burst(burst)),
+                    told.quota,
+                )
             })
             .collect(),
     );
@@ -100,7 +118,11 @@ async fn governor(work: &Work) -> Vec<Option<(String, u64)>> {
         let limiters = Arc::clone(&limiters);
         async move {
             for (name, limiter, quota) in limiters.iter() {
-                let cost = if name == "requests" { 1 } else { request.bound.min(*quota) };
+                let cost = if name == "requests" {
+                    1
+                } else {
+                    request.bound.min(*quota)
+                };
                 let cost = NonZeroU32::new(cost.max(1)).expect("at least 1");
                 let _ = limiter.until_n_ready(cost).await;
             }
@@ -112,7 +134,9 @@ async fn governor(work: &Work) -> Vec<Option<(String, u64)>> {
 /// A stack of limits on concurrency and rate; it counts requests alone.
 async fn tower(work: &Work) -> Vec<Option<(String, u64)>> {
     let requests = work.limits.iter().find(|it| it.name == "requests");
-    let (quota, window) = requests.map_or((u32::MAX, Duration::from_secs(1)), |it| (it.quota, it.window));
+    let (quota, window) = requests.map_or((u32::MAX, Duration::from_secs(1)), |it| {
+        (it.quota, it.window)
+    });
     let client = reqwest::Client::new();
     let url = work.url.clone();
     let service = tower::ServiceBuilder::new()
@@ -127,7 +151,13 @@ async fn tower(work: &Work) -> Vec<Option<(String, u64)>> {
         let mut service = service.clone();
         tokio::spawn(async move {
             for attempt in 0..ATTEMPTS {
-                let sent = service.ready().await.ok()?.call(request.clone()).await.ok()?;
+                let sent = service
+                    .ready()
+                    .await
+                    .ok()?
+                    .call(request.clone())
+                    .await
+                    .ok()?;
                 match sent {
                     Ok(tokens) => return Some((request.id, tokens)),
                     Err(wait) => tokio::time::sleep(wait.unwrap_or(backoff(attempt))).await,
@@ -139,19 +169,23 @@ async fn tower(work: &Work) -> Vec<Option<(String, u64)>> {
     gather(tasks.collect()).await
 }
 
-/// No limit at all: what a bare client does.
-async fn none(work: &Work) -> Vec<Option<(String, u64)>> {
-    each(work, |_| async {}).await
-}
-
 async fn each<F, W>(work: &Work, before: F) -> Vec<Option<(String, u64)>>
 where
     F: Fn(Request) -> W + Send + Sync + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
-    let (client, gate, before) = (reqwest::Client::new(), Arc::new(Semaphore::new(work.concurrency)), Arc::new(before));
+    let (client, gate, before) = (
+        reqwest::Client::new(),
+        Arc::new(Semaphore::new(work.concurrency)),
+        Arc::new(before),
+    );
     let tasks = work.requests.iter().cloned().map(|request| {
-        let (client, gate, before, url) = (client.clone(), Arc::clone(&gate), Arc::clone(&before), work.url.clone());
+        let (client, gate, before, url) = (
+            client.clone(),
+            Arc::clone(&gate),
+            Arc::clone(&before),
+            work.url.clone(),
+        );
         tokio::spawn(async move {
             let _permit = gate.acquire_owned().await.ok()?;
             for attempt in 0..ATTEMPTS {
@@ -167,7 +201,9 @@ where
     gather(tasks.collect()).await
 }
 
-async fn gather(tasks: Vec<tokio::task::JoinHandle<Option<(String, u64)>>>) -> Vec<Option<(String, u64)>> {
+async fn gather(
+    tasks: Vec<tokio::task::JoinHandle<Option<(String, u64)>>>,
+) -> Vec<Option<(String, u64)>> {
     let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {
         results.push(task.await.ok().flatten());
@@ -176,14 +212,26 @@ async fn gather(tasks: Vec<tokio::task::JoinHandle<Option<(String, u64)>>>) -> V
 }
 
 /// The tokens of a good answer, or how long a bad one says to wait.
-async fn send(client: &reqwest::Client, url: &str, request: &Request) -> Result<Result<u64, Option<Duration>>, Error> {
+async fn send(
+    client: &reqwest::Client,
+    url: &str,
+    request: &Request,
+) -> Result<Result<u64, Option<Duration>>, Error> {
     let head = ("content-type", "application/json");
-    let response = client.post(url).header(head.0, head.1).body(request.body.clone()).send().await?;
+    let response = client
+        .post(url)
+        .header(head.0, head.1)
+        .body(request.body.clone())
+        .send()
+        .await?;
     if response.status().is_success() {
         let answer: Value = serde_json::from_slice(&response.bytes().await?)?;
         return Ok(Ok(answer["usage"]["total_tokens"].as_u64().unwrap_or(0)));
     }
-    let wait = response.headers().get("retry-after").and_then(|it| it.to_str().ok()?.parse::<f64>().ok());
+    let wait = response
+        .headers()
+        .get("retry-after")
+        .and_then(|it| it.to_str().ok()?.parse::<f64>().ok());
     response.bytes().await?;
     Ok(Err(wait.map(Duration::from_secs_f64)))
 }
