@@ -46,8 +46,8 @@ def write(results, scenarios, tools, overhead):
     PAGE.write_text("\n".join(part for part in parts if part))
 
 
-INTRODUCTION = """Nothing here is typed in: `{command}` measures all of it anew and writes this page. It needs Python 3.11 or newer, and
-network for the first installation.
+INTRODUCTION = """Nothing here is typed in: `{command}` measures all of it anew and writes this page. It needs network
+for the first installation of the rivals, and takes about half an hour. One scenario: `python3 benches/compare --scenarios NAME --page`.
 
 Each tool does the same work with 64 calls at once, against a server process that judges by its own rules
 (`crates/rate_limited_sim`). The **optimum** is what no client can beat: the largest over all limits of

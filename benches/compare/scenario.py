@@ -4,10 +4,14 @@ them shorter."""
 import json
 import math
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    from pip._vendor import tomli as tomllib
 
 UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -71,7 +75,7 @@ class Scenario:
         prompts = [len(it["body"]["messages"][0]["content"]) // 4 for it in lines]
         tokens = sum(prompts) + sum(it["body"]["max_tokens"] for it in lines)
         most = self.api.get("answers", {"max": 1.0})["max"]
-        charges = [it.get("charged", "bound") for it in self.api["limits"]]
+        charges = [it.get("charged", "bound") for it in self.api["limits"] if it["name"] == "tokens"]
         used = tokens if "bound" in charges else sum(prompts) + round((tokens - sum(prompts)) * most)
         return self.optimum({"requests": len(lines), "tokens": used})
 

@@ -27,7 +27,7 @@ def resources(work):
             yield Resource(
                 "tokens", limit["quota"], limit["window"],
                 results_usage_extractor=lambda _call, answer: answer["usage"]["total_tokens"],
-                max_results_usage_estimator=lambda call: bound(call.get_argument("body")),
+                max_results_usage_estimator=lambda call: bound(call.get_argument("body")), learn=True,
             )
 
 

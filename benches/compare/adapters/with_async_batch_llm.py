@@ -5,7 +5,7 @@ import logging
 
 from adapter import bound, main  # isort: skip (before the tool)
 import aiohttp
-from async_batch_llm import ArtifactIdentity, CallableStrategy, CallOutcome, ProcessorConfig, process_prompts
+from async_batch_llm import ArtifactIdentity, CallableStrategy, CallOutcome, ProcessorConfig, TokenEstimate, process_prompts
 
 logging.disable(logging.CRITICAL)
 
@@ -37,7 +37,7 @@ async def everything(work):
             concurrency=work.concurrency,
             max_requests_per_minute=work.quota("requests"),
             max_tokens_per_minute=int(tokens) if tokens else None,
-            token_estimator=(lambda prompt, **_: bound(bodies[prompt])) if tokens else None,
+            token_estimator=(lambda prompt, **_: TokenEstimate(bound(bodies[prompt]))) if tokens else None,
         )
         strategy = CallableStrategy(invoke, identity=ArtifactIdentity(provider="judge", model="judge"))
         batch = await process_prompts(strategy, [(name, name) for name in bodies], config=config)
