@@ -78,6 +78,7 @@ def install(tools, already):
 def compare(tools, scenario, binaries, args):
     """All tools at one scenario, some at a time; all of these start at the same moment."""
     scenario.speed = args.speed or scenario.speed
+    tools = [tool for tool in tools if tool.can(scenario)]
     print(f"{scenario.name}: {scenario.about}", flush=True)
     for start in range(0, len(tools), args.together):
         group = tools[start : start + args.together]

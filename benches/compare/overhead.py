@@ -8,9 +8,9 @@ import time
 
 from judge import Judge
 from scenario import request
-from tool import CACHE, ROOT
+from tool import CACHE, HERE
 
-CALLS = 30_000
+CALLS = 15_000
 RUNS = 5
 CONCURRENCY = 64
 
@@ -72,13 +72,13 @@ def medians(rows):
 
 
 def instant(runs):
-    """Instant calls in Python: `benches/python_work.py` for both `rate_limited`, and the same for async-batch-llm."""
-    taken = {"ours": [], "seed": [], "async-batch-llm": []}
+    """Instant calls in Python, through both `rate_limited` and async-batch-llm, in turn."""
+    modules = {"ours": "rate_limited", "seed": "rate_limited", "async-batch-llm": "async_batch_llm"}
+    taken = {name: [] for name in modules}
     for _ in range(runs):
         for name, rows in taken.items():
-            script = ROOT / "benches" / ("instant_async_batch_llm.py" if name == "async-batch-llm" else "python_work.py")
-            python = CACHE / name / "bin" / "python"
-            done = subprocess.run([python, script], capture_output=True, text=True, cwd=ROOT / "benches", check=True)
+            command = [CACHE / name / "bin" / "python", HERE / "instant.py", modules[name]]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
     report = {}
     for name, rows in taken.items():

@@ -12,17 +12,20 @@ from tool import ROOT
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
-def read(results):
+def read(results, scenarios, tools):
     """The last measurement of each tool at each scenario."""
     last = {}
     for line in Path(results).read_text().splitlines():
         one = json.loads(line)
         last[one["scenario"], one["tool"]] = one
-    return last
+    able = {tool.name: tool for tool in tools}
+    by_name = {it.name: it for it in scenarios}
+    return {(scenario, tool): one for (scenario, tool), one in last.items()
+            if scenario in by_name and tool in able and able[tool].can(by_name[scenario])}
 
 
 def write(results, scenarios, tools, overhead):
-    measured = read(results)
+    measured = read(results, scenarios, tools)
     scenarios = [it for it in scenarios if any(key[0] == it.name for key in measured)]
     present = [it for it in tools if any(key[1] == it.name for key in measured)]
     (PAGE.parent / "benchmarks.svg").write_text(picture(measured, scenarios, present))
@@ -137,9 +140,10 @@ def who(tools):
     for tool in tools:
         what = ", ".join(f"`{it}`" for it in tool.packages) or ("`benches/rivals_rust`" if tool.rust else "this tree")
         about = f": {tool.about}" if tool.about else ""
+        length = "; one `max_tokens` for all calls, so not where they differ" if tool.one_answer_length else ""
         minutes = "; minutes alone, so on the faster clock" if tool.minute else ""
         left_out = f". Not run: {tool.reason}" if tool.reason else ""
-        yield f"**{tool.name}**{about} ({what}{minutes}){left_out}"
+        yield f"**{tool.name}**{about} ({what}{minutes}{length}){left_out}"
 
 
 def machine(measured):

@@ -32,12 +32,19 @@ class Tool:
     environment_name: str = ""
     clock: str = "any"
     ours: bool = False
+    one_answer_length: bool = False
     reason: str = ""
 
     @staticmethod
     def all():
         raw = tomllib.loads((HERE / "tools.toml").read_text())["tool"]
         return [Tool(environment_name=it.pop("environment", it["name"]), **it) for it in raw]
+
+    def can(self, scenario):
+        """Whether it can do the work of a scenario at all."""
+        lengths = {str(block["max_tokens"]) for block in scenario.blocks}
+        same = len(lengths) == 1 and all(isinstance(block["max_tokens"], int) for block in scenario.blocks)
+        return same or not self.one_answer_length
 
     @property
     def minute(self):

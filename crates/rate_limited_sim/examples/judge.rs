@@ -69,5 +69,5 @@ async fn make(server: &Server, speed: f64, changes: &[Change]) {
         tokio::time::sleep_until(start + change.at.div_f64(speed)).await;
         server.set_quota(&change.limit, change.quota);
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
