@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--fresh", action="store_true", help="forget earlier measurements")
     parser.add_argument("--overhead", action="store_true", help="measure what a call costs instead of the scenarios")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md at the end")
+    parser.add_argument("--page-only", action="store_true", help="write the page from what was measured before")
     parser.add_argument("--debug", action="store_true", help="debug builds: for trying the harness, not for figures")
     parser.add_argument("--check", action="store_true", help="fail if a result is impossible, or this project's is bad")
     return parser.parse_args()
@@ -50,22 +51,26 @@ def main():
     every_tool = Tool.all()
     every_scenario = [Scenario.read(path) for path in sorted(SCENARIOS.glob("*.toml"))]
     tools, scenarios = wanted(args.tools, every_tool), wanted(args.scenarios, every_scenario)
-    if tools and (scenarios or args.overhead):
-        binaries = build(args.overhead or any(tool.rust for tool in tools), args.debug)
-        install(tools, args.no_install)
     if args.fresh:
         args.results.unlink(missing_ok=True)
+    if not args.page_only:
+        run(args, tools, scenarios)
+    if args.page or args.page_only:
+        costs = json.loads(OVERHEAD.read_text()) if OVERHEAD.exists() else None
+        report.write(args.results, every_scenario, every_tool, overhead.page(costs))
+
+
+def run(args, tools, scenarios):
+    binaries = build(args.overhead or any(tool.rust for tool in tools), args.debug)
+    install(tools, args.no_install)
     if args.overhead:
         OVERHEAD.write_text(json.dumps(overhead.measure(binaries), indent=1))
         print(overhead.page(json.loads(OVERHEAD.read_text())))
-    else:
-        able = [tool for tool in tools if not tool.reason]
-        measured = [one for it in scenarios for one in compare(able, it, binaries, args)]
-        if args.check:
-            check(measured)
-    if args.page:
-        costs = json.loads(OVERHEAD.read_text()) if OVERHEAD.exists() else None
-        report.write(args.results, every_scenario, every_tool, overhead.page(costs))
+        return
+    able = [tool for tool in tools if not tool.reason]
+    measured = [one for it in scenarios for one in compare(able, it, binaries, args)]
+    if args.check:
+        check(measured)
 
 
 def install(tools, already):

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 from picture import picture
-from tool import ROOT
+from tool import HERE, ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
+NOTES = HERE / "notes.md"
 
 
 def read(results, scenarios, tools):
@@ -39,6 +40,7 @@ def write(results, scenarios, tools, overhead):
         "What the scenarios are (`benches/scenarios`):\n",
         "\n".join(f"- **{it.name}**: {it.about}" for it in scenarios) + "\n",
         bars(measured, scenarios, present),
+        NOTES.read_text(),
         "## CPU and memory\n",
         "CPU seconds from the start of the work to the end of the process · peak of resident memory in MB.\n",
         table(measured, scenarios, present, cost),
@@ -49,7 +51,7 @@ def write(results, scenarios, tools, overhead):
     PAGE.write_text("\n".join(part for part in parts if part))
 
 
-INTRODUCTION = """Nothing here is typed in: `{command}` measures all of it anew and writes this page. It needs network
+INTRODUCTION = """No figure here is typed in: `{command}` measures all of them anew and writes this page. It needs network
 for the first installation of the rivals, and takes about half an hour. One scenario: `python3 benches/compare --scenarios NAME --page`.
 
 Each tool does the same work with 64 calls at once, against a server process that judges by its own rules
