@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from judge import Judge, rehearse
+from memory import Peak
 from scenario import seconds, toml_of
 
 CONCURRENCY = 64
@@ -109,6 +110,7 @@ def run(tool, place, binaries, scenario, barrier, patience, calls):
         )
         ready = "ready" in first_line(process.stdout)
         before = cpu_of(process.pid) if ready else 0.0
+        peak = Peak(process.pid)
         if barrier:
             barrier.wait()
         # No scenario has more work than about 40 windows; who hangs is stopped as well.
@@ -131,7 +133,7 @@ def run(tool, place, binaries, scenario, barrier, patience, calls):
         errors.seek(0)
         text = errors.read()[-2000:] if status or not ready else ""
     cpu = usage.ru_utime + usage.ru_stime - before
-    return Ended(cpu, usage.ru_maxrss * 1024, cut, text)
+    return Ended(cpu, peak.stop(), cut, text)
 
 
 def end(pid):

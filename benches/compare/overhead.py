@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from judge import Judge
+from memory import Peak
 from scenario import request
 from tool import CACHE, HERE
 
@@ -57,13 +58,14 @@ def timed(place, args, calls):
     environment["OPENAI_API_KEY"] = "none"
     start = time.perf_counter()
     process = subprocess.Popen(list(map(str, args)), env=environment, cwd=place)
+    peak = Peak(process.pid)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - start
     with open(place / "out.jsonl", "rb") as out:
         lines = sum(1 for _ in out)
     assert process.returncode == 0 and lines == calls, f"{args[0]}: {lines} of {calls} results, status {process.returncode}"
-    return calls / seconds, (usage.ru_utime + usage.ru_stime) / calls * 1e6, usage.ru_maxrss * 1024
+    return calls / seconds, (usage.ru_utime + usage.ru_stime) / calls * 1e6, peak.stop()
 
 
 def medians(rows):

@@ -104,7 +104,10 @@ def cell(measured, scenario, tool):
 
 def cost(measured, scenario, tool):
     one = measured.get((scenario, tool))
-    return "–" if one is None else f"{one['cpu']:.2f} · {one['rss'] / 1e6:.0f}"
+    if one is None:
+        return "–"
+    memory = f"{one['rss'] / 1e6:.0f}" if one["rss"] else "–"
+    return f"{one['cpu']:.2f} · {memory}"
 
 
 def bars(measured, scenarios, tools):
