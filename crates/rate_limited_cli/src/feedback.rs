@@ -21,8 +21,8 @@ impl Meters {
         };
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
-            let meter = self.iter().find(|meter| meter.is_of(reading.resource))?;
-            Some((resources.find(&meter.name)?, feedback(reading)))
+            let name = self.of_api(reading.resource)?;
+            Some((resources.find(name)?, feedback(reading)))
         });
         told.collect()
     }
@@ -44,8 +44,5 @@ fn feedback(reading: &Reading<'_>) -> Feedback {
 }
 
 fn answer_of<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> Option<&'a Answer> {
-    match error.downcast_ref() {
-        Some(CallError::Http(error) | CallError::TooLarge(error, _)) => error.answer(),
-        Some(CallError::HeldBack) | None => None,
-    }
+    error.downcast_ref::<CallError>()?.http()?.answer()
 }
