@@ -1,9 +1,9 @@
 # `make test` is everything that CI runs. Each part says how long it took.
 
 PART := tools/part
-.PHONY: test tools format lint features unit doc example python bench soak
+.PHONY: test tools format lint features unit doc example python rivals bench soak
 
-test: format lint features unit doc example python
+test: format lint features unit doc example python rivals
 	@echo "== all parts passed"
 
 tools:
@@ -42,7 +42,11 @@ example:
 python:
 	@$(PART) "the Python package" tools/check-python
 
-# The figures of the README. Not part of the tests: machines differ.
+# The comparison with other tools, in short: that it runs, not what it measures.
+rivals:
+	@$(PART) "the comparison, in short" benches/check
+
+# The figures of the README and of docs/benchmarks.md. Not part of the tests: machines differ.
 bench:
 	cargo bench --locked -p rate_limited_core --bench core
 	cargo bench --locked -p rate_limited --bench driver
@@ -50,6 +54,8 @@ bench:
 	cargo bench --locked -p rate_limited_store --bench journal
 	benches/resume
 	benches/python
+	python3 benches/compare --fresh
+	python3 benches/compare --overhead --page --no-install
 
 # The long versions of what `make test` proves in short: about an hour.
 soak:

@@ -140,6 +140,7 @@ impl SimulatedApi {
     pub fn arrive(&mut self, now: u64, request: &Request) -> Arrival {
         let now = self.tick(now);
         self.stats.arrivals += 1;
+        self.stats.first_arrival.get_or_insert(now);
         if let Some(status) = self.model.status_at(now) {
             return self.accept(now, request, Outcome::Failure(status), None);
         }
@@ -166,6 +167,7 @@ impl SimulatedApi {
             .remove(&number)
             .expect("the ticket is one of this api");
         self.stats.in_flight -= 1;
+        self.stats.last_end = Some(now);
         let failed = ended.outcome != Outcome::Success;
         let free = failed && !self.model.failures_count;
         for (ledger, mark) in self

@@ -5,7 +5,7 @@ use crate::limit::Limit;
 use crate::toml_form::RawModel;
 use serde::Deserialize;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 /// What a simulated API is like: its limits, its latency, its faults and what it tells.
@@ -64,6 +64,7 @@ pub struct ApiModel {
     pub(crate) headers: bool,
     pub(crate) outage: Option<Range<Duration>>,
     pub(crate) status: Option<u16>,
+    pub(crate) answers: RangeInclusive<f64>,
 }
 
 impl Default for ApiModel {
@@ -87,6 +88,7 @@ impl ApiModel {
             headers: true,
             outage: None,
             status: None,
+            answers: 0.1..=1.0,
         }
     }
 
@@ -186,6 +188,32 @@ impl ApiModel {
     pub fn status(self, status: u16) -> ApiModel {
         ApiModel {
             status: Some(status),
+            ..self
+        }
+    }
+
+    /// The part of the longest answer allowed that answers over HTTP have, drawn evenly for each.
+    /// Default: from a tenth to all of it. In TOML: `answers = { min = 0.1, max = 1.0 }`.
+    ///
+    /// # Panics
+    /// If it does not lie between 0 and 1, or is empty.
+    ///
+    /// ```
+    /// use rate_limited_sim::ApiModel;
+    ///
+    /// let written = ApiModel::new(7).answers(0.05..=0.15);
+    /// let read = ApiModel::from_toml("seed = 7\nanswers = { min = 0.05, max = 0.15 }")?;
+    /// assert_eq!(read, written);
+    /// # Ok::<(), rate_limited_sim::ModelError>(())
+    /// ```
+    #[must_use]
+    pub fn answers(self, share: RangeInclusive<f64>) -> ApiModel {
+        assert!(
+            0.0 <= *share.start() && share.start() <= share.end() && *share.end() <= 1.0,
+            "the share of an answer lies between 0 and 1"
+        );
+        ApiModel {
+            answers: share,
             ..self
         }
     }

@@ -18,6 +18,10 @@ pub struct Stats {
     pub in_flight: u64,
     /// The most accepted requests that were in flight at once.
     pub in_flight_peak: u64,
+    /// When the first request arrived, refused or not, in nanoseconds since the origin.
+    pub first_arrival: Option<u64>,
+    /// When the last accepted request ended, in nanoseconds since the origin.
+    pub last_end: Option<u64>,
     /// Each limit, in the order of the model.
     pub limits: Vec<LimitStats>,
 }

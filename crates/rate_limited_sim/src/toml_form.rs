@@ -27,6 +27,8 @@ pub(crate) struct RawModel {
     headers: bool,
     outage: Option<RawOutage>,
     status: Option<u16>,
+    #[serde(default)]
+    answers: RawAnswers,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +69,19 @@ enum RawLatency {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawAnswers {
+    min: f64,
+    max: f64,
+}
+
+impl Default for RawAnswers {
+    fn default() -> RawAnswers {
+        RawAnswers { min: 0.1, max: 1.0 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawOutage {
     from: Span,
     to: Span,
@@ -89,6 +104,12 @@ impl TryFrom<RawModel> for ApiModel {
         if let Some(status) = raw.status.filter(|status| !(400..600).contains(status)) {
             return Err(format!("status is {status}: give one from 400 to 599"));
         }
+        let RawAnswers { min, max } = raw.answers;
+        if !(0.0 <= min && min <= max && max <= 1.0) {
+            return Err(format!(
+                "answers is {{ min = {min}, max = {max} }}: give two numbers from 0 to 1, the smaller one first"
+            ));
+        }
         Ok(ApiModel {
             seed: raw.seed,
             limits: limits(raw.limits)?,
@@ -102,6 +123,7 @@ impl TryFrom<RawModel> for ApiModel {
             headers: raw.headers,
             outage: raw.outage.map(|outage| outage.from.0..outage.to.0),
             status: raw.status,
+            answers: min..=max,
         })
     }
 }

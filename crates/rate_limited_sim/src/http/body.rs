@@ -3,6 +3,7 @@
 use crate::api::Request;
 use crate::draw::{About, Draw, mix};
 use serde_json::Value;
+use std::ops::RangeInclusive;
 
 /// The longest answer where the request does not say.
 const MAX_TOKENS: u64 = 256;
@@ -12,6 +13,9 @@ const NUMBER_MAX: u64 = 1_000_000_000;
 
 /// The most choices that one request gets, as `OpenAI` has it.
 const CHOICES_MAX: u64 = 128;
+
+/// The part of the longest answer that answers have, unless the model says otherwise.
+const SHARE: RangeInclusive<f64> = 0.1..=1.0;
 
 /// The class of calls to models that cost nothing.
 pub(super) const FREE: &str = "free";
@@ -99,6 +103,8 @@ pub(super) struct Body {
     /// The most points that it may cost.
     points: u64,
     price: Price,
+    /// The part of the longest answer that answers have.
+    share: RangeInclusive<f64>,
 }
 
 /// How a call is priced.
@@ -144,12 +150,18 @@ impl Body {
             max_tokens: first_number(&value, &ANSWER_MAX).unwrap_or(MAX_TOKENS),
             points: points(*endpoint, &value),
             price: Price::Sum,
+            share: SHARE,
         })
     }
 
     /// As an API prices it.
     pub(super) fn priced(self, price: Price) -> Body {
         Body { price, ..self }
+    }
+
+    /// With answers that are this part of the longest one allowed.
+    pub(super) fn answering(self, share: RangeInclusive<f64>) -> Body {
+        Body { share, ..self }
     }
 
     /// The tokens of the prompt: all inputs together.
@@ -169,7 +181,7 @@ impl Body {
         };
         let mut draw = Draw::new(seed, self.call, 0, About::Length);
         (0..prompts * self.choices)
-            .map(|_| share(self.max_tokens, &mut draw))
+            .map(|_| share(self.max_tokens, &self.share, &mut draw))
             .collect()
     }
 
@@ -207,7 +219,7 @@ impl Body {
             // A query asks for more than there is.
             (Endpoint::Graphql, _) => {
                 let mut draw = Draw::new(seed, self.call, 0, About::Length);
-                (self.points, share(self.points, &mut draw).max(1))
+                (self.points, share(self.points, &SHARE, &mut draw).max(1))
             }
             _ => (self.points, self.points),
         }
@@ -231,15 +243,16 @@ fn object(endpoint: Endpoint, bytes: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
-/// Between a tenth and all of `max_tokens`.
+/// A part of `max_tokens`, drawn evenly.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the number is at most a milliard, and the share at most 1"
 )]
-fn share(max_tokens: u64, draw: &mut Draw) -> u64 {
-    ((max_tokens as f64 * (0.1 + 0.9 * draw.unit())).ceil() as u64).min(max_tokens)
+fn share(max_tokens: u64, part: &RangeInclusive<f64>, draw: &mut Draw) -> u64 {
+    let part = part.start() + (part.end() - part.start()) * draw.unit();
+    ((max_tokens as f64 * part).ceil() as u64).min(max_tokens)
 }
 
 /// Where APIs say how long an answer may be.

@@ -97,6 +97,25 @@ impl Server {
     /// # }).unwrap();
     /// ```
     pub fn start_as(dialect: Dialect, model: ApiModel, addr: SocketAddr) -> io::Result<Server> {
+        Server::start_fast(dialect, model, addr, 1.0)
+    }
+
+    /// As [`start_as`](Server::start_as), with a clock that runs `speed` times as fast as the world's:
+    /// minutes of the model are over sooner, and `Retry-After` and the headers are in seconds of that
+    /// clock. For clients whose own clock is as fast.
+    ///
+    /// # Errors
+    /// As [`start`](Server::start); a speed that is not above 0 is refused as well.
+    pub fn start_fast(
+        dialect: Dialect,
+        model: ApiModel,
+        addr: SocketAddr,
+        speed: f64,
+    ) -> io::Result<Server> {
+        if !(speed > 0.0 && speed.is_finite()) {
+            let complaint = format!("the speed of the clock is {speed}: give a number above 0");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, complaint));
+        }
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let listener = listen(addr)?;
         let addr = listener.local_addr()?;
@@ -104,6 +123,7 @@ impl Server {
         let shared = Arc::new(Shared::new(
             dialect,
             aligned_to_clock(model),
+            speed,
             closed.clone(),
         ));
         let task = runtime.spawn(serve(listener, Arc::clone(&shared), closed));
@@ -129,6 +149,11 @@ impl Server {
     /// [`optimum`](crate::optimum()).
     pub fn optimum(&self) -> Duration {
         self.shared.optimum()
+    }
+
+    /// Changes the quota of a limit from now on; see [`SimulatedApi::set_quota`](crate::SimulatedApi::set_quota).
+    pub fn set_quota(&self, limit: &str, quota: u64) {
+        self.shared.set_quota(limit, quota);
     }
 
     /// Stops: requests in flight are answered with 503 at once, and the port is free at the end.

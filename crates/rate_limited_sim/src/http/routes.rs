@@ -45,7 +45,9 @@ async fn handle(
     };
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
     let body = match Body::parse(&target, path, &bytes) {
-        Ok(body) => body.priced(shared.dialect.price()),
+        Ok(body) => body
+            .priced(shared.dialect.price())
+            .answering(shared.answers.clone()),
         Err(complaint) => return sent(shape.error(400, &complaint)),
     };
     let call = Call {

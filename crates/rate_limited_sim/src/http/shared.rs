@@ -3,8 +3,10 @@
 use super::dialect::Dialect;
 use crate::api::{Answer, Arrival, Request, SimulatedApi, Ticket};
 use crate::model::ApiModel;
+use crate::span::nanos;
 use crate::stats::{LimitView, Stats};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,6 +20,9 @@ pub(super) struct Shared {
     pub(super) dialect: Dialect,
     pub(super) seed: u64,
     pub(super) tells_limits: bool,
+    pub(super) answers: RangeInclusive<f64>,
+    /// How many times faster than the world's its clock runs.
+    speed: f64,
 }
 
 #[derive(Debug)]
@@ -35,8 +40,13 @@ pub(super) struct Flight<'a> {
 }
 
 impl Shared {
-    pub(super) fn new(dialect: Dialect, model: ApiModel, closed: watch::Receiver<bool>) -> Shared {
-        let (seed, tells_limits) = (model.seed, model.headers);
+    pub(super) fn new(
+        dialect: Dialect,
+        model: ApiModel,
+        speed: f64,
+        closed: watch::Receiver<bool>,
+    ) -> Shared {
+        let (seed, tells_limits, answers) = (model.seed, model.headers, model.answers.clone());
         let books = Books {
             api: SimulatedApi::new(model),
             attempts: HashMap::new(),
@@ -48,6 +58,8 @@ impl Shared {
             dialect,
             seed,
             tells_limits,
+            answers,
+            speed,
         }
     }
 
@@ -91,9 +103,13 @@ impl Shared {
         self.lock().api.optimum()
     }
 
+    pub(super) fn set_quota(&self, limit: &str, quota: u64) {
+        self.lock().api.set_quota(limit, quota, self.now());
+    }
+
     /// Taken inside the lock, so that the judge sees time in order.
     fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.origin.elapsed().mul_f64(self.speed))
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -104,7 +120,8 @@ impl Shared {
 impl Flight<'_> {
     /// Waits for the end of the request; `None`: the server closes before.
     pub(super) async fn answer(mut self) -> Option<Answer> {
-        let end = self.shared.origin + Duration::from_nanos(self.ends_at);
+        let end =
+            self.shared.origin + Duration::from_nanos(self.ends_at).div_f64(self.shared.speed);
         let mut closed = self.shared.closed.clone();
         tokio::select! {
             () = tokio::time::sleep_until(end) => self.complete(),

@@ -1,6 +1,6 @@
 //! The server over real sockets, with a client that is a socket and nothing more.
 
-use rate_limited_sim::http::Server;
+use rate_limited_sim::http::{Dialect, Server};
 use rate_limited_sim::{ApiModel, Latency, Limit};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -259,4 +259,62 @@ async fn the_world_outside_is_not_served() {
 #[test]
 fn without_a_runtime_it_says_so() {
     assert!(Server::start(ApiModel::new(7), ([127, 0, 0, 1], 0).into()).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fast_clock_ends_windows_sooner_and_tells_its_own_seconds() {
+    let minute = Duration::from_secs(60);
+    let model = ApiModel::new(7)
+        .limit(Limit::requests(1, minute))
+        .latency(Latency::Constant(Duration::from_secs(6)));
+    let addr = ([127, 0, 0, 1], 0).into();
+    let server = Server::start_fast(Dialect::default(), model, addr, 100.0).unwrap();
+    let start = Instant::now();
+    assert_eq!(post(&server, CHAT, chat("first")).await.status(), "200");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "6 s are 60 ms here"
+    );
+    let refused = post(&server, CHAT, chat("second")).await;
+    assert_eq!(refused.status(), "429");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=54).contains(&wait), "{wait} s of the minute are left");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(post(&server, CHAT, chat("second")).await.status(), "200");
+    let stats = get(&server, "/stats").await.body;
+    let span = stats["last_end"].as_u64().unwrap() - stats["first_arrival"].as_u64().unwrap();
+    assert!(span >= 66_000_000_000, "a window and an answer: {span} ns");
+    for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(Server::start_fast(Dialect::default(), ApiModel::new(7), addr, speed).is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_changes_while_the_server_runs() {
+    let server = start(ApiModel::new(7).limit(Limit::requests(1, Duration::from_secs(60))));
+    assert_eq!(post(&server, CHAT, chat("first")).await.status(), "200");
+    assert_eq!(post(&server, CHAT, chat("second")).await.status(), "429");
+    server.set_quota("requests", 2);
+    assert_eq!(post(&server, CHAT, chat("second")).await.status(), "200");
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_have_the_share_of_the_model() {
+    let server = start(ApiModel::new(7).answers(0.25..=0.5));
+    for number in 0..20 {
+        let answer = post(&server, CHAT, chat(&number.to_string())).await;
+        let tokens = answer.body["usage"]["completion_tokens"].as_u64().unwrap();
+        assert!((25..=50).contains(&tokens), "{tokens} of 100");
+    }
+    for text in [
+        "answers = { min = 0.5, max = 0.1 }",
+        "answers = { min = 0.5, max = 2 }",
+    ] {
+        let refused = ApiModel::from_toml(text).unwrap_err().to_string();
+        assert!(
+            refused.contains("give two numbers from 0 to 1"),
+            "{refused}"
+        );
+    }
 }
