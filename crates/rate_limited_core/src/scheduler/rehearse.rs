@@ -4,6 +4,7 @@ use super::Scheduler;
 use crate::event::{AttemptId, Cost};
 use crate::limiter::Limiter;
 use crate::plan::{Assumed, Load, Plan, Rehearsal};
+use crate::settings::Settings;
 use crate::time::Time;
 
 impl Scheduler {
@@ -31,6 +32,11 @@ impl Scheduler {
     /// ```
     pub fn plan(&self, limiter: &Limiter, load: &Load, assumed: &Assumed, now: Time) -> Plan {
         Rehearsal::new(self.clone(), limiter.clone(), assumed, now).play(load)
+    }
+
+    /// What this scheduler was told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The attempts in flight, and when they were dispatched.
