@@ -1,6 +1,6 @@
 //! A run as it stood at a moment: to see what it will come to.
 
-use rate_limited_core::{Assumed, Limiter, Load, Plan, Scheduler, Time};
+use rate_limited_core::{Assumed, Limiter, Load, Plan, ResourceId, Scheduler, Time};
 
 /// A copy of a run as it stood at a moment, to plan with: [`Runner::outlook`](crate::Runner::outlook) before it
 /// begins, [`Handle::outlook`](crate::Handle::outlook) while it goes on.
@@ -42,6 +42,11 @@ impl Outlook {
     /// The calls that the run had taken in until then, those that are over included.
     pub fn scheduled(&self) -> u64 {
         self.scheduler.progress().scheduled
+    }
+
+    /// The resources, in the order in which the runner has them.
+    pub fn resources(&self) -> Vec<ResourceId> {
+        self.limiter.resources().collect()
     }
 
     /// A load without calls, for those that the run has not taken in: each [costs](Load::add) so much of each

@@ -21,6 +21,7 @@ use crate::duration::{self, DurationError};
 use crate::exit;
 use crate::header::Header;
 use crate::limit::Limit;
+use crate::plan_args::PlanArgs;
 use crate::price::{self, Prices};
 use crate::refusal::Refusal;
 use crate::reorder::Order;
@@ -44,6 +45,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Plan(Box<PlanArgs>),
     Apis(ApisArgs),
     Status(StatusArgs),
     Clean(CleanArgs),
@@ -479,7 +481,7 @@ fn retries(text: &str) -> Result<u16, String> {
     u16::try_from(number).map_err(|error| error.to_string())
 }
 
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     whole(text, u64::MAX)
 }
 
@@ -513,7 +515,7 @@ fn endpoint(text: &str) -> Result<String, String> {
 }
 
 /// A duration above zero.
-fn some_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text).map_err(|error: DurationError| error.to_string())?;
     if duration.is_zero() {
         return Err(format!(
@@ -536,6 +538,17 @@ fn latency(text: &str) -> Result<(Duration, Duration), String> {
         ));
     }
     Ok((least, most))
+}
+
+/// A share of attempts that leaves some of them to succeed.
+pub(crate) fn share_below_one(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| {
+        format!(
+            "{} is no share of attempts: give a number from 0 to below 1",
+            quoted(text)
+        )
+    })
 }
 
 #[cfg(feature = "simulate")]

@@ -20,9 +20,11 @@
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
+//! | `planning`, `plan_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
+mod advice;
 mod again;
 mod answer_text;
 mod api;
@@ -64,6 +66,9 @@ mod outlet;
 pub mod output;
 mod patience;
 mod plan;
+mod plan_args;
+mod plan_told;
+mod planning;
 mod prefix;
 mod prepare;
 mod preset;
@@ -149,6 +154,7 @@ where
 fn command(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Plan(args) => planning::plan(args),
         Command::Apis(args) => apis::apis(args),
         Command::Status(args) => report::status(args),
         Command::Clean(args) => clean::clean(args),

@@ -78,6 +78,9 @@ pub(crate) enum Refusal {
     NothingFits(Box<TooLarge>),
     #[error("the schema {} cannot be used: {why}; mend it, or name another --schema", path.display())]
     Schema { path: PathBuf, why: String },
+    /// What keeps a plan from being made, in words.
+    #[error("{0}")]
+    Plan(String),
     /// What is wrong with prices, in words.
     #[error("{0}")]
     Cost(String),

@@ -222,6 +222,24 @@ impl Watch for Survey<'_> {
     }
 }
 
+/// As [`options`], where prices may be told without a bound.
+///
+/// # Errors
+/// A bound on costs without prices.
+pub(crate) fn options_priced(
+    args: &RunArgs,
+    preset: Option<Preset>,
+    form: Form,
+) -> Result<FeedOptions, Refusal> {
+    let price = args.cost.price.filter(|_| args.cost.max_cost.is_some());
+    options_with(
+        args,
+        preset,
+        form,
+        Bill::of(args.cost.max_cost, price, preset)?,
+    )
+}
+
 /// What is done with lines, and with how many.
 ///
 /// # Errors
@@ -230,6 +248,16 @@ pub(crate) fn options(
     args: &RunArgs,
     preset: Option<Preset>,
     form: Form,
+) -> Result<FeedOptions, Refusal> {
+    let bill = Bill::of(args.cost.max_cost, args.cost.price, preset)?;
+    options_with(args, preset, form, bill)
+}
+
+fn options_with(
+    args: &RunArgs,
+    preset: Option<Preset>,
+    form: Form,
+    bill: Option<Bill>,
 ) -> Result<FeedOptions, Refusal> {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
@@ -241,7 +269,7 @@ pub(crate) fn options(
         answer_default: args.limits.max_tokens_default,
         route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
-        bill: Bill::of(args.cost.max_cost, args.cost.price, preset)?,
+        bill,
         form,
     })
 }
