@@ -82,6 +82,11 @@ pub(crate) struct RunArgs {
     /// Print nothing but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Print progress as JSON, one object a line and second, to standard error, instead of a bar
+    ///
+    /// Other lines there do not begin with a brace; --quiet leaves them out.
+    #[arg(long)]
+    pub(crate) json_progress: bool,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]

@@ -12,6 +12,7 @@ use rate_limited_store::Digest;
 
 use crate::gate::Gate;
 use crate::job::Job;
+use crate::latencies::Latencies;
 use crate::meters::Meters;
 use crate::names::Names;
 use crate::preset::Route;
@@ -104,8 +105,7 @@ pub(crate) struct Caller {
     max_answer: u64,
     attempts: AtomicU64,
     retries: AtomicU64,
-    answers: AtomicU64,
-    answer_micros: AtomicU64,
+    latencies: Latencies,
 }
 
 impl Caller {
@@ -122,8 +122,7 @@ impl Caller {
             max_answer: u64::MAX,
             attempts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            answers: AtomicU64::new(0),
-            answer_micros: AtomicU64::new(0),
+            latencies: Latencies::default(),
         }
     }
 
@@ -208,9 +207,12 @@ impl Caller {
 
     /// How long good answers take on average.
     pub(crate) fn mean_latency(&self) -> Option<Duration> {
-        let answers = self.answers.load(Ordering::Relaxed);
-        let micros = self.answer_micros.load(Ordering::Relaxed);
-        micros.checked_div(answers).map(Duration::from_micros)
+        self.latencies.mean()
+    }
+
+    /// How long the latest good answers took.
+    pub(crate) fn latest_latencies(&self) -> Vec<Duration> {
+        self.latencies.latest()
     }
 
     fn failed(&self, error: HttpError) -> CallError {
@@ -228,9 +230,7 @@ impl Caller {
             self.warnings.of(heard);
         }
         if answer.is_ok() {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            self.answers.fetch_add(1, Ordering::Relaxed);
-            self.answer_micros.fetch_add(micros, Ordering::Relaxed);
+            self.latencies.note(took);
         }
         let Some(gate) = &self.gate else { return };
         match answer {

@@ -18,7 +18,7 @@
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `planning`, `plan_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
@@ -55,6 +55,7 @@ mod job;
 mod journal;
 mod judge;
 mod key;
+mod latencies;
 pub mod limit;
 mod line;
 mod maker;
@@ -74,6 +75,7 @@ mod prepare;
 mod preset;
 mod price;
 mod progress;
+mod progress_json;
 mod raw_lines;
 mod recall;
 pub mod record;

@@ -192,28 +192,15 @@ impl<'a> Work<'a> {
         (times(one), times(expected))
     }
 
-    fn charge(
-        &mut self,
-        request: &Request,
-        prompt: u64,
-        expected: u64,
-    ) -> Option<(Amount, Amount)> {
+    /// What a request costs: at most, and by the answer that is expected.
+    fn charge(&self, request: &Request, prompt: u64, expected: u64) -> Option<Charged> {
         let bill = self.options.bill.as_ref()?;
-        match bill.charge(request, &self.options.route) {
-            Ok(charge) => {
-                let probable = charge
-                    .cost(prompt as f64, expected as f64)
-                    .min(charge.bound);
-                self.cost.most = self.cost.most + charge.bound;
-                self.cost.expected = self.cost.expected + probable;
-                Some((charge.bound, probable))
-            }
-            Err(why) => {
-                let told = || why.told(request.line);
-                self.cost.unpriced.get_or_insert_with(told);
-                None
-            }
-        }
+        let charge = bill.charge(request, &self.options.route);
+        let charge = charge.map_err(|why| why.told(request.line));
+        Some(charge.map(|charge| {
+            let probable = charge.cost(prompt as f64, expected as f64);
+            (charge.bound, probable.min(charge.bound))
+        }))
     }
 
     /// What is assumed of answers: of each resource the share of its bound that they use.
@@ -268,11 +255,12 @@ impl Watch for Work<'_> {
         let charge = self.charge(request, prompt, answers);
         let amounts = self
             .meters
-            .amounts(tokens, &costs, charge.map(|(bound, _)| bound));
+            .amounts(tokens, &costs, bound_of(charge.as_ref()));
         if let Some(resource) = self.load.add(&amounts) {
             self.never.add(request.line, resource.index());
             return;
         }
+        self.cost.add(charge);
         self.prompts = self.prompts.saturating_add(prompt);
         self.answers_max = self.answers_max.saturating_add(answers_max);
         self.answers = self.answers.saturating_add(answers);
@@ -286,6 +274,28 @@ impl Watch for Work<'_> {
     }
 
     fn bad_line(&mut self, _: &BadLine, _: Behind) {}
+}
+
+/// What a request costs, at most and probably; or why that is not known.
+type Charged = Result<(Amount, Amount), String>;
+
+fn bound_of(charge: Option<&Charged>) -> Option<Amount> {
+    charge?.as_ref().ok().map(|(bound, _)| *bound)
+}
+
+impl Cost {
+    fn add(&mut self, charge: Option<Charged>) {
+        match charge {
+            None => {}
+            Some(Ok((bound, probable))) => {
+                self.most = self.most + bound;
+                self.expected = self.expected + probable;
+            }
+            Some(Err(why)) => {
+                self.unpriced.get_or_insert(why);
+            }
+        }
+    }
 }
 
 impl Never {

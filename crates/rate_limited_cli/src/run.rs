@@ -198,6 +198,7 @@ impl Started<'_> {
         let stopper = Stopper::new(handle.clone(), args.pace.grace, self.journal.is_some());
         let scale = (self.meters, self.looked.totals);
         let state = State::new(scale, caller, (handle, stopper), self.writer);
+        let state = state.with_load(self.looked.load);
         let has_rows = self.options.form.rows().is_some();
         let surveyed = self.looked.surveyed.unwrap_or_default();
         let state = state.behind(&surveyed, self.options.policy);
@@ -427,7 +428,9 @@ impl Watch {
                 most,
             )));
         }
-        let progress = (!quiet).then(|| Progress::start(Arc::clone(state), stdout_taken));
+        let is_json = args.json_progress;
+        let progress =
+            (is_json || !quiet).then(|| Progress::start(Arc::clone(state), stdout_taken, is_json));
         Watch {
             tasks,
             _progress: progress,

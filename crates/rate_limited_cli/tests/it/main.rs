@@ -13,6 +13,8 @@ mod limit;
 mod lines;
 mod logged;
 mod output;
+mod plan;
+mod progress;
 mod record;
 mod refused;
 mod reorder;
