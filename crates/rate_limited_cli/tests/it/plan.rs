@@ -12,7 +12,7 @@ use crate::world::{World, command, requests, spawn};
 /// A request that may be answered with so many tokens.
 fn chat(number: usize, max_tokens: u32) -> String {
     format!(
-        r#"{{"custom_id":"r{number}","method":"POST","url":"/v1/chat/completions","body":{{"model":"m","max_tokens":{max_tokens},"messages":[{{"role":"user","content":"Hello"}}]}}}}"#
+        r#"{{"custom_id":"r{max_tokens}-{number}","method":"POST","url":"/v1/chat/completions","body":{{"model":"m","max_tokens":{max_tokens},"messages":[{{"role":"user","content":"Hello"}}]}}}}"#
     )
 }
 
@@ -27,11 +27,13 @@ fn plan(lines: &str, args: &[&str]) -> (Option<i32>, String, String) {
     world.input(lines);
     let mut command = command(&world.path(""), &[&["plan", "in.jsonl"], args].concat());
     command.env_remove("OPENAI_API_KEY");
-    let outcome = world.end(spawn(command));
+    let output = spawn(command).wait_with_output().expect("it runs");
     let files = std::fs::read_dir(world.path("")).expect("a folder").count();
     assert_eq!(files, 1, "a plan writes nothing");
     assert_eq!(world.stats().arrivals, 0);
-    (outcome.code, outcome.stdout, outcome.stderr)
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("text"));
+    (output.status.code(), stdout, stderr)
 }
 
 fn planned(lines: &str, args: &[&str]) -> Value {

@@ -48,7 +48,7 @@ fn progress_for_machines_is_one_object_a_line() {
 
 /// Runs on a terminal of so many columns; what came to the screen.
 #[cfg(target_os = "linux")]
-fn on_a_terminal(columns: u32) -> Option<String> {
+fn on_a_terminal(columns: usize) -> Option<String> {
     let world = world();
     world.input(&requests(150));
     let told = ["run", "in.jsonl", "-o", "out.jsonl", LIMIT[0], LIMIT[1]];
@@ -107,10 +107,18 @@ fn a_bar_fits_its_terminal_and_has_no_colours() {
         };
         assert!(!screen.contains("\u{1b}[3"), "a colour: {screen:?}");
         let lines = lines(&screen);
-        let drawn: Vec<_> = lines.iter().filter(|line| line.contains('▰')).collect();
+        // Lines are as wide as the terminal, one behind the other: the bar, the words, the limits.
+        let drawn = lines.iter().filter(|line| line.contains("/150"));
+        let drawn: Vec<Vec<char>> = drawn
+            .filter(|line| line.contains('▰'))
+            .map(|line| line.chars().collect())
+            .collect();
         assert!(!drawn.is_empty(), "{columns}: {lines:?}");
-        let widest = drawn.iter().map(|line| line.chars().count()).max();
-        assert!(widest <= Some(columns as usize), "{columns}: {drawn:?}");
+        for three in &drawn {
+            assert!(three.len() <= 3 * columns, "{columns}: {three:?}");
+            let limits: String = three[2 * columns..].iter().collect();
+            assert!(limits.starts_with("requests ▰"), "{columns}: {limits}");
+        }
         if columns == 200 {
             let is_there = |text: &str| lines.iter().any(|line| line.contains(text));
             assert!(is_there("requests ▰▰▰▰▰ 50/50"), "{lines:?}");
