@@ -21,8 +21,8 @@ impl Meters {
         };
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
-            let meter = self.iter().find(|meter| meter.is_of(reading.resource))?;
-            Some((resources.find(&meter.name)?, feedback(reading)))
+            let name = self.of_api(reading.resource)?;
+            Some((resources.find(name)?, feedback(reading)))
         });
         told.collect()
     }

@@ -16,9 +16,9 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `planning`, `plan_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
@@ -47,6 +47,7 @@ mod exit;
 mod feed;
 mod feedback;
 mod forecast;
+mod found;
 mod gate;
 mod header;
 mod identity;
@@ -111,6 +112,7 @@ mod tally;
 mod template;
 mod text;
 mod too_large;
+mod untold;
 mod verdict;
 mod warnings;
 

@@ -13,6 +13,7 @@ use crate::job::Job;
 use crate::limit::Limit;
 use crate::preset::Preset;
 use crate::refusal::Refusal;
+use crate::untold::Untold;
 
 /// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
 /// has left when it is written to a connection, which the server may not even have accepted yet.
@@ -93,28 +94,10 @@ impl Meter {
         let Some(spec) = self.spec else {
             return self.plain_resource();
         };
-        let (name, unit) = (spec.name.as_str(), spec.unit);
-        let counted = match spec.counted {
-            Some(apis::Counted::Completion) => Counted::AtCompletion,
-            _ => Counted::AtDispatch,
-        };
-        let resource = Resource::new(self.name.clone(), self.as_quota())
-            .cost(move |job: &Arc<Job>| job.cost(name))
-            .counted(counted)
-            .failures_count(spec.failures_count.unwrap_or(true))
-            .refusals_count(spec.refusals_count.unwrap_or(false));
-        let resource = if counted == Counted::AtDispatch {
-            resource.guard(self.guard())
-        } else {
-            resource
-        };
-        match spec.settlement {
-            // What was estimated is charged, whatever is used.
-            None | Some(Settlement::Keep) => resource,
-            Some(_) => {
-                let used = move |_: &Arc<Job>, reply: &Reply| Told(reply.used(name, unit));
-                resource.usage(used).learn(true)
-            }
+        let resource = described(Resource::new(self.name.clone(), self.as_quota()), spec);
+        match spec.counted {
+            Some(apis::Counted::Completion) => resource,
+            _ => resource.guard(self.guard()),
         }
     }
 
@@ -147,6 +130,31 @@ impl Meter {
     }
 }
 
+/// A resource as the description of the API has it: what calls cost, and what is charged.
+pub(crate) fn described(
+    resource: Resource<Arc<Job>, Reply>,
+    spec: &'static apis::Resource,
+) -> Resource<Arc<Job>, Reply> {
+    let (name, unit) = (spec.name.as_str(), spec.unit);
+    let counted = match spec.counted {
+        Some(apis::Counted::Completion) => Counted::AtCompletion,
+        _ => Counted::AtDispatch,
+    };
+    let resource = resource
+        .cost(move |job: &Arc<Job>| job.cost(name))
+        .counted(counted)
+        .failures_count(spec.failures_count.unwrap_or(true))
+        .refusals_count(spec.refusals_count.unwrap_or(false));
+    match spec.settlement {
+        // What was estimated is charged, whatever is used.
+        None | Some(Settlement::Keep) => resource,
+        Some(_) => {
+            let used = move |_: &Arc<Job>, reply: &Reply| Told(reply.used(name, unit));
+            resource.usage(used).learn(true)
+        }
+    }
+}
+
 /// What an answer tells, or that it tells nothing.
 struct Told(Option<Amount>);
 
@@ -158,7 +166,13 @@ impl Units for Told {
 
 /// All limits of a run, in the order in which the runner numbers them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Meters(Vec<Meter>, Option<Bill>);
+pub(crate) struct Meters {
+    told: Vec<Meter>,
+    /// Limits that nobody told; behind those that are.
+    untold: Vec<Untold>,
+    /// The limit on what the run costs: the last one.
+    bill: Option<Bill>,
+}
 
 impl Meters {
     /// The meters of these limits: on requests and tokens, or on what the API meters.
@@ -198,34 +212,61 @@ impl Meters {
                 spec,
             })
         };
-        limits
-            .iter()
-            .map(meter)
-            .collect::<Result<_, _>>()
-            .map(|meters| Meters(meters, None))
+        let told: Vec<_> = limits.iter().map(meter).collect::<Result<_, _>>()?;
+        let untold = if told.is_empty() {
+            Untold::of(preset)
+        } else {
+            Vec::new()
+        };
+        Ok(Meters {
+            told,
+            untold,
+            bill: None,
+        })
     }
 
     /// Beside the limits of the API, one on what the run costs.
     pub(crate) fn with_bill(self, bill: Option<Bill>) -> Meters {
-        Meters(self.0, bill)
+        Meters { bill, ..self }
     }
 
     /// The limit on what the run costs.
     pub(crate) fn bill(&self) -> Option<&Bill> {
-        self.1.as_ref()
+        self.bill.as_ref()
     }
 
     /// Whether a resource of the runner is the limit on what the run costs: it is the last one.
     pub(crate) fn is_bill(&self, place: usize) -> bool {
-        self.1.is_some() && place == self.0.len()
+        self.bill.is_some() && place == self.told.len() + self.untold.len()
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Meter> {
-        self.0.iter()
+        self.told.iter()
     }
 
+    /// The limits that nobody told.
+    pub(crate) fn untold(&self) -> &[Untold] {
+        &self.untold
+    }
+
+    /// The name of the run's resource for one of the API, over the window that the API has.
+    pub(crate) fn of_api(&self, resource: &str) -> Option<&str> {
+        let told = self.iter().find(|meter| meter.is_of(resource));
+        let untold = || self.untold.iter().find(|it| it.is_of(resource));
+        let told = told.map(|meter| meter.name.as_str());
+        told.or_else(|| untold().map(|it| it.name.as_str()))
+    }
+
+    /// A limit that was told, by its place.
     pub(crate) fn get(&self, place: usize) -> Option<&Meter> {
-        self.0.get(place)
+        self.told.get(place)
+    }
+
+    /// The name of a resource by its place.
+    pub(crate) fn name(&self, place: usize) -> Option<&str> {
+        let told = self.told.get(place).map(|meter| meter.name.as_str());
+        let untold = || self.untold.get(place - self.told.len());
+        told.or_else(|| untold().map(|it| it.name.as_str()))
     }
 
     /// The limits as they are written on the command line.
@@ -239,14 +280,16 @@ impl Meters {
         let quota = |meter: &Meter| (meter.name.clone(), meter.as_quota());
         self.iter()
             .map(quota)
-            .chain(self.1.as_ref().map(Bill::quota))
+            .chain(self.untold.iter().map(Untold::quota))
+            .chain(self.bill.as_ref().map(Bill::quota))
             .collect()
     }
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<Arc<Job>, Reply>> {
         self.iter()
             .map(Meter::resource)
-            .chain(self.1.as_ref().map(Bill::resource))
+            .chain(self.untold.iter().map(Untold::resource))
+            .chain(self.bill.as_ref().map(Bill::resource))
     }
 
     /// What a request takes of each resource, in the order of the resources.
@@ -257,8 +300,9 @@ impl Meters {
         charge: Option<Amount>,
     ) -> Vec<Amount> {
         let amounts = self.iter().map(|meter| meter.amount(tokens, costs));
-        let charge = self.1.as_ref().map(|_| charge.unwrap_or_default());
-        amounts.chain(charge).collect()
+        let untold = self.untold.iter().map(|it| it.amount(costs));
+        let charge = self.bill.as_ref().map(|_| charge.unwrap_or_default());
+        amounts.chain(untold).chain(charge).collect()
     }
 
     /// The same for a request whose answer may have so many tokens less.
@@ -280,7 +324,8 @@ impl Meters {
 
     /// Whether a resource has this name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.iter().any(|meter| meter.name == name)
+        let untold = || self.untold.iter().any(|it| it.name == name);
+        self.iter().any(|meter| meter.name == name) || untold()
     }
 
     /// The name of the resource that a refusal speaks of. Of several windows the shortest is meant
@@ -288,7 +333,9 @@ impl Meters {
     pub(crate) fn named(&self, unit: Unit) -> Option<&str> {
         let of_unit = self.iter().filter(|meter| meter.unit == unit);
         let shortest = of_unit.min_by_key(|meter| meter.limit.window);
-        shortest.map(|meter| meter.name.as_str())
+        let untold = || self.untold.iter().find(|it| it.unit == unit);
+        let shortest = shortest.map(|meter| meter.name.as_str());
+        shortest.or_else(|| untold().map(|it| it.name.as_str()))
     }
 
     /// The limit that takes longest for this work, and how long: what does not fit into the first

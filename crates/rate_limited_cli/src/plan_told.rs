@@ -188,6 +188,12 @@ impl Told<'_> {
     fn limit(&self, resource: &PlannedResource) -> String {
         let meter = self.meters.get(resource.resource.index());
         let Some(meter) = meter else {
+            if !self.meters.is_bill(resource.resource.index()) {
+                return format!(
+                    "{}: not told; the run finds it out, the plan takes none",
+                    resource.name
+                );
+            }
             let [spent, most] = [
                 resource.charged,
                 self.meters.bill().map_or(Amount::ZERO, |bill| bill.most),

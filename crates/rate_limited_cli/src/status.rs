@@ -40,6 +40,16 @@ pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<St
         format!("{} {bar}{}/{}{told}", meter.name, whole(used), whole(limit))
     });
     let used: Vec<_> = used.collect();
+    let untold = view
+        .resources
+        .get(meters.iter().count()..)
+        .unwrap_or_default();
+    let untold = meters.untold().iter().zip(untold).map(|(meter, resource)| {
+        let used = whole((resource.charged + resource.held).as_units());
+        let limit = resource.limit.map(|limit| whole(limit.as_units()));
+        format!("{} {used}/{}", meter.name, limit.as_deref().unwrap_or("?"))
+    });
+    let used: Vec<_> = used.into_iter().chain(untold).collect();
     let money = meters.bill().zip(view.resources.last());
     let money = money.map(|(bill, it)| {
         let [taken, most] = [it.charged + it.held, bill.most].map(price::shown);
@@ -86,7 +96,7 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         } else {
             "a limit"
         };
-        meters.get(place).map_or(other, |meter| meter.name.as_str())
+        meters.name(place).unwrap_or(other)
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),

@@ -317,7 +317,9 @@ fn let_through(quota: &Quota, span: Duration) -> Option<f64> {
         return None;
     }
     let windows = span.as_secs_f64() / window.as_secs_f64();
-    let amount = quota.limit()?.as_micros() as f64;
+    // One that nobody told is as large as can be.
+    let limit = quota.limit().filter(|limit| *limit < Amount::MAX)?;
+    let amount = limit.as_micros() as f64;
     Some(match quota {
         Quota::TokenBucket { burst, .. } => burst.as_micros() as f64 + amount * windows,
         _ => amount * (windows.floor() + 1.0),
