@@ -1,8 +1,4 @@
 //! The options of `plan`.
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help, which is no Markdown"
-)]
 
 use std::time::Duration;
 

@@ -59,11 +59,7 @@ impl Told<'_> {
         let Told {
             work, plan, meters, ..
         } = self;
-        let limits: Vec<_> = plan
-            .resources
-            .iter()
-            .map(|it| self.limit_json(it))
-            .collect();
+        let limits: Vec<_> = plan.resources.iter().map(Self::limit_json).collect();
         let dollars = |amount: Amount| amount.as_micros() as f64 / 1e9;
         let cost = work.cost.is_known.then(|| {
             json!({
@@ -214,7 +210,7 @@ impl Told<'_> {
         )
     }
 
-    fn limit_json(&self, resource: &PlannedResource) -> Value {
+    fn limit_json(resource: &PlannedResource) -> Value {
         json!({
             "name": resource.name,
             "reserved": resource.reserved.as_units(),

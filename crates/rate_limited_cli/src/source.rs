@@ -253,12 +253,8 @@ pub(crate) fn options_priced(
     form: Form,
 ) -> Result<FeedOptions, Refusal> {
     let price = args.cost.price.filter(|_| args.cost.max_cost.is_some());
-    options_with(
-        args,
-        preset,
-        form,
-        Bill::of(args.cost.max_cost, price, preset)?,
-    )
+    let bill = Bill::of(args.cost.max_cost, price, preset)?;
+    Ok(options_with(args, preset, form, bill))
 }
 
 /// What is done with lines, and with how many.
@@ -271,7 +267,7 @@ pub(crate) fn options(
     form: Form,
 ) -> Result<FeedOptions, Refusal> {
     let bill = Bill::of(args.cost.max_cost, args.cost.price, preset)?;
-    options_with(args, preset, form, bill)
+    Ok(options_with(args, preset, form, bill))
 }
 
 fn options_with(
@@ -279,20 +275,20 @@ fn options_with(
     preset: Option<Preset>,
     form: Form,
     bill: Option<Bill>,
-) -> Result<FeedOptions, Refusal> {
+) -> FeedOptions {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
     } else {
         BadLinePolicy::Fail
     };
-    Ok(FeedOptions {
+    FeedOptions {
         policy: args.lines.on_bad_line.unwrap_or(policy),
         answer_default: args.limits.max_tokens_default,
         route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
         bill,
         form,
-    })
+    }
 }
 
 /// Where the results go.
