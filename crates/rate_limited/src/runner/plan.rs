@@ -31,7 +31,7 @@ where
     /// }
     /// let plan = runner.plan(&Assumed::default())?;
     /// // 150 calls a minute by their tokens.
-    /// assert_eq!(plan.finish.as_secs(), 181);
+    /// assert!((181..=184).contains(&plan.finish.as_secs()));
     /// assert_eq!(plan.binding().map(|resource| &*resource.name), Some("tokens"));
     /// assert!(plan.resources[1].utilisation > Some(0.99));
     /// # Ok(())
