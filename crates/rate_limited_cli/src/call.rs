@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use rate_limited::http::{Answer, Client, HttpError, Unit};
 use rate_limited::{Amount, Class, Resources, sent};
 use rate_limited_store::Digest;
+use tokio::time::timeout;
 
 use crate::gate::Gate;
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::latencies::Latencies;
 use crate::meters::Meters;
 use crate::names::Names;
@@ -51,16 +52,40 @@ pub(crate) enum CallError {
     Http(HttpError),
     /// The answer was longer than so many bytes.
     TooLarge(HttpError, u64),
+    /// It broke off after it had left: it may have been done, and must not be done twice.
+    MaybeDone(HttpError),
+    /// It took longer than an attempt may.
+    TooLong {
+        limit: Duration,
+        maybe_done: bool,
+    },
     /// It was held back, since the first answers said that no call can succeed.
     HeldBack,
 }
 
+/// What is said of a call that may have been done.
+const MAYBE_DONE: &str = "it may have been done, and is not sent again (--on-unknown)";
+
 impl CallError {
+    /// Whether the call may have been done, and must not be done twice.
+    pub(crate) fn is_maybe_done(&self) -> bool {
+        matches!(
+            self,
+            CallError::MaybeDone(_)
+                | CallError::TooLong {
+                    maybe_done: true,
+                    ..
+                }
+        )
+    }
+
     /// The error of the client.
     pub(crate) fn http(&self) -> Option<&HttpError> {
         match self {
-            CallError::Http(error) | CallError::TooLarge(error, _) => Some(error),
-            CallError::HeldBack => None,
+            CallError::Http(error)
+            | CallError::TooLarge(error, _)
+            | CallError::MaybeDone(error) => Some(error),
+            CallError::TooLong { .. } | CallError::HeldBack => None,
         }
     }
 
@@ -82,6 +107,14 @@ impl fmt::Display for CallError {
                 "the answer is longer than {}: raise --max-answer",
                 size::shown(*max_answer)
             ),
+            CallError::MaybeDone(error) => write!(f, "{}: {MAYBE_DONE}", error.message()),
+            CallError::TooLong { limit, maybe_done } => {
+                f.write_str(&job::too_long(*limit))?;
+                match maybe_done {
+                    true => write!(f, ": {MAYBE_DONE}"),
+                    false => Ok(()),
+                }
+            }
             CallError::HeldBack => f.write_str("the request was held back"),
         }
     }
@@ -103,6 +136,8 @@ pub(crate) struct Caller {
     timeout: Duration,
     /// The longest answer that is read, in bytes.
     max_answer: u64,
+    /// Whether nothing that may have been done is sent again.
+    once: bool,
     attempts: AtomicU64,
     retries: AtomicU64,
     latencies: Latencies,
@@ -120,6 +155,7 @@ impl Caller {
             gate,
             timeout: Duration::MAX,
             max_answer: u64::MAX,
+            once: false,
             attempts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             latencies: Latencies::default(),
@@ -133,6 +169,17 @@ impl Caller {
             max_answer,
             ..self
         }
+    }
+
+    /// Sends nothing again that may have been done, but what does not change anything and what the API
+    /// recognises. Then the time of an attempt is watched here: only here it is known which is which.
+    pub(crate) fn once(self, once: bool) -> Caller {
+        Caller { once, ..self }
+    }
+
+    /// Whether a call may be sent again whatever became of it.
+    fn may_repeat(&self, job: &Job) -> bool {
+        !self.once || job.request.method == Method::Get || self.client.recognises_calls()
     }
 
     /// Tells the journal, by which calls are known to the API for good.
@@ -167,11 +214,19 @@ impl Caller {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
         let started = Instant::now();
-        let answer = self.send(&job).await;
+        let limit = if self.once {
+            self.timeout
+        } else {
+            Duration::MAX
+        };
+        let Ok(answer) = timeout(limit, self.send(&job)).await else {
+            let maybe_done = !self.may_repeat(&job);
+            return Err(CallError::TooLong { limit, maybe_done });
+        };
         trip.ends(answer.as_ref().err());
         self.note(&answer, started.elapsed());
         drop(pass);
-        let answer = answer.map_err(|error| self.failed(error))?;
+        let answer = answer.map_err(|error| self.failed(&job, error))?;
         let fault = self.schema.as_ref().and_then(|it| it.fault(&answer.body));
         if let Some(fault) = &fault {
             job.is_invalid(fault, &answer);
@@ -215,7 +270,10 @@ impl Caller {
         self.latencies.latest()
     }
 
-    fn failed(&self, error: HttpError) -> CallError {
+    fn failed(&self, job: &Job, error: HttpError) -> CallError {
+        if error.is_unknown() && !self.may_repeat(job) {
+            return CallError::MaybeDone(error);
+        }
         // A server may have a code of this name, too, but not in an answer that is a success.
         let is_success = |answer: &Answer| (200..300).contains(&answer.status);
         if error.code() == code::TOO_LARGE && error.answer().is_some_and(is_success) {
@@ -228,6 +286,9 @@ impl Caller {
         let heard = answer.as_ref().map_or_else(HttpError::answer, Some);
         if let Some(heard) = heard {
             self.warnings.of(heard);
+        }
+        if let Some(most) = self.client.connections_max() {
+            self.warnings.of_few_files(most);
         }
         if answer.is_ok() {
             self.latencies.note(took);
@@ -292,8 +353,14 @@ pub(crate) fn class_of(
                 name.and_then(|name| resources.find(name))
             })
         }
+        Some(
+            CallError::MaybeDone(_)
+            | CallError::TooLong {
+                maybe_done: true, ..
+            },
+        ) => Class::Permanent,
         Some(CallError::HeldBack) => Class::NotSent,
-        None => Class::Failure,
+        Some(CallError::TooLong { .. }) | None => Class::Failure,
     }
 }
 

@@ -44,8 +44,5 @@ fn feedback(reading: &Reading<'_>) -> Feedback {
 }
 
 fn answer_of<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> Option<&'a Answer> {
-    match error.downcast_ref() {
-        Some(CallError::Http(error) | CallError::TooLarge(error, _)) => error.answer(),
-        Some(CallError::HeldBack) | None => None,
-    }
+    error.downcast_ref::<CallError>()?.http()?.answer()
 }

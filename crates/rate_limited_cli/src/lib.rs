@@ -11,12 +11,12 @@
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
-//! | `run`, `execute`, `state` | a run: prepared, carried out, shared by its parts |
+//! | `run`, `execute`, `state`, `files` | a run: prepared, carried out, shared by its parts |
 //! | `source`, `feed`, `job`, `too_large` | the input on its way to the runner |
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
@@ -46,6 +46,7 @@ mod execute;
 mod exit;
 mod feed;
 mod feedback;
+mod files;
 mod forecast;
 mod found;
 mod gate;
@@ -114,6 +115,7 @@ mod text;
 mod too_large;
 mod untold;
 mod verdict;
+mod waits;
 mod warnings;
 
 use std::ffi::OsString;

@@ -197,11 +197,10 @@ fn a_limit_that_nobody_told_is_found() {
         let mut server = Server::new(40, 30.0);
         (server.tells_wait, server.tells_rest) = (tells_wait, tells_rest);
         // Answers that name a limit do not name its window here: it is known.
-        let resource = match tells_rest {
-            true => {
-                Resource::new("requests", Quota::per(Amount::units(1), secs(30.0))).untold_limit()
-            }
-            false => Resource::untold("requests"),
+        let resource = if tells_rest {
+            Resource::new("requests", Quota::per(Amount::units(1), secs(30.0))).untold_limit()
+        } else {
+            Resource::untold("requests")
         };
         let took = run(resource, &mut server, 1_000, &[]);
         assert!(
