@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::account::Account;
 use crate::error::ConfigError;
 use crate::limiter;
+use crate::outlook::Outlook;
 use crate::result::SharedError;
 
 /// Stops a run, changes it or looks at it, from any task or thread. Cheap to clone.
@@ -47,6 +48,16 @@ struct Shared {
     now: Mutex<Now>,
     last_error: Mutex<Option<SharedError>>,
     account: OnceLock<Arc<Account>>,
+    outlook: Mutex<Asked>,
+}
+
+/// Whether somebody wants a copy of the run.
+#[derive(Debug, Default)]
+enum Asked {
+    #[default]
+    Nothing,
+    Wanted,
+    Here(Box<Outlook>),
 }
 
 /// How the user wants runs to run, other than the runner was told.
@@ -156,6 +167,41 @@ impl Handle {
             wait_left,
             last_error,
         }
+    }
+
+    /// A copy of the run as it stood after this was asked last, to see what it will come to; `None` if there is
+    /// none yet. Whoever wants one asks twice, a moment apart: the run copies itself at its next step, which
+    /// takes about as long as a few thousand steps if a million calls wait in it, and a fraction of a
+    /// millisecond if they are [given bit by bit](crate::Runner::run_each).
+    ///
+    /// ```
+    /// use rate_limited::Runner;
+    ///
+    /// let runner = Runner::<u32, u32>::new(|n| async move { Ok::<_, std::io::Error>(n) });
+    /// // It does not run: nobody answers.
+    /// assert!(runner.handle().outlook().is_none());
+    /// ```
+    pub fn outlook(&self) -> Option<Outlook> {
+        let mut asked = lock(&self.0.outlook);
+        match std::mem::take(&mut *asked) {
+            Asked::Here(outlook) => Some(*outlook),
+            before => {
+                *asked = Asked::Wanted;
+                drop(asked);
+                if matches!(before, Asked::Nothing) {
+                    self.0.news.notify_one();
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn wants_outlook(&self) -> bool {
+        matches!(*lock(&self.0.outlook), Asked::Wanted)
+    }
+
+    pub(crate) fn show_outlook(&self, outlook: Outlook) {
+        *lock(&self.0.outlook) = Asked::Here(Box::new(outlook));
     }
 
     pub(crate) fn note_error(&self, error: &SharedError) {

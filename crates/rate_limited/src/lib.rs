@@ -39,6 +39,7 @@
 //! |---|---|
 //! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
 //! | `limiter`, `layer` (feature `tower`) | the same limits for code that is no run: handlers, layers |
+//! | `outlook` | what a run will come to: a copy of it, to plan with |
 //! | `results`, `running` | runs in the background: a stream of results, calls one by one |
 //! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
 //! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
@@ -62,6 +63,7 @@ pub mod journal;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod limiter;
+mod outlook;
 #[cfg_attr(
     not(feature = "journal"),
     expect(dead_code, reason = "only the journal records")
@@ -82,10 +84,11 @@ pub use error::{ConfigError, RunError, ScheduleError};
 pub use handle::{Handle, View};
 pub use inputs::Inputs;
 pub use limiter::{AcquireError, CostError, Costs, Limiter, NotUntil, Reservation};
+pub use outlook::Outlook;
 pub use rate_limited_core::{
-    Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, Feedback, MaxConcurrent, Order,
-    Progress, Quota, QuotaError, Reset, ResourceId, ResourceView, Settlement, Stop, Time, Wait,
-    WaitingOn,
+    Amount, AmountError, Anchor, Assumed, Backoff, Class, Counted, Failure, Feedback, Load,
+    MaxConcurrent, Order, Plan, PlannedResource, Progress, Quota, QuotaError, Reset, ResourceId,
+    ResourceView, Settlement, Stop, Time, Wait, WaitingOn,
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};

@@ -1,6 +1,7 @@
 //! The runner: a function, the limits of its API, and a list of calls.
 
 mod background;
+mod plan;
 
 use crate::account::Account;
 use crate::blueprint::{Blueprint, Resources};

@@ -72,11 +72,7 @@ impl Address {
             Address::Real {
                 preset: Some(preset),
                 ..
-            } => {
-                let mut limits = preset.limits(args)?;
-                limits.retain(|known| told.iter().all(|limit| limit.name != known.name));
-                Ok([told, limits].concat())
-            }
+            } => described(*preset, told, args),
             _ => Ok(told),
         }
     }
@@ -119,6 +115,32 @@ impl Address {
             }
         }
     }
+}
+
+/// The limits of a run that is not begun, and needs no key for that.
+///
+/// # Errors
+/// The API has no such tier.
+pub(crate) fn limits(
+    preset: Option<Preset>,
+    told: Vec<Limit>,
+    args: &RunArgs,
+) -> Result<Vec<Limit>, Refusal> {
+    #[cfg(feature = "simulate")]
+    if args.simulate {
+        return Address::Simulated.limits(told, &args.api);
+    }
+    match preset {
+        Some(preset) => described(preset, told, &args.api),
+        None => Ok(told),
+    }
+}
+
+/// The limits that were told, and of what nobody told those of the API's description.
+fn described(preset: Preset, told: Vec<Limit>, args: &ApiArgs) -> Result<Vec<Limit>, Refusal> {
+    let mut limits = preset.limits(args)?;
+    limits.retain(|known| told.iter().all(|limit| limit.name != known.name));
+    Ok([told, limits].concat())
 }
 
 /// An API that can be called.

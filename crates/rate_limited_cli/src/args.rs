@@ -22,6 +22,7 @@ use crate::exit;
 use crate::header::Header;
 use crate::limit::Limit;
 use crate::manual::{CompletionsArgs, ManArgs};
+use crate::plan_args::PlanArgs;
 use crate::price::{self, Prices};
 use crate::refusal::Refusal;
 use crate::reorder::Order;
@@ -46,6 +47,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Plan(Box<PlanArgs>),
     Apis(ApisArgs),
     Status(StatusArgs),
     Report(ReportArgs),
@@ -90,6 +92,11 @@ pub(crate) struct RunArgs {
     /// With a journal it can be had later, too: `rate-limited report OUTPUT`.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Print progress as JSON, one object a line and second, to standard error, instead of a bar
+    ///
+    /// Other lines there do not begin with a brace; --quiet leaves them out.
+    #[arg(long)]
+    pub(crate) json_progress: bool,
     #[command(flatten)]
     pub(crate) rows: RowArgs,
     #[command(flatten)]
@@ -525,7 +532,7 @@ fn retries(text: &str) -> Result<u16, String> {
     u16::try_from(number).map_err(|error| error.to_string())
 }
 
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     whole(text, u64::MAX)
 }
 
@@ -582,6 +589,17 @@ fn latency(text: &str) -> Result<(Duration, Duration), String> {
         ));
     }
     Ok((least, most))
+}
+
+/// A share of attempts that leaves some of them to succeed.
+pub(crate) fn share_below_one(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| {
+        format!(
+            "{} is no share of attempts: give a number from 0 to below 1",
+            quoted(text)
+        )
+    })
 }
 
 #[cfg(feature = "simulate")]

@@ -107,6 +107,16 @@ impl Bill {
         }
     }
 
+    /// The prices alone, where they are known: for costs that nothing bounds.
+    pub(crate) fn priced(told: Option<Prices>, preset: Option<Preset>) -> Option<Bill> {
+        let has_prices = preset.is_some_and(|preset| !preset.api().prices.is_empty());
+        (told.is_some() || has_prices).then_some(Bill {
+            most: Amount::MAX,
+            told,
+            preset,
+        })
+    }
+
     /// What a request costs.
     ///
     /// # Errors
@@ -196,7 +206,8 @@ impl Bill {
 }
 
 impl Charge {
-    fn cost(&self, input: f64, output: f64) -> Amount {
+    /// What so many tokens of it cost.
+    pub(crate) fn cost(&self, input: f64, output: f64) -> Amount {
         let Prices {
             input: price_in,
             output: price_out,

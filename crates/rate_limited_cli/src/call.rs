@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::gate::Gate;
 use crate::job::{self, Job};
+use crate::latencies::Latencies;
 use crate::meters::Meters;
 use crate::names::Names;
 use crate::observer::Observer;
@@ -141,8 +142,7 @@ pub(crate) struct Caller {
     once: bool,
     attempts: AtomicU64,
     retries: AtomicU64,
-    answers: AtomicU64,
-    answer_micros: AtomicU64,
+    latencies: Latencies,
 }
 
 impl Caller {
@@ -161,8 +161,7 @@ impl Caller {
             once: false,
             attempts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            answers: AtomicU64::new(0),
-            answer_micros: AtomicU64::new(0),
+            latencies: Latencies::default(),
         }
     }
 
@@ -276,9 +275,12 @@ impl Caller {
 
     /// How long good answers take on average.
     pub(crate) fn mean_latency(&self) -> Option<Duration> {
-        let answers = self.answers.load(Ordering::Relaxed);
-        let micros = self.answer_micros.load(Ordering::Relaxed);
-        micros.checked_div(answers).map(Duration::from_micros)
+        self.latencies.mean()
+    }
+
+    /// How long the latest good answers took.
+    pub(crate) fn latest_latencies(&self) -> Vec<Duration> {
+        self.latencies.latest()
     }
 
     fn failed(&self, job: &Job, error: HttpError) -> CallError {
@@ -302,9 +304,7 @@ impl Caller {
             self.warnings.of_few_files(most);
         }
         if answer.is_ok() {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            self.answers.fetch_add(1, Ordering::Relaxed);
-            self.answer_micros.fetch_add(micros, Ordering::Relaxed);
+            self.latencies.note(took);
         }
         let Some(gate) = &self.gate else { return };
         match answer {

@@ -1,48 +1,97 @@
-//! How long the rest of a run takes, from the limits.
+//! How long the rest of a run takes: what its own scheduler says when a copy of it is played to the end.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use rate_limited::View;
+use rate_limited::http::Unit;
+use rate_limited::{Assumed, Load, Outlook, ResourceId, View};
 
-use crate::meters::{Meters, Work, seconds};
-use crate::source::Totals;
+use crate::meters::Meters;
+use crate::state::State;
 use crate::tally::Counts;
 
-/// The time that is left: the longest that any limit, or the bound on calls in flight, makes of it.
-/// `None` where nothing limits the run in a way that is known.
-pub(crate) fn time_left(
-    view: &View,
-    counts: &Counts,
-    totals: Totals,
-    meters: &Meters,
-    latency: Option<Duration>,
-) -> Option<Duration> {
-    let waiting = waiting(view, counts, totals);
-    let latency = latency.map(|latency| latency.as_secs_f64());
-    let by_limits = meters.iter().zip(&view.resources).map(|(meter, resource)| {
-        let free = meter.quota() - (resource.charged + resource.held).as_units();
-        ((waiting.of(meter.unit) - free) / meter.rate()).max(0.0)
-    });
-    let slots = f64::from(view.progress.max_concurrent.max(1));
-    let by_slots = latency.map(|latency| waiting.requests / slots * latency);
-    let longest = by_limits.chain(by_slots).max_by(f64::total_cmp)?;
-    Some(seconds(longest + latency.unwrap_or(0.0)))
+/// After this many steps the rest is taken to go on as before.
+const STEPS_MAX: u64 = 8_192;
+
+/// The shortest time between two looks ahead.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A look ahead may take one part in so many of the time.
+const SHARE: u32 = 250;
+
+/// The time that is left, as it was found last.
+#[derive(Debug, Default)]
+pub(crate) struct Forecast {
+    latest: Arc<Mutex<Latest>>,
 }
 
-/// What has not been sent. Answers so far tell by how much the estimates are too high.
-fn waiting(view: &View, counts: &Counts, totals: Totals) -> Work {
-    let left = totals.requests.saturating_sub(counts.calls_over());
-    let tokens_left = totals.tokens.saturating_sub(counts.tokens_over);
-    let left = Work::new(left, tokens_left);
-    let in_flight = Work::new(view.progress.in_flight, 0).requests;
-    let not_sent = (left.requests - in_flight).max(0.0);
-    let share = if left.requests > 0.0 {
-        not_sent / left.requests
-    } else {
-        0.0
-    };
-    Work {
-        requests: not_sent,
-        tokens: left.tokens * share * counts.usage_share(),
+#[derive(Debug, Default)]
+struct Latest {
+    /// When it was found, and how much was left then.
+    left: Option<(Instant, Duration)>,
+    /// Before this moment nobody looks again; `None` while somebody does.
+    next: Option<Instant>,
+    is_looking: bool,
+}
+
+impl Forecast {
+    /// The time that is left; `None` where it is not known. It looks ahead anew now and then, beside the run.
+    pub(crate) fn time_left(
+        &self,
+        state: &State,
+        view: &View,
+        counts: &Counts,
+    ) -> Option<Duration> {
+        let load = state.load.as_ref()?;
+        let latest = &mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_due = !latest.is_looking && latest.next.is_none_or(|next| next <= now);
+        // Before the first answers nothing is known of them.
+        let is_known = counts.succeeded > 0;
+        if let Some(outlook) = (is_due && is_known).then(|| state.outlook()).flatten() {
+            latest.is_looking = true;
+            let assumed = assumed(state, &outlook, view, counts);
+            self.look(outlook, load.clone(), assumed);
+        }
+        let (at, left) = latest.left?;
+        Some(left.saturating_sub(at.elapsed()))
     }
+
+    fn look(&self, outlook: Outlook, load: Load, assumed: Assumed) {
+        let latest = Arc::clone(&self.latest);
+        let began = Instant::now();
+        tokio::task::spawn_blocking(move || {
+            let rest = load.skip(outlook.scheduled());
+            let plan = outlook.plan(&rest, &assumed);
+            let latest = &mut *latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let took = began.elapsed();
+            *latest = Latest {
+                left: Some((began, plan.finish)),
+                next: Some(began + LOOK_EVERY.max(took * SHARE)),
+                is_looking: false,
+            };
+        });
+    }
+}
+
+/// What the run so far tells of attempts to come.
+fn assumed(state: &State, outlook: &Outlook, view: &View, counts: &Counts) -> Assumed {
+    let progress = &view.progress;
+    let over = progress.attempts.saturating_sub(progress.in_flight);
+    let failures = progress.failures + progress.invalid;
+    let rate = failures as f64 / over.max(1) as f64;
+    Assumed {
+        latencies: state.caller.latest_latencies(),
+        failure_rate: rate.min(0.9),
+        used: used(&state.meters, outlook.resources(), counts),
+        steps_max: STEPS_MAX,
+    }
+}
+
+/// Of each resource the share of their bounds that calls use.
+fn used(meters: &Meters, resources: Vec<ResourceId>, counts: &Counts) -> Vec<(ResourceId, f64)> {
+    let share = counts.usage_share();
+    let of_meters = resources.into_iter().zip(meters.iter());
+    let of_tokens = of_meters.filter(|(_, meter)| meter.unit == Unit::Tokens);
+    of_tokens.map(|(id, _)| (id, share)).collect()
 }

@@ -18,13 +18,15 @@
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `status`, `forecast`, `binding`, `found`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
+//! | `planning`, `plan_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `manual` | man pages, and what shells complete |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
+mod advice;
 mod again;
 mod answer_text;
 mod api;
@@ -57,6 +59,7 @@ mod job;
 mod journal;
 mod judge;
 mod key;
+mod latencies;
 pub mod limit;
 mod line;
 mod maker;
@@ -70,11 +73,15 @@ mod outlet;
 pub mod output;
 mod patience;
 mod plan;
+mod plan_args;
+mod plan_told;
+mod planning;
 mod prefix;
 mod prepare;
 mod preset;
 mod price;
 mod progress;
+mod progress_json;
 mod raw_lines;
 mod recall;
 pub mod record;
@@ -158,6 +165,7 @@ where
 fn command(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Plan(args) => planning::plan(args),
         Command::Apis(args) => apis::apis(args),
         Command::Status(args) => report::status(args),
         Command::Report(args) => reports::report(args),

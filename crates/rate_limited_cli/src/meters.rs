@@ -101,6 +101,18 @@ impl Meter {
         }
     }
 
+    /// What a request takes, of so many tokens and with these costs: the same as the resource says.
+    fn amount(&self, tokens: u64, costs: &[(&str, Amount)]) -> Amount {
+        match self.spec {
+            Some(spec) => {
+                let cost = costs.iter().find(|(name, _)| *name == spec.name);
+                cost.map_or(Amount::ZERO, |(_, amount)| *amount)
+            }
+            None if self.unit == Unit::Tokens => Amount::count(tokens).unwrap_or(Amount::MAX),
+            None => Amount::units(1),
+        }
+    }
+
     fn guard(&self) -> Duration {
         let window = self.limit.window;
         (window / 250).max(LATENESS.min(window / 100))
@@ -245,6 +257,11 @@ impl Meters {
         told.or_else(|| untold().map(|it| it.name.as_str()))
     }
 
+    /// A limit that was told, by its place.
+    pub(crate) fn get(&self, place: usize) -> Option<&Meter> {
+        self.told.get(place)
+    }
+
     /// The name of a resource by its place.
     pub(crate) fn name(&self, place: usize) -> Option<&str> {
         let told = self.told.get(place).map(|meter| meter.name.as_str());
@@ -273,6 +290,36 @@ impl Meters {
             .map(Meter::resource)
             .chain(self.untold.iter().map(Untold::resource))
             .chain(self.bill.as_ref().map(Bill::resource))
+    }
+
+    /// What a request takes of each resource, in the order of the resources.
+    pub(crate) fn amounts(
+        &self,
+        tokens: u64,
+        costs: &[(&str, Amount)],
+        charge: Option<Amount>,
+    ) -> Vec<Amount> {
+        let amounts = self.iter().map(|meter| meter.amount(tokens, costs));
+        let untold = self.untold.iter().map(|it| it.amount(costs));
+        let charge = self.bill.as_ref().map(|_| charge.unwrap_or_default());
+        amounts.chain(untold).chain(charge).collect()
+    }
+
+    /// The same for a request whose answer may have so many tokens less.
+    pub(crate) fn lean(&self, amounts: &[Amount], tokens_less: u64) -> Vec<Amount> {
+        let less = Amount::count(tokens_less)
+            .unwrap_or(Amount::MAX)
+            .as_micros();
+        let lean = |(place, amount): (usize, &Amount)| {
+            let unit = self.get(place).map(|meter| meter.unit);
+            match unit {
+                Some(Unit::Tokens | Unit::OutputTokens) => {
+                    Amount::from_micros((amount.as_micros() - less).max(0))
+                }
+                _ => *amount,
+            }
+        };
+        amounts.iter().enumerate().map(lean).collect()
     }
 
     /// Whether a resource has this name.

@@ -4,14 +4,15 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rate_limited::View;
 
 use crate::duration::Human;
-use crate::forecast::time_left;
+use crate::forecast::Forecast;
+use crate::progress_json;
 use crate::say::say;
 use crate::state::State;
-use crate::status;
+use crate::status::{self, Shown};
 use crate::tally::Counts;
 use crate::text::grouped;
 
@@ -27,30 +28,34 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Shows progress until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
+    bars: Option<Bars>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Progress {
-    /// Starts to show the progress of a run; `stdout_taken`: results go to standard output.
-    pub(crate) fn start(state: Arc<State>, stdout_taken: bool) -> Progress {
-        let bar = has_room_for_a_bar(stdout_taken).then(|| bar(state.total()));
-        let shown = bar.clone();
+    /// Starts to show the progress of a run; `stdout_taken`: results go to standard output; `is_json`: in
+    /// lines for machines.
+    pub(crate) fn start(state: Arc<State>, stdout_taken: bool, is_json: bool) -> Progress {
+        let has_room = !is_json && has_room_for_a_bar(stdout_taken);
+        let bars = has_room.then(|| Bars::new(state.total()));
+        let shown = bars.clone();
         let task = tokio::spawn(async move {
             match shown {
-                Some(bar) => draw(&state, &bar).await,
+                Some(bars) => draw(&state, &bars).await,
+                None if is_json => write_json(&state).await,
                 None => write_lines(&state).await,
             }
         });
-        Progress { bar, task }
+        Progress { bars, task }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         self.task.abort();
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bars) = &self.bars {
+            bars.calls.finish_and_clear();
+            bars.limits.finish_and_clear();
         }
     }
 }
@@ -62,9 +67,32 @@ fn has_room_for_a_bar(stdout_taken: bool) -> bool {
     io::stderr().is_terminal() && !dumb && !shared
 }
 
+/// What a terminal shows: lines that are cut where it is narrow.
+#[derive(Clone, Debug)]
+struct Bars {
+    all: MultiProgress,
+    /// How many calls are done, and what the run waits for.
+    calls: ProgressBar,
+    /// How full each limit is.
+    limits: ProgressBar,
+}
+
+impl Bars {
+    fn new(total: Option<u64>) -> Bars {
+        // Drawn when the progress is looked at, never in between.
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let limits = ProgressStyle::with_template("{wide_msg}");
+        let limits = limits.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Bars {
+            calls: all.add(bar(total)),
+            limits: all.add(ProgressBar::no_length().with_style(limits)),
+            all,
+        }
+    }
+}
+
 fn bar(total: Option<u64>) -> ProgressBar {
-    let target = ProgressDrawTarget::stderr();
-    let bar = ProgressBar::with_draw_target(total, target);
+    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let template = match total {
         Some(_) => "{wide_bar} {human_pos}/{human_len}\n{wide_msg}",
         None => "{spinner} {human_pos} done\n{wide_msg}",
@@ -75,40 +103,57 @@ fn bar(total: Option<u64>) -> ProgressBar {
     )
 }
 
-async fn draw(state: &State, bar: &ProgressBar) {
+async fn draw(state: &State, bars: &Bars) {
     let mut ticks = tokio::time::interval(DRAW_EVERY);
-    let mut outage = Outage::default();
+    let (mut outage, forecast) = (Outage::default(), Forecast::default());
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
         if let Some(news) = outage.news(&view) {
-            bar.println(news);
+            let _ = bars.all.println(news);
         }
-        bar.set_position(counts.before.total() + counts.calls_over());
-        bar.set_message(words(state, &view, &counts).join(" · "));
-        bar.tick();
+        let left = forecast.time_left(state, &view, &counts);
+        let limits = status::resources(&view, &state.meters, Shown::Bars);
+        bars.limits.set_message(limits.unwrap_or_default());
+        bars.calls
+            .set_position(counts.before.total() + counts.calls_over());
+        bars.calls
+            .set_message(words(state, &view, &counts, left).join(" · "));
+        bars.calls.tick();
+        bars.limits.tick();
     }
 }
 
 async fn write_lines(state: &State) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut written = Instant::now();
-    let mut outage = Outage::default();
+    let (mut outage, forecast) = (Outage::default(), Forecast::default());
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
         outage.news(&view).iter().for_each(say);
+        let left = forecast.time_left(state, &view, &counts);
         if written.elapsed() >= LINE_EVERY {
             written = Instant::now();
             let done = grouped(counts.before.total() + counts.calls_over());
             let total = state
                 .total()
                 .map_or_else(String::new, |n| format!("/{}", grouped(n)));
-            say(format_args!(
-                "{done}{total} done; {}",
-                words(state, &view, &counts).join("; ")
-            ));
+            let mut words = words(state, &view, &counts, left);
+            words.extend(status::resources(&view, &state.meters, Shown::Figures));
+            say(format_args!("{done}{total} done; {}", words.join("; ")));
         }
+    }
+}
+
+async fn write_json(state: &State) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let forecast = Forecast::default();
+    loop {
+        ticks.tick().await;
+        let (view, counts) = state.look();
+        let left = forecast.time_left(state, &view, &counts);
+        say(progress_json::line(state, &view, &counts, left));
     }
 }
 
@@ -128,25 +173,16 @@ impl Outage {
     }
 }
 
-/// How the run stands, besides how many calls are done.
-fn words(state: &State, view: &View, counts: &Counts) -> Vec<String> {
+/// How the run stands, besides how many calls are done; what matters most comes first, since a narrow
+/// terminal cuts the rest off.
+fn words(state: &State, view: &View, counts: &Counts, left: Option<Duration>) -> Vec<String> {
     let mut words = vec![format!("{} in flight", grouped(view.progress.in_flight))];
     if counts.failed > 0 {
         words.push(format!("{} failed", grouped(counts.failed)));
     }
-    let left = state.totals.and_then(|totals| {
-        time_left(
-            view,
-            counts,
-            totals,
-            &state.meters,
-            state.caller.mean_latency(),
-        )
-    });
     words.extend(left.map(|left| format!("about {} left", Human(left))));
     words.extend(status::waits_for(view, &state.meters));
+    words.extend(status::retries(view));
     words.extend(status::trouble(view));
-    // Last, since a narrow terminal cuts it off.
-    words.extend(status::resources(view, &state.meters));
     words
 }

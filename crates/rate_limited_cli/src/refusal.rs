@@ -89,6 +89,9 @@ pub(crate) enum Refusal {
     ReportExamples { path: PathBuf, source: io::Error },
     #[error("failed to write the report {}: {source}", path.display())]
     ReportFile { path: PathBuf, source: io::Error },
+    /// What keeps a plan from being made, in words.
+    #[error("{0}")]
+    Plan(String),
     /// What is wrong with prices, in words.
     #[error("{0}")]
     Cost(String),

@@ -1,11 +1,12 @@
 //! `rate-limited run`: from a list of requests to a list of results.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use rate_limited::journal::{JournalError, Recording, Seen};
-use rate_limited::{Finished, Order, Runner, SharedError};
+use rate_limited::{ConfigError, Finished, Order, Outlook, Runner, SharedError};
 use rate_limited_store::{Walk, remove};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -206,6 +207,7 @@ impl Started<'_> {
         let stopper = Stopper::new(handle.clone(), args.pace.grace, self.journal.is_some());
         let scale = (self.meters, self.looked.totals);
         let state = State::new(scale, caller, (handle, stopper), self.writer);
+        let state = state.with_load(self.looked.load);
         let has_rows = self.options.form.rows().is_some();
         let surveyed = self.looked.surveyed.unwrap_or_default();
         let state = state.behind(&surveyed, self.options.policy);
@@ -315,27 +317,59 @@ fn runner(
 ) -> Runner<Arc<Job>, Reply> {
     let (caller, named) = (Arc::clone(caller), Arc::clone(meters));
     let told_by_server = Arc::clone(meters);
+    let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
+        .classify(move |error, resources| call::class_of(error, &named, resources))
+        .validate(|reply: &Reply| reply.fault.is_none())
+        .feedback(move |end, resources| told_by_server.feedback(end, resources));
+    let runner = paced(runner, args, meters, args.limits.max_concurrent);
+    match journal {
+        Some(journal) => runner.journal(recording(journal)),
+        None => runner,
+    }
+}
+
+/// All that decides when calls go.
+fn paced(
+    runner: Runner<Arc<Job>, Reply>,
+    args: &RunArgs,
+    meters: &Meters,
+    max_concurrent: Concurrency,
+) -> Runner<Arc<Job>, Reply> {
     let order = match args.pace.schedule {
         Schedule::Packed => Order::Packed,
         Schedule::InOrder => Order::InOrder,
     };
-    let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
-        .classify(move |error, resources| call::class_of(error, &named, resources))
-        .validate(|reply: &Reply| reply.fault.is_none())
-        .feedback(move |end, resources| told_by_server.feedback(end, resources))
+    let runner = runner
         .max_retries(args.pace.max_retries)
         .attempt_timeout((!args.sends_once()).then_some(args.pace.timeout))
         .deadline(args.pace.deadline)
         .order(order);
     let runner = meters.resources().fold(runner, Runner::resource);
-    let runner = match args.limits.max_concurrent {
+    match max_concurrent {
         Concurrency::Auto => runner,
         Concurrency::Fixed(number) => runner.max_concurrent(number),
-    };
-    match journal {
-        Some(journal) => runner.journal(recording(journal)),
-        None => runner,
     }
+}
+
+/// A run without calls, to plan with: it sends nothing.
+///
+/// # Errors
+/// Limits that cannot be metered.
+pub(crate) fn outlook(args: &RunArgs, meters: &Meters) -> Result<Outlook, ConfigError> {
+    outlook_of(args, meters, args.limits.max_concurrent)
+}
+
+/// The same with another bound on calls in flight.
+///
+/// # Errors
+/// Limits that cannot be metered.
+pub(crate) fn outlook_of(
+    args: &RunArgs,
+    meters: &Meters,
+    max_concurrent: Concurrency,
+) -> Result<Outlook, ConfigError> {
+    let sends_nothing = |_| async { Err(io::Error::other("a plan sends nothing")) };
+    paced(Runner::new(sends_nothing), args, meters, max_concurrent).outlook()
 }
 
 /// What the runner keeps of each call: the feed has looked it up already.
@@ -410,7 +444,9 @@ impl Watch {
                 most,
             )));
         }
-        let progress = (!quiet).then(|| Progress::start(Arc::clone(state), stdout_taken));
+        let is_json = args.json_progress;
+        let progress =
+            (is_json || !quiet).then(|| Progress::start(Arc::clone(state), stdout_taken, is_json));
         Watch {
             tasks,
             _progress: progress,

@@ -5,7 +5,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use crate::args::RunArgs;
-use rate_limited::Amount;
+use rate_limited::{Amount, Load};
 
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::bill::Bill;
@@ -22,8 +22,12 @@ use crate::raw_lines::Behind;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rows::{self, Form};
+use crate::run;
 use crate::scan::{Scan, Watch, scan_file_watched};
 use crate::too_large::TooLarge;
+
+/// In so many steps a list is kept for a look ahead, unless its calls are large.
+const LOAD_STEPS: usize = 4_096;
 
 /// Where the requests come from.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct Looked {
     pub(crate) too_large: Option<TooLarge>,
     /// What a journal knows of a file.
     pub(crate) surveyed: Option<Surveyed>,
+    /// What is to be sent, for a look ahead.
+    pub(crate) load: Option<Load>,
 }
 
 /// How much this run has to do.
@@ -72,6 +78,7 @@ impl Source {
                 totals: None,
                 too_large: None,
                 surveyed: None,
+                load: None,
             });
         }
         let (policy, form) = (options.policy, options.form.clone());
@@ -83,6 +90,11 @@ impl Source {
             too_large: TooLarge::under(meters),
             unpriced: None,
             is_wanted: true,
+            // Limits that cannot be metered are refused when the runner is made.
+            load: run::outlook(args, meters)
+                .ok()
+                .map(|it| it.load(LOAD_STEPS)),
+            meters,
         };
         let scan = scan_file_watched(&args.input, policy, &form, &mut survey)?;
         let Survey {
@@ -91,6 +103,7 @@ impl Source {
             mut totals,
             too_large,
             unpriced,
+            load,
             ..
         } = survey;
         if let Some(unpriced) = unpriced {
@@ -117,6 +130,7 @@ impl Source {
             totals: Some(totals),
             too_large,
             surveyed,
+            load,
         })
     }
 
@@ -168,6 +182,8 @@ struct Survey<'a> {
     too_large: Option<TooLarge>,
     /// The first request of which it is not known what it costs at most.
     unpriced: Option<String>,
+    load: Option<Load>,
+    meters: &'a Meters,
     /// Whether the request at which a glance was had last belongs to the run.
     is_wanted: bool,
 }
@@ -199,9 +215,11 @@ impl Watch for Survey<'_> {
         let tokens = route.tokens(request, &costs, *answer_default);
         self.totals.tokens = self.totals.tokens.saturating_add(tokens);
         self.totals.requests += 1;
+        let mut bound = None;
         if let Some(bill) = &self.options.bill {
             match bill.charge(request, route) {
                 Ok(charge) => {
+                    bound = Some(charge.bound);
                     self.totals.cost = self.totals.cost + charge.bound;
                 }
                 Err(why) if self.unpriced.is_none() => {
@@ -209,6 +227,9 @@ impl Watch for Survey<'_> {
                 }
                 Err(_) => {}
             }
+        }
+        if let Some(load) = &mut self.load {
+            load.add(&self.meters.amounts(tokens, &costs, bound));
         }
         if let Some(too_large) = &mut self.too_large {
             too_large.look(request.line, tokens);
@@ -222,6 +243,20 @@ impl Watch for Survey<'_> {
     }
 }
 
+/// As [`options`], where prices may be told without a bound.
+///
+/// # Errors
+/// A bound on costs without prices.
+pub(crate) fn options_priced(
+    args: &RunArgs,
+    preset: Option<Preset>,
+    form: Form,
+) -> Result<FeedOptions, Refusal> {
+    let price = args.cost.price.filter(|_| args.cost.max_cost.is_some());
+    let bill = Bill::of(args.cost.max_cost, price, preset)?;
+    Ok(options_with(args, preset, form, bill))
+}
+
 /// What is done with lines, and with how many.
 ///
 /// # Errors
@@ -231,19 +266,29 @@ pub(crate) fn options(
     preset: Option<Preset>,
     form: Form,
 ) -> Result<FeedOptions, Refusal> {
+    let bill = Bill::of(args.cost.max_cost, args.cost.price, preset)?;
+    Ok(options_with(args, preset, form, bill))
+}
+
+fn options_with(
+    args: &RunArgs,
+    preset: Option<Preset>,
+    form: Form,
+    bill: Option<Bill>,
+) -> FeedOptions {
     let policy = if is_stdin(&args.input) {
         BadLinePolicy::Record
     } else {
         BadLinePolicy::Fail
     };
-    Ok(FeedOptions {
+    FeedOptions {
         policy: args.lines.on_bad_line.unwrap_or(policy),
         answer_default: args.limits.max_tokens_default,
         route: Route::new(preset, args.api.endpoint.as_deref()),
         first: args.lines.first,
-        bill: Bill::of(args.cost.max_cost, args.cost.price, preset)?,
+        bill,
         form,
-    })
+    }
 }
 
 /// Where the results go.

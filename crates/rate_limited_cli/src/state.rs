@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rate_limited::{Amount, Failure, Finished, Handle, View};
+use rate_limited::{Amount, Failure, Finished, Handle, Load, Outlook, View};
 use rate_limited_report::Call;
 use rate_limited_store::Over;
 
@@ -31,6 +31,8 @@ use crate::verdict;
 pub(crate) struct State {
     pub(crate) meters: Arc<Meters>,
     pub(crate) totals: Option<Totals>,
+    /// All that is to be sent, for a look ahead.
+    pub(crate) load: Option<Load>,
     pub(crate) caller: Arc<Caller>,
     pub(crate) stopper: Arc<Stopper>,
     pub(crate) outlet: Outlet,
@@ -58,6 +60,7 @@ impl State {
         State {
             meters,
             totals,
+            load: None,
             caller,
             outlet: Outlet::new(writer, Arc::clone(&stopper)),
             stopper,
@@ -83,6 +86,16 @@ impl State {
             _ => self.tally.skipped(covered.input.bad),
         }
         self
+    }
+
+    /// A run of which it is known what is to be sent.
+    pub(crate) fn with_load(self, load: Option<Load>) -> State {
+        State { load, ..self }
+    }
+
+    /// A copy of the run as it stood when this was asked last.
+    pub(crate) fn outlook(&self) -> Option<Outlook> {
+        self.handle.outlook()
     }
 
     /// A run whose input shows how much of its output can stay.

@@ -1,6 +1,6 @@
 //! Where a run stands, in words.
 
-use rate_limited::{View, Wait, WaitingOn};
+use rate_limited::{Amount, View, Wait, WaitingOn};
 
 use crate::duration::Human;
 use crate::meters::Meters;
@@ -10,11 +10,34 @@ use crate::text::{grouped, shortened};
 /// The most characters of an error that a line of progress shows.
 const ERROR_CHARS_MAX: usize = 100;
 
-/// Each resource as `used/quota`.
-pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
+/// How many cells the bar of a resource has.
+const CELLS: usize = 5;
+
+/// How resources are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// In figures.
+    Figures,
+    /// With a small bar before the figures.
+    Bars,
+}
+
+/// Each resource as `used/limit`, and what was told where a lower limit is in force.
+pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<String> {
     let used = meters.iter().zip(&view.resources).map(|(meter, resource)| {
         let used = (resource.charged + resource.held).as_units();
-        format!("{} {}/{}", meter.name, whole(used), whole(meter.quota()))
+        let told = meter.quota();
+        let limit = resource.limit.map_or(told, Amount::as_units);
+        let bar = match shown {
+            Shown::Figures => String::new(),
+            Shown::Bars => format!("{} ", bar(used / limit)),
+        };
+        let told = if limit < told {
+            format!(" (told {})", whole(told))
+        } else {
+            String::new()
+        };
+        format!("{} {bar}{}/{}{told}", meter.name, whole(used), whole(limit))
     });
     let used: Vec<_> = used.collect();
     let untold = view
@@ -34,6 +57,30 @@ pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
     });
     let used: Vec<_> = used.into_iter().chain(money).collect();
     (!used.is_empty()).then(|| used.join(", "))
+}
+
+/// A bar of a few cells; it is full from the whole on.
+#[expect(clippy::cast_sign_loss, reason = "a share is not below zero")]
+fn bar(share: f64) -> String {
+    let full = ((share * CELLS as f64).round() as usize).min(CELLS);
+    format!("{}{}", "▰".repeat(full), "▱".repeat(CELLS - full))
+}
+
+/// Attempts that were made again, and why.
+pub(crate) fn retries(view: &View) -> Option<String> {
+    let progress = &view.progress;
+    let why = [
+        (progress.refusals, "refused"),
+        (progress.failures - progress.timeouts, "failed"),
+        (progress.timeouts, "timed out"),
+        (progress.invalid, "invalid"),
+    ];
+    let why: Vec<_> = why
+        .into_iter()
+        .filter(|(attempts, _)| *attempts > 0)
+        .map(|(attempts, why)| format!("{} {why}", grouped(attempts)))
+        .collect();
+    (!why.is_empty()).then(|| format!("attempts: {}", why.join(", ")))
 }
 
 /// What keeps the next call from being sent, and for how long.
@@ -62,6 +109,8 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         WaitingOn::Paused { resource, .. } => {
             format!("{}: refused, pausing{for_time}", name(resource.index()))
         }
+        WaitingOn::Refused { told: true } => format!("paused by the server{for_time}"),
+        WaitingOn::Refused { .. } => format!("refused, pausing{for_time}"),
         WaitingOn::Concurrency => format!("{in_flight} in flight binds"),
         WaitingOn::Unpause => "paused".to_owned(),
         WaitingOn::InFlight if in_flight > 0 => "waiting for answers".to_owned(),

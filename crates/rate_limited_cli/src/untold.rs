@@ -62,6 +62,15 @@ impl Untold {
         self.spec.is_some_and(|spec| spec.name == resource)
     }
 
+    /// What a request takes, with these costs: the same as the resource says.
+    pub(crate) fn amount(&self, costs: &[(&str, Amount)]) -> Amount {
+        let Some(spec) = self.spec else {
+            return Amount::units(1);
+        };
+        let cost = costs.iter().find(|(name, _)| *name == spec.name);
+        cost.map_or(Amount::ZERO, |(_, amount)| *amount)
+    }
+
     pub(crate) fn resource(&self) -> Resource<Arc<Job>, Reply> {
         match self.spec.zip(self.shape()) {
             Some((spec, shape)) => {

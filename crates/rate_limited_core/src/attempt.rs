@@ -5,7 +5,7 @@ use crate::limiter::Reservation;
 use crate::time::Time;
 
 /// One attempt in flight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     /// The slot of its call.
     pub(crate) call: u32,
@@ -19,13 +19,13 @@ pub(crate) struct Attempt {
     pub(crate) sent: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Attempts {
     slots: Vec<Slot>,
     free: Vec<u32>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slot {
     generation: u32,
     attempt: Option<Attempt>,

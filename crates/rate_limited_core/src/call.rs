@@ -10,7 +10,7 @@ use crate::small::Short;
 const CHUNK: usize = 1_024;
 
 /// One call; what the driver sends for it stays with the driver.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) costs: Short<Cost>,
     /// Its place among the waiting calls; see [`crate::queue`].
@@ -40,7 +40,7 @@ pub(crate) enum State {
     Gone,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     chunks: Vec<Box<[Call]>>,
     free: Vec<u32>,

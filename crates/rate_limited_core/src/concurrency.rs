@@ -55,6 +55,13 @@ impl Room {
 }
 
 impl Concurrency {
+    /// From now on each attempt counts for so many.
+    pub(crate) fn divide(&mut self, by: u32) {
+        let part = |bound: u32| (bound / by.max(1)).max(1);
+        (self.limit, self.most) = (part(self.limit), part(self.most));
+        self.raise.before = part(self.raise.before);
+    }
+
     pub(crate) fn new(settings: MaxConcurrent) -> Self {
         let (limit, most) = match settings {
             MaxConcurrent::Fixed(limit) => (limit, limit),

@@ -16,7 +16,7 @@ pub struct Entry {
 }
 
 /// Entries since they were taken last, if they are wanted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Entries(Option<Vec<Entry>>);
 
 impl Entries {

@@ -30,6 +30,7 @@
 //! | `outcome`, `retry`, `backoff`, `stall` | what an attempt ended with and what follows |
 //! | `concurrency`, `timers` | how many at once, and until when |
 //! | `settings`, `progress` | what is told, what is shown |
+//! | `plan` | what a run will come to: copies of both machines played to the end |
 //! | `snapshot`, `entries` | what outlives the process |
 //! | `time`, `amount`, `error`, `small` | the words |
 //!
@@ -51,6 +52,7 @@ mod learnt;
 mod ledger;
 mod limiter;
 mod outcome;
+mod plan;
 mod progress;
 mod queue;
 mod quota;
@@ -77,6 +79,7 @@ pub use event::{
 pub use feedback::{Feedback, Reset};
 pub use limiter::{Limiter, ResourceView};
 pub use outcome::{Class, Outcome};
+pub use plan::{Assumed, Load, Plan, PlannedResource};
 pub use progress::Progress;
 pub use quota::{Anchor, Quota};
 pub use resource::{Counted, Resource, Settlement};

@@ -33,7 +33,7 @@ const CLASSES_MAX: usize = 64;
 /// keep all others waiting for as long afterwards.
 const CREDIT_DISPATCHES_MAX: i64 = 256;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Queue {
     order: Order,
     look_ahead: usize,
@@ -50,7 +50,7 @@ pub(crate) struct Queue {
 /// So many calls that are gone may lie in the lines, whatever waits.
 const GONE_MAX: usize = 1_024;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Class {
     kind: Kind,
     line: VecDeque<Entry>,

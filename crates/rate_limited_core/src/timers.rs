@@ -8,7 +8,7 @@ use crate::time::Time;
 use core::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     backoffs: BinaryHeap<Reverse<(Time, CallId)>>,
     attempts: Expiries<AttemptId>,
@@ -16,7 +16,7 @@ pub(crate) struct Timers {
 }
 
 /// Time-outs of one kind, in the order in which they come due.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Expiries<Id> {
     queue: VecDeque<(Time, Id)>,
     /// The length at which those that mean nothing any more are looked for.

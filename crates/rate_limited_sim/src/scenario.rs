@@ -185,6 +185,11 @@ impl Scenario {
         })
     }
 
+    /// Half of the answers take longer than this.
+    pub fn latency_median(&self) -> Duration {
+        self.model.latency.median()
+    }
+
     /// Plays it with a seed, on virtual time.
     ///
     /// # Errors

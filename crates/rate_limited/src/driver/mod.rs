@@ -3,6 +3,7 @@
 //! It is one loop of three phases: take in everything that happened, do everything that the core
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
+mod outlook;
 mod records;
 mod wishes;
 mod witnessed;
@@ -179,6 +180,7 @@ where
             let more = self.take_in(&mut inputs, each);
             self.release(each);
             let turn = self.act(each);
+            self.show_outlook();
             if matches!(turn, Turn::Idle) && inputs.ended() && self.goes_on_with_the_last() {
                 continue;
             }

@@ -17,6 +17,8 @@ mod logged;
 mod manual;
 mod nginx;
 mod output;
+mod plan;
+mod progress;
 mod record;
 mod refused;
 mod reorder;

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 /// assert!(limiter.add(Resource::new("requests", Quota::per_minute(Amount::units(1)))).is_err());
 /// # Ok::<(), rate_limited_core::QuotaError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Limiter {
     ledgers: Vec<Ledger>,
     partitions: BTreeMap<(u32, u64), u32>,
@@ -66,7 +66,7 @@ pub struct ResourceView {
 }
 
 /// Quota held for one attempt in flight; consumed by its settlement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a reservation that is not settled holds its quota for ever"]
 pub(crate) struct Reservation {
     holds: Short<Hold>,
@@ -181,6 +181,18 @@ impl Limiter {
             resource: ledger.resource.clone(),
             key: ledger.key,
         }
+    }
+
+    /// The quotas in force of all resources that are no partitions.
+    pub(crate) fn quotas(&self) -> impl Iterator<Item = (ResourceId, Quota)> {
+        let whole = self.ledgers.iter().enumerate();
+        let whole = whole.filter(|(_, ledger)| ledger.key.is_none());
+        whole.map(|(index, ledger)| (resource_id(index), ledger.quota()))
+    }
+
+    /// Whether what an attempt really used is settled.
+    pub(crate) fn settles_usage(&self, resource: ResourceId) -> bool {
+        self.ledgers[resource.index()].resource.settles_usage()
     }
 
     /// The name of a resource.

@@ -5,6 +5,7 @@
 
 mod at_once;
 mod endings;
+mod rehearse;
 
 use crate::attempt::{Attempt, Attempts};
 use crate::backoff::Chance;
@@ -58,7 +59,7 @@ use std::collections::VecDeque;
 /// assert!(matches!(scheduler.poll(&mut limiter, start), Output::Done { .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scheduler {
     id: SchedulerId,
     settings: Settings,

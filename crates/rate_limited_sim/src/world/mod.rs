@@ -11,6 +11,7 @@
 mod agenda;
 mod delays;
 mod flight;
+mod plan;
 mod play;
 mod report;
 mod run;
@@ -23,7 +24,7 @@ use crate::limit::Unit;
 use crate::model::ApiModel;
 use delays::Delays;
 use play::Play;
-use rate_limited_core::{Input, Resource, Settings};
+use rate_limited_core::{Assumed, Input, Resource, Settings};
 use std::time::Duration;
 
 pub use report::{CallReport, End, Report, WorldError};
@@ -65,6 +66,7 @@ pub struct World {
     calls: Vec<PlannedCall>,
     inputs: Vec<PlannedInput>,
     changes: Vec<Change>,
+    looks: Vec<(Duration, Assumed)>,
     delays: Delays,
     tells: Tells,
     keeps_trace: bool,
@@ -115,6 +117,7 @@ impl World {
             calls: Vec::new(),
             inputs: Vec::new(),
             changes: Vec::new(),
+            looks: Vec::new(),
             tells: Tells::default(),
             keeps_trace: true,
             horizon: Duration::from_secs(1_000 * 86_400),
@@ -197,6 +200,13 @@ impl World {
             limit: limit.into(),
             quota,
         });
+        self
+    }
+
+    /// Plans a look ahead: what the first run itself says at that moment of the time that is left. Answers
+    /// are in [`Report::looks`].
+    pub fn look_ahead_at(&mut self, at: Duration, assumed: Assumed) -> &mut World {
+        self.looks.push((at, assumed));
         self
     }
 

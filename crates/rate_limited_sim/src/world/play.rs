@@ -10,7 +10,7 @@ use crate::api::{SimulatedApi, Ticket};
 use crate::limit::Unit;
 use crate::span::nanos;
 use rate_limited_core::{
-    Amount, CallId, Cost, Input, Limiter, Output, ResourceId, Scheduler, Settings, Time,
+    Amount, CallId, Cost, Input, Limiter, Load, Output, ResourceId, Scheduler, Settings, Time,
 };
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(super) struct Play<'a> {
     /// First dispatches in their order.
     pub(super) started: Vec<usize>,
     pub(super) completions: Vec<usize>,
+    pub(super) looks: Vec<(Duration, Duration)>,
     pub(super) trace: Trace,
     vain_polls: u32,
 }
@@ -46,6 +47,8 @@ pub(super) enum Happening {
     Tell(usize),
     /// A limit of the API changes.
     Change(usize),
+    /// A look ahead of the plan is had.
+    Look(usize),
     /// A request leaves its client.
     Leaves(Flight),
     /// It reaches the API.
@@ -77,6 +80,7 @@ impl<'a> Play<'a> {
             accepted: vec![0; world.calls.len()],
             started: Vec::new(),
             completions: Vec::new(),
+            looks: Vec::new(),
             trace: Trace::new(world.keeps_trace),
             vain_polls: 0,
             limiter,
@@ -128,12 +132,22 @@ impl<'a> Play<'a> {
                     self.api
                         .set_quota(&change.limit, change.quota, nanos(self.since_start()));
                 }
+                Happening::Look(index) => self.look_ahead(index),
                 Happening::Leaves(flight) => self.leave(flight),
                 Happening::Arrives(flight) => self.arrive(flight),
                 Happening::Ends(flight, ticket) => self.complete(flight, ticket),
                 Happening::Returns(flight, reply) => self.receive(flight, &reply),
             }
         }
+    }
+
+    /// Asks the first run what it will come to.
+    fn look_ahead(&mut self, index: usize) {
+        let (_, assumed) = &self.world.looks[index];
+        let none = Load::new(&self.limiter, &self.world.runs[0], 1);
+        let scheduler = &self.runs[0].scheduler;
+        let plan = scheduler.plan(&self.limiter, &none, assumed, self.now);
+        self.looks.push((self.since_start(), plan.finish));
     }
 
     fn schedule(&mut self, call: usize) {
@@ -281,6 +295,9 @@ fn agenda_of(world: &World) -> Agenda<Happening> {
     }
     for (index, planned) in world.inputs.iter().enumerate() {
         agenda.add(START + planned.at, Happening::Tell(index));
+    }
+    for (index, (at, _)) in world.looks.iter().enumerate() {
+        agenda.add(START + *at, Happening::Look(index));
     }
     for (index, change) in world.changes.iter().enumerate() {
         agenda.add(START + change.at, Happening::Change(index));

@@ -25,6 +25,8 @@ pub struct Report {
     pub refusals: u64,
     /// The most calls of one run that were scheduled after another one and started before it.
     pub overtakes_max: u64,
+    /// The looks ahead that were planned: when each was had, and the time that was left by it.
+    pub looks: Vec<(Duration, Duration)>,
     /// What the API saw.
     pub stats: Stats,
     /// Every event in its order; empty if the world does not keep them.

@@ -30,6 +30,7 @@ impl Play<'_> {
             runs,
             refusals: stats.refusals,
             overtakes_max: overtakes,
+            looks: self.looks,
             stats,
             trace: self.trace.events,
             trace_hash: self.trace.hash,

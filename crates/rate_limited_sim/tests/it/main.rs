@@ -8,5 +8,6 @@ mod dialects;
 mod http;
 mod judge;
 mod model;
+mod plan;
 mod scenarios;
 mod world;

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Plays of each scenario; with those of the folder, more than 500 seeds in all.
 const SEEDS: u64 = 25;
 
-fn scenarios() -> Vec<(String, Scenario)> {
+pub(crate) fn scenarios() -> Vec<(String, Scenario)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let files = std::fs::read_dir(folder).expect("the folder of scenarios");
     let mut scenarios: Vec<_> = files

@@ -1,0 +1,253 @@
+//! A plan in words, and as JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rate_limited::{Amount, Plan, PlannedResource};
+use serde_json::{Value, json};
+
+use crate::advice::Advice;
+use crate::args::Concurrency;
+use crate::duration::Human;
+use crate::meters::Meters;
+use crate::plan_args::PlanArgs;
+use crate::planning::Work;
+use crate::price;
+use crate::status::whole;
+use crate::text::{counted, grouped};
+
+/// What is told.
+pub(crate) struct Told<'a> {
+    pub(crate) args: &'a PlanArgs,
+    pub(crate) work: &'a Work<'a>,
+    pub(crate) plan: &'a Plan,
+    pub(crate) meters: &'a Meters,
+    pub(crate) advice: Option<&'a Advice>,
+}
+
+impl Told<'_> {
+    /// For people: a word at the beginning of each line says what it is about.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, words: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name:<9} {words}");
+        };
+        line("calls", self.calls());
+        self.work
+            .never_told()
+            .into_iter()
+            .for_each(|it| line("", it));
+        self.tokens().into_iter().for_each(|it| line("tokens", it));
+        self.cost().into_iter().for_each(|it| line("cost", it));
+        line("finish", self.finish());
+        line("binding", self.binding());
+        for (place, resource) in self.plan.resources.iter().enumerate() {
+            let name = if place == 0 { "limits" } else { "" };
+            line(name, self.limit(resource));
+        }
+        line("in flight", self.in_flight());
+        line("assumed", self.assumed());
+        if let Some(Advice { change, finish }) = self.advice {
+            line("helps", format!("most: {change}: {}", Human(*finish)));
+        }
+        text
+    }
+
+    /// For machines: times in seconds, money in dollars.
+    pub(crate) fn json(&self) -> String {
+        let Told {
+            work, plan, meters, ..
+        } = self;
+        let limits: Vec<_> = plan.resources.iter().map(Self::limit_json).collect();
+        let dollars = |amount: Amount| amount.as_micros() as f64 / 1e9;
+        let cost = work.cost.is_known.then(|| {
+            json!({
+                "expected_dollars": dollars(work.cost.expected),
+                "most_dollars": dollars(work.cost.most),
+                "unknown": work.cost.unpriced,
+            })
+        });
+        let expected = &self.args.expected;
+        let plan = json!({
+            "calls": plan.calls,
+            "never_fit": {"calls": work.never.requests, "lines": work.never.lines},
+            "unfinished": plan.unfinished,
+            "prompt_tokens": work.prompts,
+            "answer_tokens": {"expected": work.answers, "most": work.answers_max},
+            "cost": cost,
+            "finish_seconds": plan.finish.as_secs_f64(),
+            "binding": self.binding_name(),
+            "limits": limits,
+            "in_flight": {
+                "most": plan.in_flight_max,
+                "binds_seconds": plan.concurrency_binds.as_secs_f64(),
+            },
+            "assumed": {
+                "latency_seconds": expected.latency.as_secs_f64(),
+                "answer_tokens": expected.answer_tokens,
+                "failure_rate": expected.failure_rate,
+            },
+            "extrapolated": plan.is_extrapolated,
+            "helps_most": self.advice.map(|advice| json!({
+                "change": advice.change,
+                "finish_seconds": advice.finish.as_secs_f64(),
+            })),
+            "limits_told": meters.written(),
+        });
+        format!("{plan:#}\n")
+    }
+
+    fn calls(&self) -> String {
+        let input = match &self.args.run.input {
+            input if crate::source::is_stdin(input) => "standard input".to_owned(),
+            input => input.display().to_string(),
+        };
+        let calls = counted(self.plan.calls, "request", "requests");
+        format!("{calls} from {input}; nothing is sent")
+    }
+
+    fn tokens(&self) -> Option<String> {
+        let Work {
+            prompts,
+            answers,
+            answers_max,
+            ..
+        } = self.work;
+        let [expected, most] = [prompts + answers, prompts + answers_max];
+        if most == 0 {
+            return None;
+        }
+        Some(if expected < most {
+            format!("about {}, at most {}", grouped(expected), grouped(most))
+        } else {
+            format!("at most {}", grouped(most))
+        })
+    }
+
+    fn cost(&self) -> Option<String> {
+        let cost = &self.work.cost;
+        if !cost.is_known {
+            return None;
+        }
+        if let Some(why) = &cost.unpriced {
+            return Some(format!("not known: {why}"));
+        }
+        let [expected, most] = [cost.expected, cost.most].map(price::shown);
+        Some(format!("about {expected}, at most {most}"))
+    }
+
+    fn finish(&self) -> String {
+        let Plan {
+            finish, unfinished, ..
+        } = self.plan;
+        let mut told = format!("after {}", Human(*finish));
+        if *unfinished > 0 {
+            let calls = counted(*unfinished, "call", "calls");
+            let _ = write!(told, ", with {calls} not run: {}", self.why_unfinished());
+        }
+        if self.plan.is_extrapolated {
+            told.push_str(", the last part of it by the pace of the first");
+        }
+        told
+    }
+
+    fn why_unfinished(&self) -> &'static str {
+        match self.plan.stop {
+            Some(rate_limited::Stop::Deadline) => "the deadline comes first",
+            Some(_) => "the run stops early",
+            None => "the costs would pass --max-cost",
+        }
+    }
+
+    fn binding_name(&self) -> Option<&str> {
+        match self.plan.binding() {
+            Some(resource) => Some(&resource.name),
+            None if self.plan.concurrency_binds.is_zero() => None,
+            None => Some("in flight"),
+        }
+    }
+
+    fn binding(&self) -> String {
+        let slots = self.plan.concurrency_binds;
+        match self.plan.binding() {
+            Some(it) => format!("{} for {}", it.name, Human(it.binds)),
+            None if slots.is_zero() => "nothing: all of it fits at once".to_owned(),
+            None => format!(
+                "{} in flight, for {}",
+                grouped(self.plan.in_flight_max),
+                Human(slots)
+            ),
+        }
+    }
+
+    fn limit(&self, resource: &PlannedResource) -> String {
+        let meter = self.meters.get(resource.resource.index());
+        let Some(meter) = meter else {
+            if !self.meters.is_bill(resource.resource.index()) {
+                return format!(
+                    "{}: not told; the run finds it out, the plan takes none",
+                    resource.name
+                );
+            }
+            let [spent, most] = [
+                resource.charged,
+                self.meters.bill().map_or(Amount::ZERO, |bill| bill.most),
+            ]
+            .map(price::shown);
+            return format!("--max-cost {most}: {spent} spent");
+        };
+        let share = resource.utilisation.unwrap_or_default() * 100.0;
+        let waits = if resource.binds.is_zero() {
+            "never waited for".to_owned()
+        } else {
+            format!("waited for {}", Human(resource.binds))
+        };
+        format!(
+            "{:<22} {} taken, {share:.0} % of what it lets through; {waits}",
+            meter.limit.to_string(),
+            whole(resource.charged.as_units())
+        )
+    }
+
+    fn limit_json(resource: &PlannedResource) -> Value {
+        json!({
+            "name": resource.name,
+            "reserved": resource.reserved.as_units(),
+            "charged": resource.charged.as_units(),
+            "binds_seconds": resource.binds.as_secs_f64(),
+            "utilisation": resource.utilisation,
+        })
+    }
+
+    fn in_flight(&self) -> String {
+        let most = grouped(self.plan.in_flight_max);
+        match self.args.run.limits.max_concurrent {
+            Concurrency::Auto => format!("{most} at most, found out"),
+            Concurrency::Fixed(told) => {
+                format!("{most} at most (--max-concurrent {})", grouped(told.into()))
+            }
+        }
+    }
+
+    fn assumed(&self) -> String {
+        let expected = &self.args.expected;
+        let tokens = match expected.answer_tokens {
+            _ if self.work.answers_max == 0 => String::new(),
+            Some(tokens) => format!(
+                " and have {} (--answer-tokens)",
+                counted(tokens, "token", "tokens")
+            ),
+            None => " and are as long as they may be (--answer-tokens)".to_owned(),
+        };
+        let failures = match expected.failure_rate {
+            0.0 => "nothing fails".to_owned(),
+            rate => format!("{:.1} % of attempts fail", rate * 100.0),
+        };
+        let latency: Duration = expected.latency;
+        format!(
+            "answers take {} (--latency){tokens}; {failures} (--failure-rate)",
+            Human(latency)
+        )
+    }
+}
