@@ -21,7 +21,7 @@
 //! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
-//! | `planning`, `plan_args`, `plan_told`, `advice` | the command `plan` |
+//! | `planning`, `plan_args`, `journal_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `manual` | man pages, and what shells complete |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
@@ -57,6 +57,7 @@ mod identity;
 pub mod input;
 mod job;
 mod journal;
+mod journal_args;
 mod judge;
 mod key;
 mod latencies;
