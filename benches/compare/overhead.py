@@ -11,7 +11,7 @@ from memory import Peak
 from scenario import request
 from tool import CACHE, HERE
 
-CALLS = 15_000
+CALLS = 60_000
 RUNS = 5
 CONCURRENCY = 64
 
