@@ -9,6 +9,12 @@
 use crate::settings::MaxConcurrent;
 use crate::time::Time;
 
+/// So many answers and overloads are looked at together.
+const LATELY: u32 = 128;
+
+/// From one overload to so many answers on, the server has too much to do.
+const OVERLOADED: u32 = 4;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Concurrency {
     limit: u32,
@@ -21,6 +27,8 @@ pub(crate) struct Concurrency {
     epoch: u64,
     answers: u32,
     total_nanos: u128,
+    /// Answers and overloads of late: one overload among many answers is a failure like others.
+    lately: (u32, u32),
     /// Whether the server had too much to do once: from then on the bound grows by an eighth at a time.
     careful: bool,
     /// The mean time of an answer under the bound before this one.
@@ -75,6 +83,7 @@ impl Concurrency {
             epoch: 0,
             answers: 0,
             total_nanos: 0,
+            lately: (0, 0),
             careful: false,
             former_mean: None,
         }
@@ -124,6 +133,7 @@ impl Concurrency {
 
     /// An answer came after `nanos` to the dispatch number `dispatch`; `dispatches` were made so far.
     pub(crate) fn answered(&mut self, nanos: u64, dispatch: u64, dispatches: u64, now: Time) {
+        self.count_lately(1, 0);
         if self.limit >= self.most || dispatch < self.epoch {
             return;
         }
@@ -135,15 +145,30 @@ impl Concurrency {
     }
 
     /// The server has too much to do, said to the dispatch number `dispatch`. Dispatches made before the
-    /// bound was halved tell nothing new.
+    /// bound was halved tell nothing new, and neither does one in many.
     pub(crate) fn overloaded(&mut self, dispatch: u64, dispatches: u64) {
         if dispatch < self.epoch {
             return;
         }
+        self.count_lately(0, 1);
+        let (answers, overloads) = self.lately;
+        if overloads < 2 || overloads * OVERLOADED < answers {
+            return;
+        }
+        self.lately = (0, 0);
         self.limit = (self.limit / 2).max(1);
         (self.careful, self.former_mean, self.raise) = (true, None, Raise::default());
         (self.binds, self.answers, self.total_nanos) = (false, 0, 0);
         self.epoch = dispatches + 1;
+    }
+
+    fn count_lately(&mut self, answers: u32, overloads: u32) {
+        let (answers, overloads) = (self.lately.0 + answers, self.lately.1 + overloads);
+        self.lately = if answers + overloads < LATELY {
+            (answers, overloads)
+        } else {
+            (answers / 2, overloads / 2)
+        };
     }
 
     fn consider(&mut self, dispatches: u64, now: Time) {
@@ -235,6 +260,16 @@ mod tests {
             answered(&mut told, 64, 1_000, 100 + 64 * round);
         }
         assert_eq!(told.limit(), 64, "never above what was told");
+    }
+
+    #[test]
+    fn a_few_overloads_among_many_answers_change_nothing() {
+        let mut told = Concurrency::new(MaxConcurrent::Fixed(64));
+        for round in 0..1_000 {
+            answered(&mut told, 19, 1_000, 20 * round);
+            told.overloaded(20 * round + 19, 20 * round + 20);
+        }
+        assert_eq!(told.limit(), 64);
     }
 
     #[test]

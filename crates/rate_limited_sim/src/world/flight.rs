@@ -205,6 +205,7 @@ fn class_of(fate: Fate) -> Class {
     match fate {
         Fate::Success => Class::Success,
         Fate::Failure(401 | 403) => Class::Fatal,
+        Fate::Failure(503 | 529) => Class::Overloaded { retry_after: None },
         Fate::Failure(status) if status < 500 => Class::Permanent,
         Fate::Failure(_) => Class::Failure,
     }
