@@ -241,7 +241,11 @@ pub(crate) enum Trouble {
     /// The disk is full; what was set aside takes what was in flight.
     Full,
     /// It cannot be written: what still comes goes elsewhere.
-    Broken(Option<Box<Rescue>>),
+    Broken {
+        /// What came first.
+        why: String,
+        rescue: Option<Box<Rescue>>,
+    },
 }
 
 impl Writer {
@@ -266,15 +270,19 @@ impl Writer {
         match self.trouble {
             // All is safe in the log already; a failure here costs the next opening some time.
             None => drop(self.store.close()),
-            Some(Trouble::Broken(Some(rescue))) => rescue.close(),
+            Some(Trouble::Broken {
+                rescue: Some(rescue),
+                ..
+            }) => rescue.close(),
             Some(_) => {}
         }
     }
 
     /// Writes a batch wherever there is room for it.
     fn write(&mut self, batch: &[Record]) -> Written {
-        if let Some(Trouble::Broken(_)) = self.trouble {
-            return self.rescue(batch, "it failed before");
+        if let Some(Trouble::Broken { why, .. }) = &self.trouble {
+            let why = why.clone();
+            return self.rescue(batch, &why);
         }
         if !self.held.is_there() {
             return self.breaks(batch, "it was moved or removed while it was in use");
@@ -360,10 +368,16 @@ impl Writer {
 
     /// From now on nothing is written here.
     fn breaks(&mut self, batch: &[Record], why: &str) -> Written {
-        self.trouble = Some(Trouble::Broken(None));
+        self.trouble = Some(Trouble::Broken {
+            why: why.to_owned(),
+            rescue: None,
+        });
         let written = self.rescue(batch, why);
         let rescue = match &self.trouble {
-            Some(Trouble::Broken(Some(rescue))) => Some(rescue.path()),
+            Some(Trouble::Broken {
+                rescue: Some(rescue),
+                ..
+            }) => Some(rescue.path()),
             _ => None,
         };
         let error = JournalError::Write {
@@ -379,7 +393,7 @@ impl Writer {
 
     /// Puts the results of a batch into a journal in the folder for temporary files.
     fn rescue(&mut self, batch: &[Record], why: &str) -> Written {
-        let Some(Trouble::Broken(rescue)) = &mut self.trouble else {
+        let Some(Trouble::Broken { rescue, .. }) = &mut self.trouble else {
             return Written::whole(None);
         };
         let is_first = rescue.is_none();
