@@ -5,6 +5,7 @@
 
 mod at_once;
 mod endings;
+mod members;
 
 use crate::attempt::{Attempt, Attempts};
 use crate::backoff::Chance;
@@ -13,11 +14,12 @@ use crate::concurrency::{Concurrency, Room};
 use crate::entries::{Entries, Entry};
 use crate::error::ScheduleError;
 use crate::event::{
-    AttemptId, CallId, Cost, Failure, Input, Output, SchedulerId, Stop, Wait, WaitingOn,
+    AttemptId, CallId, Cost, Failure, Input, MemberId, Output, SchedulerId, Stop, Wait, WaitingOn,
 };
 use crate::ledger::Blocked;
-use crate::limiter::{Limiter, Obstacle, Standing};
+use crate::limiter::{Limiter, Obstacle, Reservation, Standing};
 use crate::outcome::{Class, Outcome};
+use crate::pool::{Denied, Pool};
 use crate::progress::Progress;
 use crate::queue::{Head, Queue};
 use crate::retry::{Leave, RetryBudget};
@@ -64,6 +66,7 @@ pub struct Scheduler {
     settings: Settings,
     calls: Calls,
     queue: Queue,
+    pool: Pool,
     attempts: Attempts,
     timers: Timers,
     budget: RetryBudget,
@@ -99,6 +102,7 @@ impl Scheduler {
             id: limiter.join(),
             calls: Calls::default(),
             queue: Queue::new(settings.order, settings.look_ahead),
+            pool: Pool::default(),
             attempts: Attempts::default(),
             timers: Timers::default(),
             budget: RetryBudget::new(),
@@ -148,7 +152,7 @@ impl Scheduler {
         limiter.tick(now);
         let merged = merged(costs);
         let costs = merged.as_deref().unwrap_or(costs);
-        limiter.check(costs)?;
+        self.check(limiter, costs)?;
         limiter.notes_use(self.id, costs);
         let rank = self.progress.scheduled;
         let call = self.calls.add(costs, rank).ok_or(ScheduleError::Full)?;
@@ -193,6 +197,7 @@ impl Scheduler {
                 end,
                 next,
             } => limiter.boundary(resource, end, next, now),
+            Input::DropMember { member } => self.drop_member(limiter, member),
             Input::Stop => self.stop(limiter, Stop::Asked),
             Input::Halt => self.halt(limiter, now),
             Input::Resume => (self.phase, self.stall) = (Phase::Running, Stall::default()),
@@ -309,10 +314,12 @@ impl Scheduler {
 
     /// Asks the heads of the queue one after the other, the protected one first.
     fn admit(&mut self, limiter: &mut Limiter, probe: bool, now: Time) -> Step {
-        if let (Some(call), false) = (self.protected, self.claims) {
-            self.protect(limiter, call);
+        if let Some(call) = self.protected
+            && (!self.claims || self.claims_in_vain(limiter, call, now))
+        {
+            self.protect(limiter, call, now);
         }
-        self.protect_the_overtaken(limiter);
+        self.protect_the_overtaken(limiter, now);
         while let Some(head) = self
             .protected_head(limiter, now)
             .or_else(|| self.queue.next(limiter, now))
@@ -322,28 +329,21 @@ impl Scheduler {
             } else {
                 Standing::Other
             };
-            let costs = self.calls.get(head.call).costs.as_slice();
-            match limiter.reserve(self.id, standing, costs, now) {
-                Ok(reservation) => {
+            match self.reserve(limiter, standing, head.call, now) {
+                Ok(taken) => {
                     self.unprotect(limiter, head.call);
                     self.queue.take(head);
-                    return Step::Dispatch(self.dispatch(head.call, reservation, probe, now));
+                    return Step::Dispatch(self.dispatch(head.call, taken, probe, now));
                 }
-                Err(Obstacle::Resource {
+                Err(Denied::NoMember) => return self.fails_in_queue(limiter, head, Failure::Fatal),
+                Err(Denied::Obstacle(Obstacle::Resource {
                     resource,
                     why: Blocked::Never,
                     ..
-                }) => {
-                    self.unprotect(limiter, head.call);
-                    self.queue.take(head);
-                    // It is out of the queue: its slot must not wait for the queue to meet it.
-                    self.calls.get_mut(head.call).state = State::BackingOff;
-                    self.fail(head.call, Failure::NeverFits(resource));
-                    return Step::Failed;
-                }
-                Err(obstacle) => {
+                })) => return self.fails_in_queue(limiter, head, Failure::NeverFits(resource)),
+                Err(Denied::Obstacle(obstacle)) => {
                     self.queue.block(head, obstacle);
-                    self.protect_in_order(limiter, head);
+                    self.protect_in_order(limiter, head, now);
                 }
             }
         }
@@ -357,10 +357,20 @@ impl Scheduler {
         ))
     }
 
+    /// A head of the queue ends without another attempt.
+    fn fails_in_queue(&mut self, limiter: &mut Limiter, head: Head, why: Failure) -> Step {
+        self.unprotect(limiter, head.call);
+        self.queue.take(head);
+        // It is out of the queue: its slot must not wait for the queue to meet it.
+        self.calls.get_mut(head.call).state = State::BackingOff;
+        self.fail(head.call, why);
+        Step::Failed
+    }
+
     fn dispatch(
         &mut self,
         index: u32,
-        reservation: crate::limiter::Reservation,
+        (member, reservation): (Option<MemberId>, Reservation),
         probe: bool,
         now: Time,
     ) -> Output {
@@ -368,9 +378,11 @@ impl Scheduler {
         self.stall.goes_on(now);
         self.progress.attempts += 1;
         let dispatch = self.progress.attempts;
+        self.pool.dispatched(member, dispatch);
         let attempt = self.attempts.add(Attempt {
             call: index,
             reservation,
+            member,
             dispatched: now,
             dispatch,
             probe,
@@ -393,11 +405,12 @@ impl Scheduler {
             call: id,
             attempt,
             number: call.attempts,
+            member,
         }
     }
 
     /// A call that too many others have overtaken is protected from now on.
-    fn protect_the_overtaken(&mut self, limiter: &mut Limiter) {
+    fn protect_the_overtaken(&mut self, limiter: &mut Limiter, now: Time) {
         if self.settings.order != Order::Packed || self.protected.is_some() {
             return;
         }
@@ -405,12 +418,12 @@ impl Scheduler {
             .queue
             .overtaken(self.started, self.settings.overtakes_max)
         {
-            self.protect(limiter, head.call);
+            self.protect(limiter, head.call, now);
         }
     }
 
     /// In order, the oldest call is protected as soon as it has to wait.
-    fn protect_in_order(&mut self, limiter: &mut Limiter, head: Head) {
+    fn protect_in_order(&mut self, limiter: &mut Limiter, head: Head, now: Time) {
         let in_order = self.settings.order == Order::InOrder && self.protected != Some(head.call);
         if in_order
             && self
@@ -418,12 +431,14 @@ impl Scheduler {
                 .oldest()
                 .is_some_and(|oldest| oldest.call == head.call)
         {
-            self.protect(limiter, head.call);
+            self.protect(limiter, head.call, now);
         }
     }
 
-    fn protect(&mut self, limiter: &mut Limiter, call: u32) {
-        limiter.claim(self.id, &self.calls.get(call).costs);
+    fn protect(&mut self, limiter: &mut Limiter, call: u32, now: Time) {
+        let costs = self.calls.get(call).costs.as_slice();
+        let costs = self.pool.claim(limiter, costs, now);
+        limiter.claim(self.id, costs);
         (self.protected, self.claims) = (Some(call), true);
     }
 
@@ -461,7 +476,10 @@ impl Scheduler {
         }
         if matches!(
             wait.on,
-            WaitingOn::Quota(_) | WaitingOn::Paused { .. } | WaitingOn::Turn
+            WaitingOn::Quota(_)
+                | WaitingOn::Paused { .. }
+                | WaitingOn::Turn
+                | WaitingOn::Member { .. }
         ) {
             limiter.waits(self.id, wait.until);
         } else {
@@ -475,6 +493,7 @@ impl Scheduler {
                 WaitingOn::Quota(_)
                     | WaitingOn::Paused { told: true, .. }
                     | WaitingOn::Refused { told: true }
+                    | WaitingOn::Member { told: true, .. }
             )
         {
             self.stall.waits(now);
@@ -551,6 +570,15 @@ fn wait_for(obstacle: Obstacle) -> Wait {
         Obstacle::Turn(until) => Wait {
             until: Some(until),
             on: WaitingOn::Turn,
+        },
+        Obstacle::Member {
+            member,
+            until,
+            told,
+            ..
+        } => Wait {
+            until,
+            on: WaitingOn::Member { member, told },
         },
         Obstacle::Resource { resource, why, .. } => match why {
             Blocked::Until(until) => Wait {
