@@ -38,6 +38,7 @@
 //! | module | noun |
 //! |---|---|
 //! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
+//! | `pool` | several keys of several accounts behind one list of calls |
 //! | `limiter`, `layer` (feature `tower`) | the same limits for code that is no run: handlers, layers |
 //! | `results`, `running` | runs in the background: a stream of results, calls one by one |
 //! | `inputs`, `handle`, `sent` | where requests come from, how a run is stopped, when a request leaves |
@@ -61,6 +62,7 @@ pub mod journal;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod limiter;
+mod pool;
 #[cfg_attr(
     not(feature = "journal"),
     expect(dead_code, reason = "only the journal records")
@@ -77,13 +79,14 @@ mod units;
 
 pub use blueprint::Resources;
 pub use error::{ConfigError, RunError, ScheduleError};
-pub use handle::{Handle, View};
+pub use handle::{Handle, MemberState, View};
 pub use inputs::Inputs;
 pub use limiter::{AcquireError, CostError, Costs, Limiter, NotUntil, Reservation};
+pub use pool::Member;
 pub use rate_limited_core::{
-    Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, Feedback, MaxConcurrent, Order,
-    Progress, Quota, QuotaError, Reset, ResourceId, ResourceView, Settlement, Stop, Time, Wait,
-    WaitingOn,
+    Amount, AmountError, Anchor, Backoff, Class, Counted, Failure, Feedback, MaxConcurrent,
+    MemberId, Order, Progress, Quota, QuotaError, Reset, ResourceId, ResourceView, Settlement,
+    Stop, Time, Wait, WaitingOn,
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};

@@ -3,6 +3,7 @@
 //! It is one loop of three phases: take in everything that happened, do everything that the core
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
+mod looks;
 mod records;
 
 use crate::account::Account;
@@ -16,8 +17,8 @@ use crate::recorder::{Place, Recorder, Setback};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
 use rate_limited_core::{
-    Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler,
-    Settings, Stop, Time, Wait,
+    Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, MemberId, Outcome, Output,
+    Scheduler, Settings, Stop, Time, Wait,
 };
 use records::{Admitted, Records};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,6 +59,8 @@ struct Call<Req, Resp> {
     value: Option<Resp>,
     errors: Vec<AttemptError<Resp>>,
     attempts: u32,
+    /// The place of the member that its latest attempt took.
+    member: usize,
     /// Its place in the record, if there is one.
     place: Option<Place>,
 }
@@ -90,13 +93,19 @@ where
         for resource in &blueprint.resources {
             ids.push(resource.bind(&mut limiter, &ids, now)?);
         }
-        blueprint.name_ids(&ids);
+        blueprint.name_ids(ids);
         let look_ahead = settings.look_ahead.into();
         let (attempt_timeout, deadline) = (settings.attempt_timeout, settings.deadline);
-        let scheduler = Scheduler::new(&mut limiter, settings, now);
+        let mut scheduler = Scheduler::new(&mut limiter, settings, now);
+        for member in &blueprint.members {
+            let account = limiter.account(&member.account);
+            // A pool of too many was refused.
+            let _ = scheduler.add_member(account);
+        }
         limiter.hang_bell(scheduler.id(), handle.bell());
         drop(limiter);
         handle.belongs_to(&account);
+        handle.has_members(&blueprint.members);
         let mut driver = Driver {
             blueprint: Arc::new(blueprint),
             account,
@@ -155,6 +164,7 @@ where
             value: None,
             errors: Vec::new(),
             attempts: 0,
+            member: 0,
             place,
         };
         put(&mut self.calls, id.index(), call);
@@ -191,7 +201,7 @@ where
         };
         self.record_learnt(true);
         self.handle.forget();
-        self.handle.show(self.scheduler.progress(), None);
+        self.show(None);
         Ok(stop)
     }
 
@@ -271,28 +281,18 @@ where
             Event::Sent(attempt) => self.input(Input::Sent { attempt }),
             // What was written is released before the next poll.
             Event::Recorded => {}
-            Event::Finished { call, attempt, end } => self.finished(call, attempt, end),
-        }
-    }
-
-    /// Takes in what an answer or an error tells of the resources.
-    fn hear(&mut self, attempt: AttemptId, end: &End<Resp>) {
-        let told = match end {
-            End::Value(value) | End::Invalid(value) => self.blueprint.feedback(Ok(value)),
-            End::Error(_, error) => self.blueprint.feedback(Err(&**error)),
-            End::Panicked(_) | End::Lost => return,
-        };
-        for (resource, feedback) in told {
-            self.input(Input::Feedback {
-                resource,
+            Event::Finished {
+                call,
                 attempt,
-                feedback,
-            });
+                member,
+                end,
+            } => self.finished((call, attempt, member), end),
         }
     }
 
-    fn finished(&mut self, id: CallId, attempt: AttemptId, end: End<Resp>) {
-        self.hear(attempt, &end);
+    fn finished(&mut self, ids: (CallId, AttemptId, usize), end: End<Resp>) {
+        let (id, attempt, member) = ids;
+        self.hear((attempt, member), &end);
         let task = self.tasks.get_mut(attempt.index());
         let in_flight =
             task.is_some_and(|task| task.take_if(|(running, _)| *running == attempt).is_some());
@@ -301,14 +301,14 @@ where
         };
         let (outcome, kind) = match end {
             End::Value(value) => {
-                let usage = self.blueprint.usage(&call.request, &value);
+                let usage = self.blueprint.usage(member, &call.request, &value);
                 call.value = Some(value);
                 (Outcome::new(Class::Success).with_usage(&usage), None)
             }
             // An abandoned attempt counts only if it brought a good answer after all.
             _ if !in_flight => return,
             End::Invalid(value) => {
-                let usage = self.blueprint.usage(&call.request, &value);
+                let usage = self.blueprint.usage(member, &call.request, &value);
                 call.errors.push(AttemptError::Invalid(value));
                 let outcome = Outcome::new(Class::Invalid).with_usage(&usage);
                 (outcome, Some("invalid"))
@@ -320,7 +320,10 @@ where
             }
             End::Error(class, error) => {
                 self.handle.note_error(&error);
-                let usage = self.blueprint.failed_usage(&call.request, &*error);
+                if class == Class::Fatal {
+                    self.handle.note_fatal(member, &error);
+                }
+                let usage = self.blueprint.failed_usage(member, &call.request, &*error);
                 call.errors.push(AttemptError::Failed(error));
                 (Outcome::new(class).with_usage(&usage), Some("failed"))
             }
@@ -385,7 +388,11 @@ where
                     call,
                     attempt,
                     number,
-                } => self.dispatch(call, attempt, number),
+                    member,
+                } => self.dispatch((call, attempt), number, member),
+                Output::MemberDropped { .. } => {
+                    self.handle.show_members(self.scheduler.members());
+                }
                 Output::Abandon { call, attempt, why } => self.abandon(call, attempt, why),
                 Output::Done { call } => self.hand_out(call, None, each),
                 Output::Failed { call, why } => self.hand_out(call, Some(why), each),
@@ -398,11 +405,17 @@ where
         Turn::More
     }
 
-    fn dispatch(&mut self, id: CallId, attempt: AttemptId, number: u32) {
+    fn dispatch(
+        &mut self,
+        (id, attempt): (CallId, AttemptId),
+        number: u32,
+        member: Option<MemberId>,
+    ) {
         let Some(call) = call_of(&mut self.calls, id) else {
             return;
         };
         call.attempts = number;
+        call.member = member.map_or(0, MemberId::index);
         if self.record_dispatch(id, attempt, number) {
             self.start(id, attempt);
         }
@@ -420,7 +433,8 @@ where
             return self.input(Input::Finished { attempt, outcome });
         };
         let events = self.events.0.clone();
-        let task = attempt::start(&self.blueprint, request, (id, attempt), events);
+        let ids = (id, attempt, call.member);
+        let task = attempt::start(&self.blueprint, request, ids, events);
         put(&mut self.tasks, attempt.index(), (attempt, task));
     }
 
@@ -495,7 +509,7 @@ where
         inputs: &mut Inputs<Req>,
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) {
-        self.handle.show(self.scheduler.progress(), wait);
+        self.show(wait);
         let until = wait.map_or(self.deadline, |wait| wait.until);
         let left = until.map(|until| until.since(self.clock.now()));
         let timer = async {

@@ -11,6 +11,7 @@ mod journal;
 #[cfg(feature = "tower")]
 mod layer;
 mod limiter;
+mod pool;
 mod runner;
 #[cfg(feature = "tower")]
 mod service;

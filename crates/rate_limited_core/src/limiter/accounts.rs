@@ -8,25 +8,31 @@ use crate::resource::Resource;
 use crate::time::Time;
 
 impl Limiter {
-    /// One more account. A call of a scheduler with [members](crate::Scheduler::add_member) names what it would
-    /// take of each account; an attempt takes that of one of them, and what is of no account.
+    /// The account of this name; it is made at its first use. A call of a scheduler with
+    /// [members](crate::Scheduler::add_member) names what it would take of each account; an attempt takes that of one
+    /// of them, and what is of no account.
     ///
     /// ```
     /// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};
     ///
     /// let mut limiter = Limiter::new(Time::PROCESS_START);
-    /// let (small, large) = (limiter.add_account(), limiter.add_account());
+    /// let (small, large) = (limiter.account("small"), limiter.account("large"));
     /// let quota = |units| Quota::per_minute(Amount::units(units));
     /// limiter.add_to(small, Resource::new("requests@small", quota(60)))?;
     /// limiter.add_to(large, Resource::new("requests@large", quota(600)))?;
+    /// assert_eq!(limiter.account("small"), small);
     /// # Ok::<(), rate_limited_core::QuotaError>(())
     /// ```
     ///
     /// # Panics
     /// With more than 65,535 accounts.
-    pub fn add_account(&mut self) -> AccountId {
-        self.accounts = self.accounts.checked_add(1).expect("too many accounts");
-        AccountId(self.accounts)
+    pub fn account(&mut self, name: &str) -> AccountId {
+        let known = self.accounts.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.accounts.push(name.to_owned());
+            self.accounts.len() - 1
+        });
+        AccountId(u16::try_from(index + 1).expect("too many accounts"))
     }
 
     /// Adds a resource of an account.

@@ -7,7 +7,7 @@ impl Limiter {
     /// The largest power-of-two class of the costs: the resource of which they take the largest
     /// share, by how many halvings that share is below the whole quota, and a digest of all resources.
     pub(crate) fn class_of(&self, costs: &[Cost]) -> (ResourceId, u8, u32) {
-        if self.accounts > 0 {
+        if !self.accounts.is_empty() {
             return self.class_among(costs);
         }
         let (resource, halvings) = self.largest_share(costs);
@@ -71,7 +71,7 @@ mod tests {
     fn a_class_is_that_of_the_account_in_which_the_call_is_smallest() {
         let mut limiter = Limiter::new(Time::PROCESS_START);
         let quota = |units| Quota::per_minute(Amount::units(units));
-        let [small, large] = [limiter.add_account(), limiter.add_account()];
+        let [small, large] = [limiter.account("small"), limiter.account("large")];
         let few = limiter
             .add_to(small, Resource::new("tokens@small", quota(100)))
             .expect("sound");

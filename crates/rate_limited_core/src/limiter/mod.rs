@@ -42,8 +42,8 @@ pub struct Limiter {
     /// Counts what comes back earlier than was foreseen, of any resource, and changes of claims.
     news: u64,
     turns: Turns,
-    /// Accounts so far: resources of account 0 are of none.
-    accounts: u16,
+    /// The names of the accounts, of which the first has the number 1: what is of account 0 is of none.
+    accounts: Vec<String>,
     /// Time never runs backwards here, whatever a driver's clock does.
     clock: Time,
 }
@@ -144,7 +144,7 @@ impl Limiter {
             claims: Vec::new(),
             news: 0,
             turns: Turns::default(),
-            accounts: 0,
+            accounts: Vec::new(),
             clock: now,
         }
     }

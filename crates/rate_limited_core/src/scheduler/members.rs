@@ -25,10 +25,11 @@ impl Scheduler {
     /// let mut limiter = Limiter::new(now);
     /// let mut scheduler = Scheduler::new(&mut limiter, Settings::default(), now);
     /// let mut costs = Vec::new();
-    /// for (name, units) in [("requests@small", 1), ("requests@large", 2)] {
-    ///     let account = limiter.add_account();
+    /// for (name, units) in [("small", 1), ("large", 2)] {
+    ///     let account = limiter.account(name);
     ///     let quota = Quota::per_minute(Amount::units(units));
-    ///     let requests = limiter.add_to(account, Resource::new(name, quota))?;
+    ///     let resource = Resource::new(format!("requests@{name}"), quota);
+    ///     let requests = limiter.add_to(account, resource)?;
     ///     costs.push(Cost::new(requests, Amount::units(1)));
     ///     scheduler.add_member(account);
     /// }

@@ -48,6 +48,8 @@ pub(crate) enum Over {
     Stopped(Stop),
 }
 
+type ReplyBy<'a> = Box<dyn FnMut(MemberId, usize, Time) -> Reply + 'a>;
+
 pub(crate) struct Play<'a> {
     pub(crate) limiter: Limiter,
     pub(crate) scheduler: Scheduler,
@@ -59,7 +61,7 @@ pub(crate) struct Play<'a> {
     pub(crate) waits: Vec<(Time, Wait)>,
     reply: Box<dyn FnMut(usize, u32, Time) -> Reply + 'a>,
     /// What the server does with an attempt by a member, where that matters.
-    pub(crate) reply_by: Option<Box<dyn FnMut(MemberId, usize, Time) -> Reply + 'a>>,
+    pub(crate) reply_by: Option<ReplyBy<'a>>,
     names: BTreeMap<CallId, usize>,
     events: BinaryHeap<std::cmp::Reverse<(Time, u64, usize)>>,
     attempts: Vec<AttemptId>,

@@ -25,7 +25,7 @@ impl World {
         let mut limiter = Limiter::new(START);
         let mut accounts = Vec::new();
         for (place, (requests, tokens)) in limits.iter().enumerate() {
-            let account = limiter.add_account();
+            let account = limiter.account(&place.to_string());
             let mut add = |name: &str, units| {
                 let resource = Resource::new(format!("{name}@{place}"), per_minute(units));
                 limiter.add_to(account, resource).expect("sound")
