@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rate_limited::http::{Answer, Client, HttpError, Unit};
+use rate_limited::http::{Answer, HttpError, Unit};
 use rate_limited::{Amount, Class, Resources, sent};
 use rate_limited_store::Digest;
 
-use crate::gate::Gate;
+use crate::backend::Backend;
 use crate::job::Job;
 use crate::meters::Meters;
 use crate::names::Names;
@@ -91,13 +91,13 @@ impl std::error::Error for CallError {}
 /// Makes attempts; shared by all of them.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    client: Client,
+    /// Those who are asked: the members of a pool, or one.
+    backends: Vec<Backend>,
     route: Route,
     names: Names,
     warnings: Warnings,
     /// What good answers must fit.
     schema: Option<Schema>,
-    gate: Option<Gate>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
     /// The longest answer that is read, in bytes.
@@ -109,15 +109,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// A caller; with a gate the first attempts go a few at a time.
-    pub(crate) fn new(client: Client, route: Route, gate: Option<Gate>) -> Caller {
+    /// A caller of the members of a pool, or of one.
+    pub(crate) fn new(backends: Vec<Backend>, route: Route) -> Caller {
         Caller {
-            client,
+            backends,
             route,
             names: Names::of(None),
             warnings: Warnings::default(),
             schema: None,
-            gate,
             timeout: Duration::MAX,
             max_answer: u64::MAX,
             attempts: AtomicU64::new(0),
@@ -152,10 +151,15 @@ impl Caller {
         Caller { schema, ..self }
     }
 
-    /// Makes one attempt.
-    pub(crate) async fn call(self: Arc<Self>, job: Arc<Job>) -> Result<Reply, CallError> {
+    /// Makes one attempt by the member at this place.
+    pub(crate) async fn call(
+        self: Arc<Self>,
+        member: usize,
+        job: Arc<Job>,
+    ) -> Result<Reply, CallError> {
+        let backend = &self.backends[member];
         let trip = Trip::new(&job, self.timeout);
-        let pass = match &self.gate {
+        let pass = match &backend.gate {
             Some(gate) => {
                 // What waits at the gate has not left; the client tells when it does.
                 sent::defer();
@@ -168,9 +172,9 @@ impl Caller {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
         let started = Instant::now();
-        let answer = self.send(&job).await;
+        let answer = self.send(backend, &job).await;
         trip.ends(answer.as_ref().err());
-        self.note(&answer, started.elapsed());
+        self.note(backend, &answer, started.elapsed());
         drop(pass);
         let answer = answer.map_err(|error| self.failed(error))?;
         let fault = self.schema.as_ref().and_then(|it| it.fault(&answer.body));
@@ -185,15 +189,21 @@ impl Caller {
         })
     }
 
-    async fn send(&self, job: &Job) -> Result<Answer, HttpError> {
+    async fn send(&self, backend: &Backend, job: &Job) -> Result<Answer, HttpError> {
         let path = self.route.path(&job.request);
         match job.request.method {
-            Method::Get => self.client.get(path).await,
+            Method::Get => backend.client.get(path).await,
             Method::Post => {
-                let (body, name) = (job.request.body.clone(), self.names.name(job));
-                self.client.post_once(path, body, &name).await
+                let (body, name) = (backend.body(&job.request.body), self.names.name(job));
+                backend.client.post_once(path, body, &name).await
             }
         }
+    }
+
+    /// Why the member at this place is of no use, if it is.
+    pub(crate) fn fatal(&self, member: usize) -> Option<&str> {
+        let backend = self.backends.get(member)?;
+        backend.fatal.get().map(String::as_str)
     }
 
     /// The attempts that were made.
@@ -222,7 +232,7 @@ impl Caller {
         CallError::Http(error)
     }
 
-    fn note(&self, answer: &Result<Answer, HttpError>, took: Duration) {
+    fn note(&self, backend: &Backend, answer: &Result<Answer, HttpError>, took: Duration) {
         let heard = answer.as_ref().map_or_else(HttpError::answer, Some);
         if let Some(heard) = heard {
             self.warnings.of(heard);
@@ -232,7 +242,12 @@ impl Caller {
             self.answers.fetch_add(1, Ordering::Relaxed);
             self.answer_micros.fetch_add(micros, Ordering::Relaxed);
         }
-        let Some(gate) = &self.gate else { return };
+        if let Err(error) = answer
+            && error.class() == Class::Fatal
+        {
+            backend.fatal.get_or_init(|| error.to_string());
+        }
+        let Some(gate) = &backend.gate else { return };
         match answer {
             Err(error) if error.class() == Class::Fatal => gate.shut(),
             // Without an answer nothing is known of the key.
@@ -287,11 +302,11 @@ pub(crate) fn class_of(
     match error.downcast_ref() {
         Some(CallError::Http(error) | CallError::TooLarge(error, _)) => {
             let spoken_of = error.resource().filter(|name| meters.has(name));
-            error.class_with(|unit| {
-                let name = spoken_of.or_else(|| meters.named(unit));
-                name.and_then(|name| resources.find(name))
-            })
+            let spoken_of = spoken_of.and_then(|name| resources.find(name));
+            error.class_with(|unit| spoken_of.or_else(|| meters.named(unit, resources)))
         }
+        // Of a pool it goes to another member, as what found the key to be bad does.
+        Some(CallError::HeldBack) if meters.is_pool() => Class::Fatal,
         Some(CallError::HeldBack) => Class::NotSent,
         None => Class::Failure,
     }

@@ -11,6 +11,7 @@ use crate::binding;
 use crate::duration::Human;
 use crate::execute::Done;
 use crate::exit::Exit;
+use crate::members;
 use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
 use crate::patience::TooLong;
@@ -170,6 +171,7 @@ impl Ending<'_> {
     fn summary(&self, counts: &Counts, exit: Exit) -> Vec<String> {
         let mut lines = vec![self.calls(counts), self.attempts(counts)];
         lines.extend(self.cost());
+        lines.extend(members::told(self.state));
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(
             &self.state.sightings,

@@ -21,8 +21,9 @@ impl Meters {
         };
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
-            let meter = self.iter().find(|meter| meter.is_of(reading.resource))?;
-            Some((resources.find(&meter.name)?, feedback(reading)))
+            let mut ours = self.iter().filter(|meter| meter.is_of(reading.resource));
+            let id = ours.find_map(|meter| resources.find(&meter.name))?;
+            Some((id, feedback(reading)))
         });
         told.collect()
     }

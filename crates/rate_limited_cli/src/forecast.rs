@@ -19,9 +19,12 @@ pub(crate) fn time_left(
 ) -> Option<Duration> {
     let waiting = waiting(view, counts, totals);
     let latency = latency.map(|latency| latency.as_secs_f64());
-    let by_limits = meters.iter().zip(&view.resources).map(|(meter, resource)| {
-        let free = meter.quota() - (resource.charged + resource.held).as_units();
-        ((waiting.of(meter.unit) - free) / meter.rate()).max(0.0)
+    let joint = meters.joint().into_iter();
+    let by_limits = joint.map(|limit| {
+        let taken = limit.places.iter().filter_map(|it| view.resources.get(*it));
+        let taken: f64 = taken.map(|it| (it.charged + it.held).as_units()).sum();
+        let free = limit.quota - taken;
+        ((waiting.of(limit.unit) - free) / limit.rate).max(0.0)
     });
     let slots = f64::from(view.progress.max_concurrent.max(1));
     let by_slots = latency.map(|latency| waiting.requests / slots * latency);

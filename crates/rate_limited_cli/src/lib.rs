@@ -16,9 +16,9 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `members`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
@@ -28,6 +28,7 @@ mod answer_text;
 mod api;
 mod apis;
 mod args;
+mod backend;
 pub mod bad_line;
 mod bill;
 mod binding;
@@ -56,6 +57,7 @@ mod key;
 pub mod limit;
 mod line;
 mod maker;
+mod members;
 mod meters;
 mod names;
 mod offsets;
@@ -64,6 +66,7 @@ mod outlet;
 pub mod output;
 mod patience;
 mod plan;
+mod pool;
 mod prefix;
 mod prepare;
 mod preset;

@@ -9,6 +9,7 @@ use rate_limited::View;
 
 use crate::duration::Human;
 use crate::forecast::time_left;
+use crate::members::Dropped;
 use crate::say::say;
 use crate::state::State;
 use crate::status;
@@ -78,10 +79,14 @@ fn bar(total: Option<u64>) -> ProgressBar {
 async fn draw(state: &State, bar: &ProgressBar) {
     let mut ticks = tokio::time::interval(DRAW_EVERY);
     let mut outage = Outage::default();
+    let mut dropped = Dropped::default();
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
         if let Some(news) = outage.news(&view) {
+            bar.println(news);
+        }
+        for news in dropped.news(state, &view) {
             bar.println(news);
         }
         bar.set_position(counts.before.total() + counts.calls_over());
@@ -94,10 +99,12 @@ async fn write_lines(state: &State) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut written = Instant::now();
     let mut outage = Outage::default();
+    let mut dropped = Dropped::default();
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
         outage.news(&view).iter().for_each(say);
+        dropped.news(state, &view).iter().for_each(say);
         if written.elapsed() >= LINE_EVERY {
             written = Instant::now();
             let done = grouped(counts.before.total() + counts.calls_over());

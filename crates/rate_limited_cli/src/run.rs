@@ -304,7 +304,8 @@ fn runner(
         Schedule::Packed => Order::Packed,
         Schedule::InOrder => Order::InOrder,
     };
-    let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
+    let runner = meters
+        .runner(move |member, job| Arc::clone(&caller).call(member, job))
         .classify(move |error, resources| call::class_of(error, &named, resources))
         .validate(|reply: &Reply| reply.fault.is_none())
         .feedback(move |end, resources| told_by_server.feedback(end, resources))
@@ -312,7 +313,6 @@ fn runner(
         .attempt_timeout(Some(args.pace.timeout))
         .deadline(args.pace.deadline)
         .order(order);
-    let runner = meters.resources().fold(runner, Runner::resource);
     let runner = match args.limits.max_concurrent {
         Concurrency::Auto => runner,
         Concurrency::Fixed(number) => runner.max_concurrent(number),

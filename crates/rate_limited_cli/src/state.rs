@@ -179,11 +179,17 @@ impl State {
             return;
         }
         self.tally.finished(finished, &verdict);
-        if verdict.fatal.is_some() {
+        if verdict.fatal.is_some() && !self.has_a_member_left() {
             self.stopper.drain();
         }
         self.outlet.put(finished.request.index, verdict.line, place);
         self.open.remove(&finished.request);
+    }
+
+    /// Whether a pool has a member that may still be asked.
+    fn has_a_member_left(&self) -> bool {
+        let members = self.handle.view().members;
+        members.iter().any(|member| !member.dropped)
     }
 
     /// Whether nothing but the bound on costs keeps a call from being sent.

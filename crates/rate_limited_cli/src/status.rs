@@ -3,7 +3,7 @@
 use rate_limited::{View, Wait, WaitingOn};
 
 use crate::duration::Human;
-use crate::meters::Meters;
+use crate::meters::{Meter, Meters};
 use crate::price;
 use crate::text::{grouped, shortened};
 
@@ -14,7 +14,8 @@ const ERROR_CHARS_MAX: usize = 100;
 pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
     let used = meters.iter().zip(&view.resources).map(|(meter, resource)| {
         let used = (resource.charged + resource.held).as_units();
-        format!("{} {}/{}", meter.name, whole(used), whole(meter.quota()))
+        let name = meter.full_name();
+        format!("{name} {}/{}", whole(used), whole(meter.quota()))
     });
     let used: Vec<_> = used.collect();
     let money = meters.bill().zip(view.resources.last());
@@ -34,12 +35,11 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         .map_or_else(String::new, |left| format!(" for {}", Human(left)));
     let in_flight = view.progress.in_flight;
     let name = |place: usize| {
-        let other = if meters.is_bill(place) {
-            "cost"
-        } else {
-            "a limit"
+        let other = || match meters.is_bill(place) {
+            true => "cost".to_owned(),
+            false => "a limit".to_owned(),
         };
-        meters.get(place).map_or(other, |meter| meter.name.as_str())
+        meters.get(place).map_or_else(other, Meter::full_name)
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),
@@ -51,6 +51,15 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         }
         WaitingOn::Paused { resource, .. } => {
             format!("{}: refused, pausing{for_time}", name(resource.index()))
+        }
+        WaitingOn::Member { member, told } => {
+            let name = view.members.get(member.index())?.name.as_str();
+            let why = if told {
+                "paused by the server"
+            } else {
+                "resting after failures"
+            };
+            format!("{name}: {why}{for_time}")
         }
         WaitingOn::Concurrency => format!("{in_flight} in flight binds"),
         WaitingOn::InFlight if in_flight > 0 => "waiting for answers".to_owned(),
@@ -64,7 +73,7 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
 pub(crate) fn trouble(view: &View) -> Option<String> {
     let held_back = matches!(
         view.wait?.on,
-        WaitingOn::Probe | WaitingOn::Paused { .. } | WaitingOn::Backoff
+        WaitingOn::Probe | WaitingOn::Paused { .. } | WaitingOn::Member { .. } | WaitingOn::Backoff
     );
     held_back.then(|| last_error(view)).flatten()
 }
