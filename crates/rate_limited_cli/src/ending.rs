@@ -123,6 +123,10 @@ impl Reason {
     }
 }
 
+/// Why a pool stops; each of its members says why below.
+const NO_MEMBER_LEFT: &str =
+    "stopped, as no member of the pool is left: mend what they say, and run again";
+
 /// A run that is over.
 pub(crate) struct Ending<'a> {
     pub(crate) state: &'a State,
@@ -158,6 +162,7 @@ impl Ending<'_> {
             return exit;
         }
         match reason {
+            Some(Reason::Fatal(_)) if self.state.meters.is_pool() => complain(NO_MEMBER_LEFT),
             Some(reason) if reason.is_a_fault() => complain(reason.told()),
             Some(reason) if !quiet => say(reason.told()),
             _ => {}

@@ -13,6 +13,7 @@ mod limit;
 mod lines;
 mod logged;
 mod output;
+mod pool;
 mod record;
 mod refused;
 mod reorder;
