@@ -47,6 +47,16 @@ struct Declared {
     failures_are_free: bool,
     refusals_count: bool,
     guard: Option<Duration>,
+    untold: Untold,
+}
+
+/// What of the quota nobody told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Untold {
+    #[default]
+    Nothing,
+    Limit,
+    LimitAndWindow,
 }
 
 impl<Req, Resp> std::fmt::Debug for Resource<Req, Resp> {
@@ -116,6 +126,47 @@ impl<Req, Resp> Resource<Req, Resp> {
             usage: None,
             failed_usage: None,
         }
+    }
+
+    /// A resource whose limit and window nobody told: both are found out, from what answers name
+    /// ([`Runner::feedback`](crate::Runner::feedback)) and from refusals. It starts with one call, and goes on with ever
+    /// more until one is refused.
+    ///
+    /// ```
+    /// use rate_limited::{Class, Resource, Runner};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut runner = Runner::new(|n: u32| async move { Ok::<_, std::io::Error>(n) })
+    ///     .resource(Resource::untold("requests"))
+    ///     .classify(|_error, _resources| Class::Refused { resource: None, retry_after: None });
+    /// for n in 0..20 {
+    ///     runner.schedule(n)?;
+    /// }
+    /// assert_eq!(runner.run_blocking()?.len(), 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn untold(name: impl Into<String>) -> Resource<Req, Resp> {
+        let name = name.into();
+        let shape = *rate_limited_core::Resource::untold(name.clone()).quota();
+        let mut resource = Resource::of(name, Some(Ok(shape)));
+        resource.declared.untold = Untold::LimitAndWindow;
+        resource
+    }
+
+    /// Like this, but its limit is found out: of its quota only the kind is believed, and the window, until an answer
+    /// names another one.
+    ///
+    /// ```
+    /// use rate_limited::Resource;
+    ///
+    /// let tokens: Resource<u32, u32> = Resource::per_minute("tokens", 1).untold_limit();
+    /// # drop(tokens);
+    /// ```
+    #[must_use]
+    pub fn untold_limit(mut self) -> Self {
+        self.declared.untold = Untold::Limit;
+        self
     }
 
     /// What a call takes at most: reserved before it is sent. Default: 1.
@@ -243,7 +294,14 @@ impl<Req, Resp> Resource<Req, Resp> {
         } else {
             Settlement::Keep
         };
-        let core = rate_limited_core::Resource::new(self.full_name(), quota)
+        let core = match self.declared.untold {
+            Untold::Nothing => rate_limited_core::Resource::new(self.full_name(), quota),
+            Untold::Limit => {
+                rate_limited_core::Resource::new(self.full_name(), quota).untold_limit()
+            }
+            Untold::LimitAndWindow => rate_limited_core::Resource::untold(self.full_name()),
+        };
+        let core = core
             .counted(self.declared.counted)
             .settlement(settlement)
             .learn(self.declared.learn)

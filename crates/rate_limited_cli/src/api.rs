@@ -161,8 +161,7 @@ impl Address {
             #[cfg(feature = "simulate")]
             Address::Simulated => {
                 let simulation = Simulation::start(meters).map_err(Refusal::System)?;
-                let builder =
-                    builder(&simulation.base_url(), args.max_answer).proxy_from_env(false);
+                let builder = builder(&simulation.base_url(), args).proxy_from_env(false);
                 let client = builder.build().map_err(Refusal::Client)?;
                 Ok(Api {
                     caller: Caller::new(vec![Backend::new(client, None)], route),
@@ -207,7 +206,7 @@ fn client(
     preset: Option<Preset>,
     args: &ApiArgs,
 ) -> Result<Client, Refusal> {
-    let mut builder = builder(base_url, args.max_answer);
+    let mut builder = builder(base_url, args);
     if let Some(preset) = preset {
         builder = builder.api(preset.api());
     }
@@ -220,9 +219,10 @@ fn client(
     builder.build().map_err(Refusal::Client)
 }
 
-fn builder(base_url: &str, max_answer: u64) -> ClientBuilder {
-    let max_answer = usize::try_from(max_answer).unwrap_or(usize::MAX);
-    Client::builder(base_url).body_bytes_max(max_answer)
+fn builder(base_url: &str, args: &ApiArgs) -> ClientBuilder {
+    let max_answer = usize::try_from(args.max_answer).unwrap_or(usize::MAX);
+    let builder = Client::builder(base_url).body_bytes_max(max_answer);
+    args.waits.tell(builder)
 }
 
 /// Says of a base URL that cannot be used what it is and where it comes from.

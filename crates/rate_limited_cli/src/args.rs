@@ -27,6 +27,7 @@ use crate::reorder::Order;
 use crate::row_args::RowArgs;
 use crate::size;
 use crate::text::{grouped, quoted};
+use crate::waits::WaitArgs;
 
 /// Runs long lists of calls through rate-limited APIs as fast as the limits allow, and never faster.
 #[derive(Debug, Parser)]
@@ -97,6 +98,11 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Whether nothing that may have been done is sent again.
+    pub(crate) fn sends_once(&self) -> bool {
+        self.journal.on_unknown != OnUnknown::Retry
+    }
+
     #[cfg(feature = "simulate")]
     pub(crate) fn simulates(&self) -> bool {
         self.simulate
@@ -223,6 +229,8 @@ pub(crate) struct ApiArgs {
     /// but an input.
     #[arg(long, value_name = "PATH", value_parser = endpoint)]
     pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) waits: WaitArgs,
 }
 
 /// How calls are made.
@@ -327,14 +335,11 @@ pub(crate) struct JournalArgs {
     /// path, or the API. Lines that are only moved, added or taken away are no change.
     #[arg(long, value_name = "WHAT", value_enum, conflicts_with = "no_journal")]
     pub(crate) on_change: Option<OnChange>,
-    /// What to do with calls that were in flight when an earlier run died: they may have been answered
-    #[arg(
-        long,
-        value_name = "WHAT",
-        value_enum,
-        default_value_t,
-        conflicts_with = "no_journal"
-    )]
+    /// What to do with calls that may have been done: in flight when an earlier run died, or cut off in this
+    /// one after they had left
+    ///
+    /// A GET, and what the API recognises by an idempotency key, is sent again in any case in the run itself.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub(crate) on_unknown: OnUnknown,
     /// What a result survives once it is told
     #[arg(
@@ -361,7 +366,7 @@ pub(crate) enum OnChange {
     Keep,
 }
 
-/// What to do with calls that were in flight when an earlier run died.
+/// What to do with calls that may have been done: in flight when an earlier run died, or cut off in this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnUnknown {
     /// Send them again.
@@ -521,7 +526,7 @@ fn endpoint(text: &str) -> Result<String, String> {
 }
 
 /// A duration above zero.
-fn some_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text).map_err(|error: DurationError| error.to_string())?;
     if duration.is_zero() {
         return Err(format!(

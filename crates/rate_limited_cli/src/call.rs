@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use rate_limited::http::{Answer, HttpError, Unit};
 use rate_limited::{Amount, Class, Resources, sent};
 use rate_limited_store::Digest;
+use tokio::time::timeout;
 
 use crate::backend::Backend;
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::meters::Meters;
 use crate::names::Names;
 use crate::preset::Route;
@@ -50,16 +51,40 @@ pub(crate) enum CallError {
     Http(HttpError),
     /// The answer was longer than so many bytes.
     TooLarge(HttpError, u64),
+    /// It broke off after it had left: it may have been done, and must not be done twice.
+    MaybeDone(HttpError),
+    /// It took longer than an attempt may.
+    TooLong {
+        limit: Duration,
+        maybe_done: bool,
+    },
     /// It was held back, since the first answers said that no call can succeed.
     HeldBack,
 }
 
+/// What is said of a call that may have been done.
+const MAYBE_DONE: &str = "it may have been done, and is not sent again (--on-unknown)";
+
 impl CallError {
+    /// Whether the call may have been done, and must not be done twice.
+    pub(crate) fn is_maybe_done(&self) -> bool {
+        matches!(
+            self,
+            CallError::MaybeDone(_)
+                | CallError::TooLong {
+                    maybe_done: true,
+                    ..
+                }
+        )
+    }
+
     /// The error of the client.
     pub(crate) fn http(&self) -> Option<&HttpError> {
         match self {
-            CallError::Http(error) | CallError::TooLarge(error, _) => Some(error),
-            CallError::HeldBack => None,
+            CallError::Http(error)
+            | CallError::TooLarge(error, _)
+            | CallError::MaybeDone(error) => Some(error),
+            CallError::TooLong { .. } | CallError::HeldBack => None,
         }
     }
 
@@ -81,6 +106,14 @@ impl fmt::Display for CallError {
                 "the answer is longer than {}: raise --max-answer",
                 size::shown(*max_answer)
             ),
+            CallError::MaybeDone(error) => write!(f, "{}: {MAYBE_DONE}", error.message()),
+            CallError::TooLong { limit, maybe_done } => {
+                f.write_str(&job::too_long(*limit))?;
+                match maybe_done {
+                    true => write!(f, ": {MAYBE_DONE}"),
+                    false => Ok(()),
+                }
+            }
             CallError::HeldBack => f.write_str("the request was held back"),
         }
     }
@@ -102,6 +135,8 @@ pub(crate) struct Caller {
     timeout: Duration,
     /// The longest answer that is read, in bytes.
     max_answer: u64,
+    /// Whether nothing that may have been done is sent again.
+    once: bool,
     attempts: AtomicU64,
     retries: AtomicU64,
     answers: AtomicU64,
@@ -119,6 +154,7 @@ impl Caller {
             schema: None,
             timeout: Duration::MAX,
             max_answer: u64::MAX,
+            once: false,
             attempts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             answers: AtomicU64::new(0),
@@ -133,6 +169,19 @@ impl Caller {
             max_answer,
             ..self
         }
+    }
+
+    /// Sends nothing again that may have been done, but what does not change anything and what the API
+    /// recognises. Then the time of an attempt is watched here: only here it is known which is which.
+    pub(crate) fn once(self, once: bool) -> Caller {
+        Caller { once, ..self }
+    }
+
+    /// Whether a call may be sent again whatever became of it.
+    fn may_repeat(&self, job: &Job) -> bool {
+        // What one account of a pool has done another one does not recognise.
+        let recognised = matches!(&*self.backends, [only] if only.client.recognises_calls());
+        !self.once || job.request.method == Method::Get || recognised
     }
 
     /// Tells the journal, by which calls are known to the API for good.
@@ -172,11 +221,19 @@ impl Caller {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
         let started = Instant::now();
-        let answer = self.send(backend, &job).await;
+        let limit = if self.once {
+            self.timeout
+        } else {
+            Duration::MAX
+        };
+        let Ok(answer) = timeout(limit, self.send(backend, &job)).await else {
+            let maybe_done = !self.may_repeat(&job);
+            return Err(CallError::TooLong { limit, maybe_done });
+        };
         trip.ends(answer.as_ref().err());
         self.note(backend, &answer, started.elapsed());
         drop(pass);
-        let answer = answer.map_err(|error| self.failed(error))?;
+        let answer = answer.map_err(|error| self.failed(&job, error))?;
         let fault = self.schema.as_ref().and_then(|it| it.fault(&answer.body));
         if let Some(fault) = &fault {
             job.is_invalid(fault, &answer);
@@ -223,7 +280,10 @@ impl Caller {
         micros.checked_div(answers).map(Duration::from_micros)
     }
 
-    fn failed(&self, error: HttpError) -> CallError {
+    fn failed(&self, job: &Job, error: HttpError) -> CallError {
+        if error.is_unknown() && !self.may_repeat(job) {
+            return CallError::MaybeDone(error);
+        }
         // A server may have a code of this name, too, but not in an answer that is a success.
         let is_success = |answer: &Answer| (200..300).contains(&answer.status);
         if error.code() == code::TOO_LARGE && error.answer().is_some_and(is_success) {
@@ -236,6 +296,9 @@ impl Caller {
         let heard = answer.as_ref().map_or_else(HttpError::answer, Some);
         if let Some(heard) = heard {
             self.warnings.of(heard);
+        }
+        if let Some(most) = backend.client.connections_max() {
+            self.warnings.of_few_files(most);
         }
         if answer.is_ok() {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -305,10 +368,16 @@ pub(crate) fn class_of(
             let spoken_of = spoken_of.and_then(|name| resources.find(name));
             error.class_with(|unit| spoken_of.or_else(|| meters.named(unit, resources)))
         }
+        Some(
+            CallError::MaybeDone(_)
+            | CallError::TooLong {
+                maybe_done: true, ..
+            },
+        ) => Class::Permanent,
         // Of a pool it goes to another member, as what found the key to be bad does.
         Some(CallError::HeldBack) if meters.is_pool() => Class::Fatal,
         Some(CallError::HeldBack) => Class::NotSent,
-        None => Class::Failure,
+        Some(CallError::TooLong { .. }) | None => Class::Failure,
     }
 }
 

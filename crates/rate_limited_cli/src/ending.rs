@@ -11,6 +11,7 @@ use crate::binding;
 use crate::duration::Human;
 use crate::execute::Done;
 use crate::exit::Exit;
+use crate::found;
 use crate::members;
 use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
@@ -176,6 +177,7 @@ impl Ending<'_> {
     fn summary(&self, counts: &Counts, exit: Exit) -> Vec<String> {
         let mut lines = vec![self.calls(counts), self.attempts(counts)];
         lines.extend(self.cost());
+        lines.extend(found::told(&self.state.view(), &self.state.meters));
         lines.extend(members::told(self.state));
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(

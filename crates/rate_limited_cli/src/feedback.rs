@@ -21,9 +21,7 @@ impl Meters {
         };
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
-            let mut ours = self.iter().filter(|meter| meter.is_of(reading.resource));
-            let id = ours.find_map(|meter| resources.find(&meter.name))?;
-            Some((id, feedback(reading)))
+            Some((self.of_api(reading.resource, resources)?, feedback(reading)))
         });
         told.collect()
     }
@@ -45,8 +43,5 @@ fn feedback(reading: &Reading<'_>) -> Feedback {
 }
 
 fn answer_of<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> Option<&'a Answer> {
-    match error.downcast_ref() {
-        Some(CallError::Http(error) | CallError::TooLarge(error, _)) => error.answer(),
-        Some(CallError::HeldBack) | None => None,
-    }
+    error.downcast_ref::<CallError>()?.http()?.answer()
 }

@@ -64,6 +64,11 @@ impl Setback {
     }
 }
 
+/// What is said of an attempt that was given up after so long.
+pub(crate) fn too_long(limit: Duration) -> String {
+    format!("no answer within the time-out of {limit:?} for an attempt")
+}
+
 impl Job {
     pub(crate) fn new(index: u64, request: Request, route: &Route, answer_default: u64) -> Job {
         let costs = route.costs(&request, answer_default);
@@ -128,7 +133,7 @@ impl Job {
     /// Notes that an attempt was given up after so long.
     pub(crate) fn timed_out(&self, limit: Duration) {
         self.note(Setback {
-            message: format!("no answer within the time-out of {limit:?} for an attempt"),
+            message: too_long(limit),
             answer: None,
         });
         self.in_flight.store(false, Ordering::Relaxed);

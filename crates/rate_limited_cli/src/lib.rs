@@ -11,14 +11,14 @@
 //! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
 //! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
-//! | `run`, `execute`, `state` | a run: prepared, carried out, shared by its parts |
+//! | `run`, `execute`, `state`, `files` | a run: prepared, carried out, shared by its parts |
 //! | `source`, `feed`, `job`, `too_large` | the input on its way to the runner |
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `call`, `gate`, `meters`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `members`, `status`, `forecast`, `binding`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `members`, `status`, `forecast`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
@@ -45,7 +45,9 @@ mod execute;
 mod exit;
 mod feed;
 mod feedback;
+mod files;
 mod forecast;
+mod found;
 mod gate;
 mod header;
 mod identity;
@@ -107,7 +109,9 @@ mod tally;
 mod template;
 mod text;
 mod too_large;
+mod untold;
 mod verdict;
+mod waits;
 mod warnings;
 
 use std::ffi::OsString;

@@ -17,6 +17,7 @@ use crate::job::Job;
 use crate::limit::Limit;
 use crate::preset::Preset;
 use crate::refusal::Refusal;
+use crate::untold::Untold;
 
 /// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
 /// has left when it is written to a connection, which the server may not even have accepted yet.
@@ -107,28 +108,10 @@ impl Meter {
         let Some(spec) = self.spec else {
             return self.plain_resource();
         };
-        let (name, unit) = (spec.name.as_str(), spec.unit);
-        let counted = match spec.counted {
-            Some(apis::Counted::Completion) => Counted::AtCompletion,
-            _ => Counted::AtDispatch,
-        };
-        let resource = Resource::new(self.name.clone(), self.as_quota())
-            .cost(move |job: &Arc<Job>| job.cost(name))
-            .counted(counted)
-            .failures_count(spec.failures_count.unwrap_or(true))
-            .refusals_count(spec.refusals_count.unwrap_or(false));
-        let resource = if counted == Counted::AtDispatch {
-            resource.guard(self.guard())
-        } else {
-            resource
-        };
-        match spec.settlement {
-            // What was estimated is charged, whatever is used.
-            None | Some(Settlement::Keep) => resource,
-            Some(_) => {
-                let used = move |_: &Arc<Job>, reply: &Reply| Told(reply.used(name, unit));
-                resource.usage(used).learn(true)
-            }
+        let resource = described(Resource::new(self.name.clone(), self.as_quota()), spec);
+        match spec.counted {
+            Some(apis::Counted::Completion) => resource,
+            _ => resource.guard(self.guard()),
         }
     }
 
@@ -149,6 +132,31 @@ impl Meter {
     }
 }
 
+/// A resource as the description of the API has it: what calls cost, and what is charged.
+pub(crate) fn described(
+    resource: Resource<Arc<Job>, Reply>,
+    spec: &'static apis::Resource,
+) -> Resource<Arc<Job>, Reply> {
+    let (name, unit) = (spec.name.as_str(), spec.unit);
+    let counted = match spec.counted {
+        Some(apis::Counted::Completion) => Counted::AtCompletion,
+        _ => Counted::AtDispatch,
+    };
+    let resource = resource
+        .cost(move |job: &Arc<Job>| job.cost(name))
+        .counted(counted)
+        .failures_count(spec.failures_count.unwrap_or(true))
+        .refusals_count(spec.refusals_count.unwrap_or(false));
+    match spec.settlement {
+        // What was estimated is charged, whatever is used.
+        None | Some(Settlement::Keep) => resource,
+        Some(_) => {
+            let used = move |_: &Arc<Job>, reply: &Reply| Told(reply.used(name, unit));
+            resource.usage(used).learn(true)
+        }
+    }
+}
+
 /// What an answer tells, or that it tells nothing.
 struct Told(Option<Amount>);
 
@@ -161,7 +169,10 @@ impl Units for Told {
 /// All limits of a run, in the order in which the runner numbers them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
-    all: Vec<Meter>,
+    told: Vec<Meter>,
+    /// Limits that nobody told; behind those that are.
+    untold: Vec<Untold>,
+    /// The limit on what the run costs: the last one.
     bill: Option<Bill>,
     /// The members of a pool and their accounts, by name.
     members: Vec<(String, String)>,
@@ -220,14 +231,18 @@ impl Meters {
                 spec,
             })
         };
-        limits
-            .iter()
-            .map(meter)
-            .collect::<Result<_, _>>()
-            .map(|all| Meters {
-                all,
-                ..Meters::default()
-            })
+        let told: Vec<_> = limits.iter().map(meter).collect::<Result<_, _>>()?;
+        let untold = if told.is_empty() {
+            Untold::of(preset)
+        } else {
+            Vec::new()
+        };
+        Ok(Meters {
+            told,
+            untold,
+            bill: None,
+            members: Vec::new(),
+        })
     }
 
     /// The meters of a pool: those of each account, and its members with their accounts.
@@ -239,18 +254,18 @@ impl Meters {
         members: Vec<(String, String)>,
         preset: Option<Preset>,
     ) -> Result<Meters, Refusal> {
-        let mut all = Vec::new();
+        let mut told = Vec::new();
         for (account, limits) in accounts {
-            let of_account = Meters::new(limits, preset)?.all.into_iter();
-            all.extend(of_account.map(|meter| Meter {
+            let of_account = Meters::new(limits, preset)?.told.into_iter();
+            told.extend(of_account.map(|meter| Meter {
                 account: Some(account.clone()),
                 ..meter
             }));
         }
         Ok(Meters {
-            all,
+            told,
             members,
-            bill: None,
+            ..Meters::default()
         })
     }
 
@@ -271,15 +286,32 @@ impl Meters {
 
     /// Whether a resource of the runner is the limit on what the run costs: it is the last one.
     pub(crate) fn is_bill(&self, place: usize) -> bool {
-        self.bill.is_some() && place == self.all.len()
+        self.bill.is_some() && place == self.told.len() + self.untold.len()
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Meter> {
-        self.all.iter()
+        self.told.iter()
     }
 
-    pub(crate) fn get(&self, place: usize) -> Option<&Meter> {
-        self.all.get(place)
+    /// The limits that nobody told.
+    pub(crate) fn untold(&self) -> &[Untold] {
+        &self.untold
+    }
+
+    /// The run's resource for one of the API, over the window that the API has: of those that the attempt takes from.
+    pub(crate) fn of_api(&self, resource: &str, resources: &Resources) -> Option<ResourceId> {
+        let told = self.iter().filter(|meter| meter.is_of(resource));
+        let untold = self.untold.iter().filter(|it| it.is_of(resource));
+        let told = told.map(|meter| &meter.name);
+        let mut names = told.chain(untold.map(|it| &it.name));
+        names.find_map(|name| resources.find(name))
+    }
+
+    /// The name of a resource by its place.
+    pub(crate) fn name(&self, place: usize) -> Option<String> {
+        let told = self.told.get(place).map(Meter::full_name);
+        let untold = || self.untold.get(place - self.told.len());
+        told.or_else(|| untold().map(|it| it.name.clone()))
     }
 
     /// The limits as they are written on the command line.
@@ -297,6 +329,7 @@ impl Meters {
         let quota = |meter: &Meter| (meter.full_name(), meter.as_quota());
         self.iter()
             .map(quota)
+            .chain(self.untold.iter().map(Untold::quota))
             .chain(self.bill.as_ref().map(Bill::quota))
             .collect()
     }
@@ -310,7 +343,9 @@ impl Meters {
         let bill = self.bill.as_ref().map(Bill::resource);
         if !self.is_pool() {
             let runner = Runner::new(move |job| attempt(0, job));
-            let resources = self.iter().map(Meter::resource).chain(bill);
+            let told = self.iter().map(Meter::resource);
+            let untold = self.untold.iter().map(Untold::resource);
+            let resources = told.chain(untold).chain(bill);
             return resources.fold(runner, Runner::resource);
         }
         let mut known: Vec<&str> = Vec::new();
@@ -332,7 +367,8 @@ impl Meters {
 
     /// Whether a resource has this name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.iter().any(|meter| meter.name == name)
+        let untold = || self.untold.iter().any(|it| it.name == name);
+        self.iter().any(|meter| meter.name == name) || untold()
     }
 
     /// The resource that a refusal speaks of, of those that the attempt takes from. Of several windows the shortest
@@ -340,7 +376,12 @@ impl Meters {
     pub(crate) fn named(&self, unit: Unit, resources: &Resources) -> Option<ResourceId> {
         let of_unit = self.iter().filter(|meter| meter.unit == unit);
         let known = of_unit.filter_map(|it| Some((it.limit.window, resources.find(&it.name)?)));
-        known.min_by_key(|(window, _)| *window).map(|(_, id)| id)
+        let untold = || {
+            let found = self.untold.iter().find(|it| it.unit == unit)?;
+            resources.find(&found.name)
+        };
+        let shortest = known.min_by_key(|(window, _)| *window).map(|(_, id)| id);
+        shortest.or_else(untold)
     }
 
     /// The limits, those of one name of all accounts taken together. What one of them does not limit is not

@@ -75,7 +75,7 @@ impl Opening<'_> {
         };
         let limits = self.meters.written();
         if limits.is_empty() {
-            return format!("no limits told (--limit, --rpm, --tpm); {slots}");
+            return format!("no limits told (--limit, --rpm, --tpm): they are found out; {slots}");
         }
         match self.time() {
             Some(time) => format!("limits: {limits}; {slots}; {time}"),

@@ -122,6 +122,11 @@ pub(crate) enum Refusal {
     BadKeyFile { path: PathBuf, reason: String },
     #[error("failed to start: {0}")]
     System(io::Error),
+    #[error(
+        "failed to start: only {free} more files can be opened, and {needed} are needed: raise the limit, \
+         such as by `ulimit -n 256`"
+    )]
+    FewFiles { free: usize, needed: usize },
     #[error(transparent)]
     Run(RunError),
     #[error("{}", journal_told(.0))]

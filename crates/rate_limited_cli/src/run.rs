@@ -17,6 +17,7 @@ use crate::ending::Ending;
 use crate::execute::execute;
 use crate::exit::Exit;
 use crate::feed::{Feed, FeedOptions, Items};
+use crate::files;
 use crate::job::{Entry, Job};
 use crate::journal::RunJournal;
 use crate::meters::Meters;
@@ -55,8 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
 }
 
 fn try_run(args: &RunArgs) -> Result<Exit, Refusal> {
-    // Each call in flight is an open file. Where the limit stays, fewer of them are in flight.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    files::make_room()?;
     let runtime = Runtime::new().map_err(Refusal::System)?;
     let exit = runtime.block_on(async {
         // The journal may run into such a limit, too.
@@ -184,6 +184,7 @@ impl Started<'_> {
     async fn carry_out(self) -> Result<Exit, Refusal> {
         let args = self.args;
         let caller = self.caller.bounds(args.pace.timeout, args.api.max_answer);
+        let caller = caller.once(args.sends_once());
         let caller = if args.quiet {
             caller
         } else {
@@ -310,7 +311,7 @@ fn runner(
         .validate(|reply: &Reply| reply.fault.is_none())
         .feedback(move |end, resources| told_by_server.feedback(end, resources))
         .max_retries(args.pace.max_retries)
-        .attempt_timeout(Some(args.pace.timeout))
+        .attempt_timeout((!args.sends_once()).then_some(args.pace.timeout))
         .deadline(args.pace.deadline)
         .order(order);
     let runner = match args.limits.max_concurrent {

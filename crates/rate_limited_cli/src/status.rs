@@ -3,7 +3,7 @@
 use rate_limited::{View, Wait, WaitingOn};
 
 use crate::duration::Human;
-use crate::meters::{Meter, Meters};
+use crate::meters::Meters;
 use crate::price;
 use crate::text::{grouped, shortened};
 
@@ -18,6 +18,16 @@ pub(crate) fn resources(view: &View, meters: &Meters) -> Option<String> {
         format!("{name} {}/{}", whole(used), whole(meter.quota()))
     });
     let used: Vec<_> = used.collect();
+    let untold = view
+        .resources
+        .get(meters.iter().count()..)
+        .unwrap_or_default();
+    let untold = meters.untold().iter().zip(untold).map(|(meter, resource)| {
+        let used = whole((resource.charged + resource.held).as_units());
+        let limit = resource.limit.map(|limit| whole(limit.as_units()));
+        format!("{} {used}/{}", meter.name, limit.as_deref().unwrap_or("?"))
+    });
+    let used: Vec<_> = used.into_iter().chain(untold).collect();
     let money = meters.bill().zip(view.resources.last());
     let money = money.map(|(bill, it)| {
         let [taken, most] = [it.charged + it.held, bill.most].map(price::shown);
@@ -39,7 +49,7 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
             true => "cost".to_owned(),
             false => "a limit".to_owned(),
         };
-        meters.get(place).map_or_else(other, Meter::full_name)
+        meters.name(place).unwrap_or_else(other)
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),

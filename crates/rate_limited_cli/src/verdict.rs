@@ -227,6 +227,12 @@ fn failure(errors: &[Error], attempts: u32) -> Failure<'_> {
 }
 
 fn of_call(error: &CallError) -> (Cow<'_, str>, Cow<'_, str>, &'static str) {
+    if error.is_maybe_done() {
+        return (code::UNKNOWN.into(), error.message(), "failure");
+    }
+    if let CallError::TooLong { .. } = error {
+        return (code::TIMEOUT.into(), error.message(), "failure");
+    }
     match error.http() {
         Some(http) => (
             http.code().into(),

@@ -16,7 +16,13 @@ const FIELD_CHARS_MAX: usize = 100;
 
 /// What was warned of so far; nothing is, where nobody wants to hear it.
 #[derive(Debug, Default)]
-pub(crate) struct Warnings(Option<Mutex<BTreeSet<String>>>);
+pub(crate) struct Warnings(Option<Mutex<Said>>);
+
+#[derive(Debug, Default)]
+struct Said {
+    fields: BTreeSet<String>,
+    few_files: bool,
+}
 
 impl Warnings {
     /// Warnings for people who listen.
@@ -29,7 +35,7 @@ impl Warnings {
         let Some(known) = self.0.as_ref().filter(|_| !answer.unreadable.is_empty()) else {
             return;
         };
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &mut known.lock().unwrap_or_else(PoisonError::into_inner).fields;
         for field in &answer.unreadable {
             if known.len() < FIELDS_MAX && known.insert(field.clone()) {
                 say(format_args!(
@@ -37,6 +43,18 @@ impl Warnings {
                     shortened(field, FIELD_CHARS_MAX)
                 ));
             }
+        }
+    }
+
+    /// Warns that there are file descriptors for so many connections only.
+    pub(crate) fn of_few_files(&self, most: usize) {
+        let Some(said) = &self.0 else { return };
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut said.few_files, true) {
+            say(format_args!(
+                "warning: no file descriptor is left for more than about {most} connections at once: the \
+                 other calls wait for one of them; raise `ulimit -n`, or lower --max-concurrent"
+            ));
         }
     }
 }

@@ -46,8 +46,9 @@ pub(crate) struct Ceiling {
 /// What the books showed when a refusal came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence {
-    /// What the server had let through of one limit.
+    /// What the server had let through of one limit, and what it has counted beside that.
     pub(crate) passed: i64,
+    pub(crate) others: i64,
     /// The limit in force.
     pub(crate) limit: i64,
     /// The lowest limit that one episode may bring.
@@ -82,10 +83,11 @@ impl Ceiling {
     ) -> bool {
         let Evidence {
             passed,
+            others,
             limit,
             floor,
         } = evidence;
-        let full = i128::from(passed) * 100 >= i128::from(limit) * FULL;
+        let full = (i128::from(passed) + i128::from(others)) * 100 >= i128::from(limit) * FULL;
         let stray = (full || brief) && self.trials == 0 && now >= self.calm_from;
         self.calm_from = now.plus(window.saturating_mul(MEMORY));
         self.quiet_from = now;

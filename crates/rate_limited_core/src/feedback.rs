@@ -68,9 +68,16 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// What still counts at `now`.
-    pub(crate) fn at(&self, now: Time) -> i64 {
-        if self.until > now { self.amount } else { 0 }
+    /// What still counts at `now`. Others go on: what has come back is taken to be taken again, less and less so
+    /// within the next window, unless an answer says how it is.
+    pub(crate) fn at(&self, now: Time, window: u64) -> i64 {
+        let passed = now.as_nanos().saturating_sub(self.until.as_nanos());
+        if self.amount == 0 || passed == 0 {
+            return self.amount;
+        }
+        let left = u128::from(window.saturating_sub(passed));
+        let part = u128::from(self.amount.unsigned_abs()) * left / u128::from(window.max(1));
+        i64::try_from(part).unwrap_or(self.amount)
     }
 
     /// Takes an answer in; whether it is news. `gap` is what the server has counted beyond our own.

@@ -5,8 +5,7 @@
 
 use crate::time::Time;
 
-/// A step, in nanoseconds: at first, at least, and at most.
-const FIRST: u64 = 250_000_000;
+/// A step, in nanoseconds: at least, and at most.
 const LEAST: u64 = 20_000_000;
 const MOST: u64 = 5_000_000_000;
 
@@ -22,11 +21,16 @@ pub(crate) struct Ramp {
 }
 
 impl Ramp {
+    /// The step where nothing is known of refusals, in nanoseconds.
+    pub(crate) const FIRST: u64 = 250_000_000;
+
     /// A start that begins with the next request. `refusal` is the time that a refusal takes, where one was seen.
     pub(crate) fn new(refusal: Option<u64>) -> Ramp {
         Ramp {
             from: None,
-            step: refusal.map_or(FIRST, |nanos| nanos.saturating_mul(2).clamp(LEAST, MOST)),
+            step: refusal.map_or(Ramp::FIRST, |nanos| {
+                nanos.saturating_mul(2).clamp(LEAST, MOST)
+            }),
             sent: 0,
         }
     }

@@ -1,6 +1,9 @@
 //! Reads a body, but never more than its cap.
 
+use std::time::Duration;
+
 use reqwest::Response;
+use tokio::time::timeout;
 
 /// The body of an error is a message, not a result: more than this of it is never needed.
 const ERROR_BYTES_MAX: usize = 1 << 20;
@@ -11,15 +14,31 @@ pub(super) struct Body {
     pub(super) fault: Option<Fault>,
 }
 
+/// How bodies are read.
+pub(super) struct Reading {
+    /// The longest body of a good answer.
+    pub(super) bytes_max: usize,
+    /// The longest silence between two pieces.
+    pub(super) idle_timeout: Duration,
+}
+
 /// What stopped a body before its end.
 pub(super) enum Fault {
     TooLarge,
+    /// Nothing came for so long.
+    Silent(Duration),
     Broken(reqwest::Error),
 }
 
 /// Reads to the end, the cap or the first fault. The cap counts decompressed bytes, chunk by chunk,
 /// so that neither an endless body nor a small one that unpacks to a huge one fills the memory.
-pub(super) async fn read(mut response: Response, bytes_max: usize) -> Body {
+///
+/// Each piece has to come within the idle time-out.
+pub(super) async fn read(mut response: Response, reading: &Reading) -> Body {
+    let Reading {
+        bytes_max,
+        idle_timeout,
+    } = *reading;
     let is_success = response.status().is_success();
     let bytes_max = if is_success {
         bytes_max
@@ -28,7 +47,10 @@ pub(super) async fn read(mut response: Response, bytes_max: usize) -> Body {
     };
     let mut bytes = Vec::new();
     let fault = loop {
-        match response.chunk().await {
+        let Ok(piece) = timeout(idle_timeout, response.chunk()).await else {
+            break Some(Fault::Silent(idle_timeout));
+        };
+        match piece {
             Ok(None) => break None,
             Ok(Some(chunk)) => {
                 let room = bytes_max - bytes.len();

@@ -8,13 +8,17 @@ use reqwest::header::{
 };
 use reqwest::redirect::Policy;
 
+use super::body::Reading;
 use super::client::Inner;
+use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::secrets::Secrets;
-use super::transport::Transport;
+use super::transport::{self, Transport};
 use super::{Api, Client, Key, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Above the 60 to 100 s after which common proxies cut a silent answer themselves.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 const BODY_BYTES_MAX: usize = 64 << 20;
 /// Below the 5 s after which common servers close an idle connection, so that a request is seldom
 /// written into one that is just being closed.
@@ -45,11 +49,14 @@ pub struct ClientBuilder {
     secret_headers: Vec<(String, Key)>,
     roots_pem: Vec<u8>,
     connect_timeout: Duration,
-    read_timeout: Option<Duration>,
+    first_byte_timeout: Option<Duration>,
+    idle_timeout: Duration,
     body_bytes_max: usize,
     http2: bool,
     proxy_from_env: bool,
     api: Option<&'static Api>,
+    #[cfg(test)]
+    resolver: Option<super::resolving::Resolver>,
 }
 
 /// Why no client could be built.
@@ -92,6 +99,14 @@ pub enum BuildError {
         /// What is wrong.
         reason: String,
     },
+    /// A time-out is zero.
+    #[error(
+        "the {name} time-out is zero: every attempt would fail; give it some time, or leave it out"
+    )]
+    TimeOut {
+        /// Which one: `connect`, `first-byte` or `idle`.
+        name: &'static str,
+    },
     /// The layers below cannot be set up.
     #[error("failed to set up HTTP")]
     Http(#[source] reqwest::Error),
@@ -106,11 +121,14 @@ impl ClientBuilder {
             secret_headers: Vec::new(),
             roots_pem: Vec::new(),
             connect_timeout: CONNECT_TIMEOUT,
-            read_timeout: None,
+            first_byte_timeout: None,
+            idle_timeout: IDLE_TIMEOUT,
             body_bytes_max: BODY_BYTES_MAX,
             http2: false,
             proxy_from_env: true,
             api: None,
+            #[cfg(test)]
+            resolver: None,
         }
     }
 
@@ -160,16 +178,44 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to wait for a connection, TLS included. Default: 10 s.
+    /// How long to wait for a connection, the look-up of its name and TLS included. Default: 10 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long the server may be silent between two pieces of its answer, and before the first one.
-    /// Default: none, for the time-out of the attempt covers it.
-    pub fn read_timeout(mut self, limit: Duration) -> Self {
-        self.read_timeout = Some(limit);
+    /// How long to wait from the moment the request leaves until the head of the answer is there, whole;
+    /// interim answers (1xx) do not count. Default: none, for a model may think for minutes; the time-out of
+    /// the attempt covers it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rate_limited::http::Client;
+    ///
+    /// let client = Client::builder("https://api.example.com/v1")
+    ///     .connect_timeout(Duration::from_secs(5))
+    ///     .first_byte_timeout(Duration::from_secs(60))
+    ///     .idle_timeout(Duration::from_secs(30))
+    ///     .build()?;
+    /// # let _ = client;
+    /// let error = Client::builder("https://api.example.com").idle_timeout(Duration::ZERO).build();
+    /// assert_eq!(
+    ///     error.unwrap_err().to_string(),
+    ///     "the idle time-out is zero: every attempt would fail; give it some time, or leave it out",
+    /// );
+    /// # Ok::<(), rate_limited::http::BuildError>(())
+    /// ```
+    pub fn first_byte_timeout(mut self, limit: Duration) -> Self {
+        self.first_byte_timeout = Some(limit);
+        self
+    }
+
+    /// How long the server may be silent between two pieces of the body of its answer. Default: 120 s,
+    /// which is more than common proxies let pass.
+    ///
+    /// A server that goes on to send a byte now and then is ended by the time-out of the attempt alone.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
         self
     }
 
@@ -186,8 +232,8 @@ impl ClientBuilder {
     /// Whether to offer HTTP/2 to servers with TLS. Default: no.
     ///
     /// All requests then share one connection, which many servers limit to about 100 at a time: over
-    /// HTTP/1.1 each attempt has a connection of its own. A stream that the server refuses is a failure,
-    /// though nothing of it was processed.
+    /// HTTP/1.1 each attempt has a connection of its own. A stream that the server refuses before it looked
+    /// at it (`REFUSED_STREAM`, or a `GOAWAY` without an error) counts as not sent.
     pub fn http2(mut self, offered: bool) -> Self {
         self.http2 = offered;
         self
@@ -208,21 +254,44 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, BuildError> {
         let endpoint = Endpoint::new(&self.base_url);
         let endpoint = endpoint.map_err(|reason| BuildError::BaseUrl { reason })?;
+        self.check_timeouts()?;
         let mut headers = self.header_map()?;
         // What has no body has no kind of one.
         let content_type = headers.remove(CONTENT_TYPE);
+        let of_proxies = if self.proxy_from_env {
+            transport::proxy_secrets()
+        } else {
+            Vec::new()
+        };
         let secret_values = self.secret_headers.iter().map(|(_, value)| value);
         Ok(Client::new(Inner {
             http: self.http(&endpoint, headers)?,
             transport: Transport::new(endpoint.origin(), self.proxy_from_env),
             endpoint,
-            secrets: Secrets::new(self.key.iter().chain(secret_values)),
-            body_bytes_max: self.body_bytes_max,
+            secrets: Secrets::new(self.key.iter().chain(secret_values).chain(&of_proxies)),
+            connections: Connections::default(),
+            first_byte_timeout: self.first_byte_timeout,
+            reading: Reading {
+                bytes_max: self.body_bytes_max,
+                idle_timeout: self.idle_timeout,
+            },
             http2: self.http2,
             query_key: self.query_key(),
             content_type: content_type.unwrap_or(JSON),
             api: self.api.unwrap_or_else(openai),
         }))
+    }
+
+    fn check_timeouts(&self) -> Result<(), BuildError> {
+        let told = [
+            ("connect", Some(self.connect_timeout)),
+            ("first-byte", self.first_byte_timeout),
+            ("idle", Some(self.idle_timeout)),
+        ];
+        match told.iter().find(|it| it.1 == Some(Duration::ZERO)) {
+            Some(&(name, _)) => Err(BuildError::TimeOut { name }),
+            None => Ok(()),
+        }
     }
 
     fn http(&self, endpoint: &Endpoint, headers: HeaderMap) -> Result<reqwest::Client, BuildError> {
@@ -240,18 +309,26 @@ impl ClientBuilder {
             .pool_max_idle_per_host(usize::MAX)
             .tcp_nodelay(true)
             .tcp_keepalive(TCP_KEEPALIVE);
-        if let Some(limit) = self.read_timeout {
-            builder = builder.read_timeout(limit);
-        }
         if !self.http2 {
             builder = builder.http1_only();
         }
         if !self.proxy_from_env {
             builder = builder.no_proxy();
         }
+        #[cfg(test)]
+        if let Some(resolver) = self.resolver.clone() {
+            builder = builder.dns_resolver(resolver);
+        }
         builder
             .build()
             .map_err(|error| BuildError::Http(error.without_url()))
+    }
+
+    /// Looks up names in this way instead of the system's.
+    #[cfg(test)]
+    pub(super) fn resolver(mut self, resolver: super::resolving::Resolver) -> Self {
+        self.resolver = Some(resolver);
+        self
     }
 
     /// The header that carries the key, and what stands before it there.
@@ -328,7 +405,8 @@ impl fmt::Debug for ClientBuilder {
         // The URL and the values of headers may hold secrets.
         f.debug_struct("ClientBuilder")
             .field("connect_timeout", &self.connect_timeout)
-            .field("read_timeout", &self.read_timeout)
+            .field("first_byte_timeout", &self.first_byte_timeout)
+            .field("idle_timeout", &self.idle_timeout)
             .field("body_bytes_max", &self.body_bytes_max)
             .field("http2", &self.http2)
             .field("proxy_from_env", &self.proxy_from_env)

@@ -1,14 +1,17 @@
 //! Makes one attempt after the other, many at a time.
 
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rate_limited_core::Class;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, Url};
 
+use super::body::Reading;
+use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::head::Head;
 use super::judge::Judge;
@@ -38,7 +41,9 @@ pub(super) struct Inner {
     pub(super) endpoint: Endpoint,
     pub(super) transport: Transport,
     pub(super) secrets: Secrets,
-    pub(super) body_bytes_max: usize,
+    pub(super) connections: Connections,
+    pub(super) first_byte_timeout: Option<Duration>,
+    pub(super) reading: Reading,
     pub(super) http2: bool,
     /// The parameter of the query that carries the key, if one does.
     pub(super) query_key: Option<(String, Key)>,
@@ -78,6 +83,7 @@ impl Client {
     /// | what came | class |
     /// |---|---|
     /// | no connection: refused, DNS, TLS handshake, connect time-out, no file descriptor left | `NotSent` |
+    /// | a stream of HTTP/2 that the server refused unread | `NotSent` |
     /// | a certificate that is not trusted | `Fatal` |
     /// | a connection that broke or fell silent later; a 2xx that is not what the API answers | `Failure` |
     /// | 3xx, a body above the cap, a bad path | `Permanent` |
@@ -152,6 +158,38 @@ impl Client {
         self.exchange(path, Sending::get()).await
     }
 
+    /// The most attempts that may have a connection at once, once this process or machine ran out of file
+    /// descriptors; `None` as long as it did not.
+    ///
+    /// An attempt for whose connection there is no descriptor fails only if the client has no other one under
+    /// way. Else it waits until one of those ends, and from then on so does any that would be one more than
+    /// there is room for: fewer are in flight, and the run goes on. The bound rises again, little by little.
+    ///
+    /// ```
+    /// use rate_limited::http::Client;
+    ///
+    /// let client = Client::builder("https://api.example.com").build()?;
+    /// assert_eq!(client.connections_max(), None);
+    /// # Ok::<(), rate_limited::http::BuildError>(())
+    /// ```
+    pub fn connections_max(&self) -> Option<usize> {
+        self.0.connections.most()
+    }
+
+    /// Whether the API recognises a call of [`post_once`](Client::post_once) that is sent again, so that it is
+    /// not done twice: whether its description names a header for that.
+    ///
+    /// ```
+    /// use rate_limited::http::{Api, Client};
+    ///
+    /// let stripe = Client::builder("https://api.stripe.com").api(Api::named("stripe")?).build()?;
+    /// assert!(stripe.recognises_calls());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recognises_calls(&self) -> bool {
+        self.0.api.idempotency_header.is_some()
+    }
+
     async fn exchange(&self, path: &str, sending: Sending) -> Result<Answer, HttpError> {
         let inner = &*self.0;
         let mut url = inner.endpoint.join(path).map_err(|reason| {
@@ -162,18 +200,13 @@ impl Client {
             url.query_pairs_mut().append_pair(name, key.reveal());
         }
         let departure = Departure::new(inner.http2);
-        let mut redirects_left = REDIRECTS_MAX;
         loop {
-            let response = inner.send(url, &sending, &departure).await?;
-            let head = Head::of(&response, SystemTime::now());
-            match redirect::next(&head, &sending.method) {
-                Some(next) if redirects_left > 0 => url = next,
-                _ => {
-                    let body = body::read(response, inner.body_bytes_max).await;
-                    return inner.judge(&sending.method).judge(&head, body);
-                }
+            let held = inner.connections.enter().await;
+            let answer = inner.follow(url.clone(), &sending, &departure).await;
+            match &answer {
+                Err(error) if error.is_out_of_files() && held.has_to_wait() => {}
+                _ => return answer,
             }
-            redirects_left -= 1;
         }
     }
 }
@@ -197,6 +230,28 @@ impl Sending {
 }
 
 impl Inner {
+    /// Sends, and goes after redirects, to the answer.
+    async fn follow(
+        &self,
+        mut url: Url,
+        sending: &Sending,
+        departure: &Departure,
+    ) -> Result<Answer, HttpError> {
+        let mut redirects_left = REDIRECTS_MAX;
+        loop {
+            let response = self.send(url, sending, departure).await?;
+            let head = Head::of(&response, SystemTime::now());
+            match redirect::next(&head, &sending.method) {
+                Some(next) if redirects_left > 0 => url = next,
+                _ => {
+                    let body = body::read(response, &self.reading).await;
+                    return self.judge(&sending.method).judge(&head, body);
+                }
+            }
+            redirects_left -= 1;
+        }
+    }
+
     async fn send(
         &self,
         url: Url,
@@ -217,15 +272,27 @@ impl Inner {
         if let Some((name, value)) = known_by.zip(idempotency_key.as_ref()) {
             request = request.header(name, value.clone());
         }
-        let response = request.send().await;
-        response.map_err(|error| self.transport.failed(error, departure, &self.secrets))
+        let late = async {
+            let Some(limit) = self.first_byte_timeout else {
+                return pending().await;
+            };
+            departure.left().await;
+            tokio::time::sleep(limit).await;
+            limit
+        };
+        tokio::select! {
+            biased;
+            response = request.send() => response
+                .map_err(|error| self.transport.failed(error, departure, &self.secrets)),
+            limit = late => Err(self.transport.late(limit)),
+        }
     }
 
     fn judge<'a>(&'a self, method: &'a Method) -> Judge<'a> {
         let Inner {
             secrets,
             transport,
-            body_bytes_max,
+            reading,
             api,
             ..
         } = self;
@@ -234,7 +301,7 @@ impl Inner {
             api,
             secrets,
             transport,
-            body_bytes_max: *body_bytes_max,
+            body_bytes_max: reading.bytes_max,
         }
     }
 }
@@ -243,7 +310,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("origin", &self.0.transport.origin)
-            .field("body_bytes_max", &self.0.body_bytes_max)
+            .field("body_bytes_max", &self.0.reading.bytes_max)
             .finish_non_exhaustive()
     }
 }

@@ -37,6 +37,7 @@ struct Inner {
     unit: Option<Unit>,
     resource: Option<&'static str>,
     out_of_files: bool,
+    unknown: bool,
     answer: Option<Answer>,
     source: Option<Source>,
 }
@@ -50,6 +51,7 @@ impl HttpError {
             unit: None,
             resource: None,
             out_of_files: false,
+            unknown: false,
             answer: None,
             source: None,
         }))
@@ -68,6 +70,12 @@ impl HttpError {
 
     pub(super) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// The request left, and no whole answer came.
+    pub(super) fn unknown(mut self) -> Self {
+        self.0.unknown = true;
         self
     }
 
@@ -143,6 +151,25 @@ impl HttpError {
     /// How long the server asks to wait, whatever the class is.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.answer.as_ref()?.retry_after
+    }
+
+    /// Whether the request left and no whole answer to it came, so that it cannot be known whether the server
+    /// did what it asks: the connection broke or fell silent. A call that must not be done twice is not to be
+    /// sent again then, unless the API recognises it ([`Client::post_once`](super::Client::post_once)).
+    ///
+    /// ```
+    /// use rate_limited::http::Client;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder("http://127.0.0.1:1").proxy_from_env(false).build()?;
+    /// let error = client.post("/v1/charges", "{}".into()).await.unwrap_err();
+    /// assert!(!error.is_unknown()); // Nobody listens at port 1.
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_unknown(&self) -> bool {
+        self.0.unknown
     }
 
     /// Whether this process, or this machine, has no file descriptor left for a connection: a sign to

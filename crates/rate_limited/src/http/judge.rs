@@ -32,7 +32,9 @@ impl Judge<'_> {
                 .request_id
                 .as_deref()
                 .map(|id| self.secrets.mask_text(id)),
-            body: self.secrets.mask_bytes(body.bytes.into()),
+            body: self
+                .secrets
+                .mask_bytes(body.bytes.into(), body.fault.is_some()),
             retry_after: head.wait,
             readings: Vec::new(),
             used: Vec::new(),
@@ -55,6 +57,7 @@ impl Judge<'_> {
             }
             None => Err(self.refused(answer, &feedback)),
             Some(Fault::TooLarge) => Err(self.too_large(answer)),
+            Some(Fault::Silent(limit)) => Err(self.transport.silent(limit).with_answer(answer)),
             Some(Fault::Broken(error)) => Err(self
                 .transport
                 .broken(error, self.secrets)

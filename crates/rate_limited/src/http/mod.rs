@@ -1,8 +1,9 @@
 //! An executor for JSON APIs over HTTP: one request out, one [`Answer`] or one classified
 //! [`HttpError`] back.
 //!
-//! It makes exactly one attempt. It never retries, waits or paces; the [`Class`] in each error tells
-//! the machine what to do. What an answer means is told by the description of its [`Api`]; without one it
+//! It makes exactly one attempt. It never retries or paces, and waits only where no file descriptor is left for
+//! a connection ([`Client::connections_max`]); the [`Class`] in each error tells the machine what to do, and
+//! [`HttpError::is_unknown`] whether the server may have done what was asked. What an answer means is told by the description of its [`Api`]; without one it
 //! is taken for that of an OpenAI-compatible server.
 //!
 //! ```text
@@ -40,6 +41,7 @@ mod answer;
 mod body;
 mod builder;
 mod client;
+mod connections;
 mod endpoint;
 mod error;
 mod head;
@@ -61,3 +63,5 @@ pub use rate_limited_apis::{Api, DescriptionError, Means, Reading, Unit, Unknown
 
 #[cfg(test)]
 mod never_panics;
+#[cfg(test)]
+mod resolving;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
 
 use crate::sent::{self, Signal};
 
@@ -20,6 +21,7 @@ pub(super) struct Departure(Arc<State>);
 
 struct State {
     may_have_left: AtomicBool,
+    left: Notify,
     signal: Option<Signal>,
 }
 
@@ -30,12 +32,20 @@ impl Departure {
         let signal = if http2 { None } else { sent::defer() };
         Departure(Arc::new(State {
             may_have_left: AtomicBool::new(http2),
+            left: Notify::new(),
             signal,
         }))
     }
 
     pub(super) fn may_have_left(&self) -> bool {
         self.0.may_have_left.load(Ordering::Acquire)
+    }
+
+    /// Waits until the request leaves.
+    pub(super) async fn left(&self) {
+        while !self.may_have_left() {
+            self.0.left.notified().await;
+        }
     }
 
     /// A body to send, which tells of its departure.
@@ -50,6 +60,8 @@ impl Departure {
 impl State {
     fn leaves(&self) {
         self.may_have_left.store(true, Ordering::Release);
+        // One waits for it; if it does not yet, it will find this.
+        self.left.notify_one();
         if let Some(signal) = &self.signal {
             signal.sent();
         }

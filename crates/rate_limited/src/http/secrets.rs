@@ -8,6 +8,8 @@ use super::Key;
 
 /// Below this length a key is no secret but a word, and hiding it would maim honest answers.
 const BYTES_MIN: usize = 8;
+/// A piece of a key as short as this tells nothing: `sk-` stands before thousands of keys.
+const PIECE_BYTES_MIN: usize = 4;
 const MASK: &str = "***";
 
 /// The byte strings that must not be seen, longest first.
@@ -23,14 +25,23 @@ impl Secrets {
         Secrets(forms.into())
     }
 
-    /// The body, copied only where there is something to hide.
-    pub(super) fn mask_bytes(&self, body: Bytes) -> Bytes {
-        self.0
+    /// The body, copied only where there is something to hide. One that is cut off may end in the middle
+    /// of a key: then that piece is hidden, too.
+    pub(super) fn mask_bytes(&self, body: Bytes, is_cut: bool) -> Bytes {
+        let masked = self
+            .0
             .iter()
             .fold(body, |body, form| match replaced(&body, form) {
                 Some(masked) => masked.into(),
                 None => body,
-            })
+            });
+        let piece = self.0.iter().map(|form| piece_at_end(&masked, form)).max();
+        match piece.filter(|&piece| is_cut && piece >= PIECE_BYTES_MIN) {
+            Some(piece) => [&masked[..masked.len() - piece], MASK.as_bytes()]
+                .concat()
+                .into(),
+            None => masked,
+        }
     }
 
     pub(super) fn mask_text(&self, text: &str) -> String {
@@ -54,7 +65,17 @@ fn forms_of(key: &Key) -> Vec<Vec<u8>> {
         percent_encoded(raw),
         base64(raw.as_bytes()),
         base64(bearer.as_bytes()),
+        // As some writers of JSON have it.
+        raw.replace('/', r"\/").into(),
     ]
+}
+
+/// How much of the form stands at the end of a body.
+fn piece_at_end(body: &[u8], form: &[u8]) -> usize {
+    let longest = form.len().min(body.len());
+    let mut lengths = (1..=longest).rev();
+    let found = lengths.find(|&length| body.ends_with(&form[..length]));
+    found.unwrap_or(0)
 }
 
 fn replaced(body: &[u8], form: &[u8]) -> Option<Vec<u8>> {
@@ -103,6 +124,25 @@ fn percent_encoded(text: &str) -> Vec<u8> {
     encoded
 }
 
+/// What percent signs stand for; those that stand for nothing stay.
+pub(super) fn percent_decoded(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let mut decoded = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece
+            .get(..2)
+            .filter(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
+        if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            decoded.push(byte);
+            decoded.extend_from_slice(&piece.as_bytes()[2..]);
+        } else {
+            decoded.push(b'%');
+            decoded.extend_from_slice(piece.as_bytes());
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 /// Base64 without padding: a padded echo holds the unpadded form.
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -134,13 +174,28 @@ mod tests {
     fn all_forms_are_hidden_and_nothing_else() {
         let secrets = Secrets::new([&Key::new("sk-CANARY/1+2").unwrap()]);
         let body = Bytes::from_static(
-            b"a sk-CANARY/1+2 b sk-CANARY%2F1%2B2 c c2stQ0FOQVJZLzErMg== d sk-CAN",
+            br"a sk-CANARY/1+2 b sk-CANARY%2F1%2B2 c c2stQ0FOQVJZLzErMg== d sk-CANARY\/1+2 e sk-CAN",
         );
-        assert_eq!(
-            secrets.mask_bytes(body),
-            "a *** b *** c ***== d sk-CAN".as_bytes()
-        );
+        let masked = secrets.mask_bytes(body, false);
+        assert_eq!(masked, "a *** b *** c ***== d *** e sk-CAN".as_bytes());
         assert_eq!(secrets.mask_text("sk-CANARY/1+2sk-CANARY/1+2"), "******");
+    }
+
+    #[test]
+    fn pieces_of_a_key_are_hidden_where_a_body_is_cut() {
+        let secrets = Secrets::new([&Key::new("sk-CANARY/1+2").unwrap()]);
+        for (end, want) in [
+            ("sk-CANARY/1+", "at ***"),
+            ("sk-C", "at ***"),
+            ("sk-", "at sk-"),
+            ("sk-CANARY/1+2", "at ***"),
+            ("sk-CANARY%2", "at ***"),
+            ("c2stQ0F", "at ***"),
+            ("", "at "),
+        ] {
+            let body = Bytes::from(format!("at {end}"));
+            assert_eq!(secrets.mask_bytes(body, true), want.as_bytes(), "{end}");
+        }
     }
 
     #[test]

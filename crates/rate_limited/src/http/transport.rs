@@ -3,13 +3,15 @@
 use std::env;
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use rate_limited_core::Class;
+use reqwest::Url;
 
-use super::HttpError;
 use super::outgoing::Departure;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, percent_decoded};
 use super::text::{one_line, scrub_urls};
+use super::{HttpError, Key};
 
 const MESSAGE_CHARS: usize = 500;
 
@@ -30,6 +32,31 @@ const PROXIES: &[&str] = &[
     "https_proxy",
     "all_proxy",
 ];
+
+/// What the environment says of proxies that nobody else may see: a proxy may echo it in an error.
+pub(super) fn proxy_secrets() -> Vec<Key> {
+    let urls = PROXIES.iter().filter_map(|name| env::var(name).ok());
+    urls.flat_map(|url| secrets_of_url(&url)).collect()
+}
+
+/// The password of a URL, as it is written and as it is meant, alone and with its user.
+fn secrets_of_url(url: &str) -> Vec<Key> {
+    // Without a scheme it is one of HTTP.
+    let parsed = Url::parse(url).ok().filter(Url::has_host);
+    let url = parsed.or_else(|| Url::parse(&format!("http://{url}")).ok());
+    let Some((user, password)) = url
+        .as_ref()
+        .and_then(|url| Some((url.username(), url.password()?)))
+    else {
+        return Vec::new();
+    };
+    let meant = [user, password].map(percent_decoded);
+    let forms = [password, &meant[1], &format!("{}:{}", meant[0], meant[1])];
+    forms
+        .into_iter()
+        .filter_map(|form| Key::new(form).ok())
+        .collect()
+}
 
 impl Transport {
     pub(super) fn new(origin: String, proxy_from_env: bool) -> Transport {
@@ -52,15 +79,31 @@ impl Transport {
         departure: &Departure,
         secrets: &Secrets,
     ) -> HttpError {
-        let told = self
-            .told_before(&error, departure)
-            .unwrap_or_else(|| self.told_after(&error));
-        finished(told, error, secrets)
+        match self.told_before(&error, departure) {
+            Some(told) => finished(told, error, secrets),
+            None => self.broken(error, secrets),
+        }
     }
 
     /// What it means that an answer broke off.
     pub(super) fn broken(&self, error: reqwest::Error, secrets: &Secrets) -> HttpError {
-        finished(self.told_after(&error), error, secrets)
+        finished(self.told_after(&error), error, secrets).unknown()
+    }
+
+    /// What it means that no answer began in time.
+    pub(super) fn late(&self, limit: Duration) -> HttpError {
+        let origin = &self.origin;
+        let what = format!("{origin} did not answer within the first-byte time-out of {limit:?}");
+        HttpError::new(Class::Failure, "timeout", what).unknown()
+    }
+
+    /// What it means that an answer did not go on.
+    pub(super) fn silent(&self, limit: Duration) -> HttpError {
+        let origin = &self.origin;
+        let what = format!(
+            "{origin} fell silent in the middle of its answer, for the idle time-out of {limit:?}"
+        );
+        HttpError::new(Class::Failure, "timeout", what).unknown()
     }
 
     fn told_before(&self, error: &reqwest::Error, departure: &Departure) -> Option<Told> {
@@ -88,6 +131,9 @@ impl Transport {
             Told::new(Class::NotSent, code, what)
         } else if !departure.may_have_left() {
             let what = format!("the connection to {origin} broke before the request left");
+            Told::new(Class::NotSent, code, what)
+        } else if is_unprocessed(error) {
+            let what = format!("{origin} refused the request before it looked at it");
             Told::new(Class::NotSent, code, what)
         } else {
             return None;
@@ -164,6 +210,17 @@ fn is_out_of_files(error: &reqwest::Error) -> bool {
         .any(|code| matches!(code, 23 | 24 | 10_024))
 }
 
+/// Whether a server of HTTP/2 says that it did nothing with the request: RFC 9113, section 8.7.
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    let mut causes = causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>());
+    causes.any(|cause| {
+        let reason = cause.reason();
+        let refused = cause.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
+        let leaving = cause.is_go_away() && reason == Some(h2::Reason::NO_ERROR);
+        cause.is_remote() && (refused || leaving)
+    })
+}
+
 fn is_bad_certificate(error: &reqwest::Error) -> bool {
     let mut causes = causes(error).filter_map(|cause| cause.downcast_ref::<rustls::Error>());
     causes.any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_)))
@@ -177,4 +234,23 @@ fn is_bad_data(error: &reqwest::Error) -> bool {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_of_proxies() {
+        let all = |url| -> Vec<String> {
+            let keys = secrets_of_url(url);
+            keys.iter().map(|key| key.reveal().to_owned()).collect()
+        };
+        let both = ["p%40ss", "p@ss", "me:p@ss"];
+        assert_eq!(all("http://me:p%40ss@proxy:8080"), both);
+        assert_eq!(all("me:p%40ss@proxy:8080"), both);
+        assert_eq!(all("http://:p%zz@proxy"), ["p%zz", "p%zz", ":p%zz"]);
+        assert!(all("http://me@proxy").is_empty() && all("proxy:80").is_empty());
+        assert!(all("").is_empty() && all("::").is_empty());
+    }
 }

@@ -107,7 +107,8 @@ fn another_api_is_another_request() {
 
 #[test]
 fn calls_in_flight_at_a_kill_are_named() {
-    let args = ["--max-concurrent", "3"];
+    // With a limit told the first call does not go alone.
+    let args = ["--max-concurrent", "3", "--rpm", "6000"];
     for (on_unknown, code, sent) in [("report", 2, 3), ("skip", 1, 6), ("retry", 0, 9)] {
         let world = World::slow(300);
         kill_in_flight(&world, world.start(&requests(6), &args), 3);

@@ -83,6 +83,9 @@ pub(crate) struct Ledger {
     finder: Option<Finder>,
     /// What the server has counted beyond our own.
     foreign: Foreign,
+    /// What was told last to remain, and whether the server has refused in spite of it.
+    rest: Option<i64>,
+    rest_misleads: bool,
     /// A slow start after refusals.
     ramp: Option<Ramp>,
     /// When a bucket was last seen to be spent, until something goes again.
@@ -161,6 +164,8 @@ impl Ledger {
             ceiling: Ceiling::new(),
             finder,
             foreign: Foreign::default(),
+            rest: None,
+            rest_misleads: false,
             ramp: None,
             spent_at: None,
             held_is_waited_for: false,
@@ -246,11 +251,16 @@ impl Ledger {
     /// When there is room for `need`, as far as our own charges and those of others are known.
     fn room_at(&mut self, need: i64, now: Time) -> Moment {
         let ours = need.saturating_add(self.held);
-        let foreign = self.foreign.at(now);
+        let window = nanos(self.base.window());
+        let foreign = self.foreign.at(now, window);
         if foreign == 0 {
             return self.meter.when(ours, now);
         }
-        let until = self.foreign.until;
+        // Behind its moment it melts away: how far is looked at in steps.
+        let until = self
+            .foreign
+            .until
+            .max(now.plus(window / 64).min(self.foreign.until.plus(window)));
         match (
             self.meter.when(ours.saturating_add(foreign), now),
             self.meter.when(ours, now),

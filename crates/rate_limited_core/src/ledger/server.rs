@@ -3,7 +3,7 @@
 use super::{Cut, Hold, Ledger, Tally};
 use crate::amount::Amount;
 use crate::backoff::{Backoff, Chance};
-use crate::ceiling::Evidence;
+use crate::ceiling::{Ceiling, Evidence};
 use crate::feedback::{Feedback, Reset, Stand};
 use crate::finder::Finder;
 use crate::learnt::Learnt;
@@ -88,6 +88,8 @@ impl Ledger {
             .saturating_sub(remaining.as_micros())
             .saturating_sub(told.rounded_to.as_micros());
         let since = self.total.wrapping_sub(hold.stand.total);
+        self.rest = Some(remaining.as_micros());
+        self.doubt_the_ceiling(remaining, told, hold.stand.booked, now);
         let gap = used.saturating_sub(hold.stand.booked.saturating_add(since));
         match self.meter {
             Meter::Bucket(_) if gap > 0 => {
@@ -105,6 +107,22 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A limit that refusals have shown is forgotten where the server counts as we do and has more room than that;
+    /// unless it refused before in spite of the room that it told.
+    fn doubt_the_ceiling(&mut self, remaining: Amount, told: &Feedback, ours: i64, now: Time) {
+        let (Some(ceiling), Some(limit), false) =
+            (self.ceiling.limit(), told.limit, self.rest_misleads)
+        else {
+            return;
+        };
+        let used = limit.as_micros().saturating_sub(remaining.as_micros());
+        // With little counted, numbers that are multiples of the truth look the same.
+        if used <= ours && ours >= ceiling / 2 && limit.as_micros() > ceiling {
+            self.ceiling = Ceiling::new();
+            self.remeter(now);
         }
     }
 
@@ -188,7 +206,9 @@ impl Ledger {
             self.ceiling.found(limit, now);
             self.take_kind(Quota::per(Amount::MAX, Duration::from_nanos(span)), now);
         }
-        self.ramp = Some(Ramp::new(self.refusals.took));
+        // A refusal hardly takes longer than an answer.
+        let answer = nanos(now.since(finding.at)).min(Ramp::FIRST);
+        self.ramp = Some(Ramp::new(self.refusals.took.or(Some(answer / 2))));
         self.version += 1;
     }
 
@@ -296,6 +316,7 @@ impl Ledger {
         let Some(evidence) = self.evidence(now) else {
             return 0;
         };
+        self.rest_misleads |= self.rest.is_some_and(|rest| rest > evidence.limit / 16);
         let window = nanos(self.base.window());
         let lowered = if state == Cut::Due {
             self.ramp = Some(Ramp::new(self.refusals.took));
@@ -331,6 +352,7 @@ impl Ledger {
         let told = self.base.limit()?.as_micros();
         Some(Evidence {
             passed,
+            others: self.foreign.at(now, nanos(self.base.window())),
             limit,
             floor: if told == i64::MAX {
                 1

@@ -16,6 +16,7 @@ use crate::resource::{Counted, Resource};
 use crate::small::Short;
 use crate::time::Time;
 use crate::turns::{PATIENCE, Turns};
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// The quotas of one account.
@@ -58,6 +59,8 @@ pub struct ResourceView {
     /// How much a window in force: the user's limit, or a lower one that the server names or its refusals have
     /// shown. `None`: it has none, or none is known.
     pub limit: Option<Amount>,
+    /// The window in force: the user's, or one that was found out.
+    pub window: Duration,
     /// Charged and still counting.
     pub charged: Amount,
     /// Reserved by attempts in flight and not charged yet.
@@ -194,6 +197,7 @@ impl Limiter {
         let ledger = &mut self.ledgers[resource.index()];
         ResourceView {
             limit: ledger.quota().limit().filter(|limit| *limit < Amount::MAX),
+            window: ledger.quota().window(),
             charged: ledger.charged(now),
             held: ledger.held(),
             paused_until: ledger.paused_until,

@@ -4,6 +4,7 @@ mod at_once;
 mod attacks;
 mod chance;
 mod feedback;
+mod found;
 mod jitter;
 mod learnt;
 mod limits;

@@ -251,7 +251,7 @@ async fn wrong_encodings() {
 }
 
 /// A gzip file of `matches` times 258 zeros: one literal, then the longest matches of a fixed code.
-fn bomb(matches: usize) -> Vec<u8> {
+pub(super) fn bomb(matches: usize) -> Vec<u8> {
     // A last block with fixed codes (1, 01), and the literal 0.
     let mut bits = vec![1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0];
     for _ in 0..matches {
@@ -270,7 +270,7 @@ fn bomb(matches: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn silence_ends_with_the_read_timeout() {
+async fn silence_ends_with_the_idle_timeout() {
     let server = Server::new(|mut stream| async move {
         read_request(&mut stream).await;
         stream
@@ -281,7 +281,7 @@ async fn silence_ends_with_the_read_timeout() {
     })
     .await;
     let client = builder(&server)
-        .read_timeout(Duration::from_millis(100))
+        .idle_timeout(Duration::from_millis(100))
         .build()
         .unwrap();
     let started = Instant::now();

@@ -1,13 +1,18 @@
 //! The HTTP executor against servers that err in every way they can.
 
 mod classes;
+mod fault_server;
 mod faults;
 mod files;
+mod hostile;
+mod http2;
+mod proxy;
 mod redirects;
 mod requests;
 mod secrets;
 mod server;
 mod tls;
+mod tls_faults;
 
 use bytes::Bytes;
 use rate_limited::http::{Answer, Client, ClientBuilder, HttpError};

@@ -90,3 +90,29 @@ async fn queries_are_not_shown() {
     let source = std::error::Error::source(&error).unwrap();
     assert_clean(&format!("{error} {error:?} {source} {source:?}"));
 }
+
+#[tokio::test]
+async fn a_key_in_which_an_answer_breaks_off_is_masked() {
+    for status in [200, 401, 500] {
+        for canary in CANARIES {
+            for left in [4, 10, canary.len() - 1] {
+                let whole = reply(status, "", format!("the key {canary}"));
+                let server = Server::exact(&whole[..whole.len() - canary.len() + left]).await;
+                let client = builder(&server)
+                    .key(Key::new(KEY).unwrap())
+                    .build()
+                    .unwrap();
+                let error = client.post("/", "{}".into()).await.unwrap_err();
+                assert_eq!(
+                    error.answer().unwrap().body,
+                    "the key ***",
+                    "{status} {left}"
+                );
+                assert!(
+                    !format!("{error} {error:?}").contains(&canary[..4]),
+                    "{error}"
+                );
+            }
+        }
+    }
+}

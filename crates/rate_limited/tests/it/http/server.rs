@@ -97,7 +97,7 @@ pub(super) async fn read_request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-fn length_of(bytes: &[u8]) -> Option<usize> {
+pub(super) fn length_of(bytes: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     let head = text.find("\r\n\r\n")? + 4;
     let length = text

@@ -1,0 +1,106 @@
+//! Limits that nobody told: they are found out from what answers name, and from refusals.
+
+use std::sync::Arc;
+
+use rate_limited::http::Unit;
+use rate_limited::{Amount, Quota, Resource, Time};
+use rate_limited_apis::{self as apis, Kind, Moment};
+
+use crate::call::Reply;
+use crate::job::Job;
+use crate::meters::described;
+use crate::preset::Preset;
+
+/// A resource whose limit is found out.
+#[derive(Clone, Debug)]
+pub(crate) struct Untold {
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    /// What the description of the API says of it.
+    spec: Option<&'static apis::Resource>,
+}
+
+impl Untold {
+    /// Those of a run for which no limit is known: what the answers of the API tell, or else its requests.
+    pub(crate) fn of(preset: Option<Preset>) -> Vec<Untold> {
+        let specs = preset.map(|preset| &*preset.api().resources);
+        let metered = || {
+            specs
+                .into_iter()
+                .flatten()
+                .filter(|spec| is_of_a_window(spec))
+        };
+        let told: Vec<_> = metered()
+            .filter(|spec| is_told(spec))
+            .map(Untold::new)
+            .collect();
+        if !told.is_empty() {
+            return told;
+        }
+        let of_requests = metered().find(|spec| spec.unit == Unit::Requests);
+        vec![of_requests.map_or_else(Untold::requests, Untold::new)]
+    }
+
+    fn new(spec: &'static apis::Resource) -> Untold {
+        Untold {
+            name: spec.name.clone(),
+            unit: spec.unit,
+            spec: Some(spec),
+        }
+    }
+
+    fn requests() -> Untold {
+        Untold {
+            name: "requests".to_owned(),
+            unit: Unit::Requests,
+            spec: None,
+        }
+    }
+
+    /// Whether it is the API's resource of this name.
+    pub(crate) fn is_of(&self, resource: &str) -> bool {
+        self.spec.is_some_and(|spec| spec.name == resource)
+    }
+
+    pub(crate) fn resource(&self) -> Resource<Arc<Job>, Reply> {
+        match self.spec.zip(self.shape()) {
+            Some((spec, shape)) => {
+                described(Resource::new(self.name.clone(), shape), spec).untold_limit()
+            }
+            None => Resource::untold(self.name.clone()),
+        }
+    }
+
+    /// The kind of its quota, and its window.
+    fn shape(&self) -> Option<Quota> {
+        let spec = self.spec?;
+        let one = Amount::units(1);
+        let bucket = spec.kind == Some(Kind::Bucket) || spec.slice.is_some();
+        let shape = || spec.quota(one, Moment::from_seconds(0), &|_| Time::default());
+        match bucket.then(shape).flatten() {
+            Some(shape) => Some(shape),
+            None => Some(Quota::per(one, spec.window?)),
+        }
+    }
+
+    /// What the journal is told of it.
+    pub(crate) fn quota(&self) -> (String, Quota) {
+        let unknown = || Quota::per(Amount::MAX, UNKNOWN_WINDOW);
+        (self.name.clone(), self.shape().unwrap_or_else(unknown))
+    }
+}
+
+/// For how long charges are kept while no window is known.
+const UNKNOWN_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Whether it is a quota of a window: how many at once, and budgets, are none.
+fn is_of_a_window(spec: &apis::Resource) -> bool {
+    let kind = spec.kind;
+    spec.window.is_some() && !matches!(kind, Some(Kind::Slots | Kind::Budget | Kind::Spacing))
+}
+
+/// Whether answers tell its limit.
+fn is_told(spec: &apis::Resource) -> bool {
+    let map = &spec.feedback;
+    map.limit.is_some() || !map.used_of.is_empty() || !map.policy.is_empty()
+}
