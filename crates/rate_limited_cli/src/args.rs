@@ -210,7 +210,7 @@ pub(crate) struct ApiArgs {
     /// A file that lists several keys of one or more accounts, each with its limits
     ///
     /// Each [[member]] of it has a name, a key_env or key_file, and, where they are its own, a base_url, a model that
-    /// takes the place of that of requests, limits such as ["requests=500/1m"], and an account: members of one account
+    /// takes the place of that of requests, limits such as requests=500/1m, and an account: members of one account
     /// share its limits. The member with most room takes the next call. One whose key is bad or exhausted is
     /// dropped and told, and its calls go to others. --base-url is that of members without one.
     #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["key_env", "key_file", "limits", "rpm", "tpm"])]

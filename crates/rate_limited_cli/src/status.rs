@@ -45,11 +45,12 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         .map_or_else(String::new, |left| format!(" for {}", Human(left)));
     let in_flight = view.progress.in_flight;
     let name = |place: usize| {
-        let other = || match meters.is_bill(place) {
-            true => "cost".to_owned(),
-            false => "a limit".to_owned(),
+        let other = if meters.is_bill(place) {
+            "cost"
+        } else {
+            "a limit"
         };
-        meters.name(place).unwrap_or_else(other)
+        meters.name(place).unwrap_or_else(|| other.to_owned())
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),
