@@ -1,4 +1,5 @@
 //! `--pool`: several keys of several accounts, against one simulated API that knows them apart.
+#![expect(clippy::print_stdout, reason = "the figures of the proof are shown")]
 
 use std::fs;
 use std::process::Child;
@@ -140,7 +141,9 @@ fn a_key_that_is_bad_from_the_beginning_costs_no_call_either() {
 #[test]
 fn the_run_stops_when_no_key_is_left_and_the_next_one_goes_on() {
     let world = world(30, 90, 1);
-    KEYS.iter().for_each(|key| world.revoke(key));
+    for key in KEYS {
+        world.revoke(key);
+    }
     let outcome = run(&world, &requests(20), &[]);
     outcome.expect(3, 20);
     let told = "no member of the pool is left";
