@@ -33,7 +33,7 @@ unit:
 doc:
 	@$(PART) "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
 
-# The first command of the README, as a newcomer types it but for the release build; and each example of docs/apis.
+# The first command of the README, as a newcomer types it but for the release build; and each example of docs/apis and docs/pools.md.
 example:
 	@$(PART) "the example of the README" tools/check-example
 	@$(PART) "the examples of docs/apis" tools/check-docs

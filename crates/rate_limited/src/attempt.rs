@@ -22,6 +22,8 @@ pub(crate) enum Event<Resp> {
     Finished {
         call: CallId,
         attempt: AttemptId,
+        /// The place of the member that it took.
+        member: usize,
         end: End<Resp>,
     },
 }
@@ -40,7 +42,7 @@ pub(crate) enum End<Resp> {
 pub(crate) fn start<Req, Resp>(
     blueprint: &Arc<Blueprint<Req, Resp>>,
     request: Req,
-    ids: (CallId, AttemptId),
+    ids: (CallId, AttemptId, usize),
     events: UnboundedSender<Event<Resp>>,
 ) -> tokio::task::AbortHandle
 where
@@ -48,14 +50,14 @@ where
     Resp: Send + 'static,
 {
     let blueprint = Arc::clone(blueprint);
+    let (_, attempt, member) = ids;
     let work = async move {
-        match blueprint.call(request).await {
+        match blueprint.call(member, request).await {
             Ok(answer) if blueprint.is_valid(&answer) => End::Value(answer),
             Ok(answer) => End::Invalid(answer),
-            Err(error) => End::Error(blueprint.class_of(&*error), error),
+            Err(error) => End::Error(blueprint.class_of(member, &*error), error),
         }
     };
-    let (_, attempt) = ids;
     let sent = events.clone();
     let signal = Signal::new(move || {
         // A driver that is gone does not need to know.
@@ -82,16 +84,21 @@ where
 /// Tells the driver how an attempt ended, once; also if its task is dropped before, as by a runtime that
 /// is shut down.
 struct Report<Resp> {
-    ids: (CallId, AttemptId),
+    ids: (CallId, AttemptId, usize),
     events: Option<UnboundedSender<Event<Resp>>>,
 }
 
 impl<Resp> Report<Resp> {
     fn send(&mut self, end: End<Resp>) {
-        let (call, attempt) = self.ids;
+        let (call, attempt, member) = self.ids;
         if let Some(events) = self.events.take() {
             // A driver that is gone does not need to know.
-            let _ = events.send(Event::Finished { call, attempt, end });
+            let _ = events.send(Event::Finished {
+                call,
+                attempt,
+                member,
+                end,
+            });
         }
     }
 }

@@ -11,7 +11,8 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 
 pub(crate) type Answering<Resp> = Pin<Box<dyn Future<Output = Result<Resp, SharedError>> + Send>>;
-type Function<Req, Resp> = Box<dyn Fn(Req) -> Answering<Resp> + Send + Sync>;
+/// It is told which member of the pool the attempt takes, by its place; 0 without a pool.
+type Function<Req, Resp> = Box<dyn Fn(usize, Req) -> Answering<Resp> + Send + Sync>;
 type Validator<Resp> = Box<dyn Fn(&Resp) -> bool + Send + Sync>;
 type Classifier =
     Box<dyn Fn(&(dyn Error + Send + Sync + 'static), &Resources) -> Class + Send + Sync>;
@@ -46,8 +47,24 @@ pub(crate) struct Blueprint<Req, Resp> {
     pub(crate) validators: Vec<Validator<Resp>>,
     pub(crate) classify: Classifier,
     pub(crate) feedback: Option<FeedbackReader<Resp>>,
+    /// The members of the pool; none without one.
+    pub(crate) members: Vec<Seat>,
     /// The ids of the resources, once the limiter knows them.
-    pub(crate) ids: OnceLock<Resources>,
+    bound: OnceLock<Bound>,
+}
+
+/// A member of a pool, apart from what its user gave it to send with.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    pub(crate) name: String,
+    pub(crate) account: String,
+}
+
+struct Bound {
+    /// Of each resource, in their order.
+    ids: Vec<ResourceId>,
+    /// By name, for each member; without a pool there is one.
+    by_member: Vec<Resources>,
 }
 
 impl<Req, Resp> Blueprint<Req, Resp> {
@@ -58,12 +75,13 @@ impl<Req, Resp> Blueprint<Req, Resp> {
             validators: Vec::new(),
             classify: Box::new(|_, _| Class::Failure),
             feedback: None,
-            ids: OnceLock::new(),
+            members: Vec::new(),
+            bound: OnceLock::new(),
         }
     }
 
-    pub(crate) fn call(&self, request: Req) -> Answering<Resp> {
-        (self.function)(request)
+    pub(crate) fn call(&self, member: usize, request: Req) -> Answering<Resp> {
+        (self.function)(member, request)
     }
 
     /// Whether all validators accept; the first that does not ends the asking. One that panics does
@@ -77,43 +95,65 @@ impl<Req, Resp> Blueprint<Req, Resp> {
     /// The limits that an answer or an error names. A function that panics names none.
     pub(crate) fn feedback(
         &self,
+        member: usize,
         end: Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
     ) -> Vec<(ResourceId, Feedback)> {
-        let (Some(read), Some(ids)) = (&self.feedback, self.ids.get()) else {
+        let (Some(read), Some(ids)) = (&self.feedback, self.known_to(member)) else {
             return Vec::new();
         };
         catch_unwind(AssertUnwindSafe(|| read(end, ids))).unwrap_or_default()
     }
 
-    pub(crate) fn class_of(&self, error: &(dyn Error + Send + Sync + 'static)) -> Class {
+    pub(crate) fn class_of(
+        &self,
+        member: usize,
+        error: &(dyn Error + Send + Sync + 'static),
+    ) -> Class {
         static NONE: Resources = Resources(Vec::new());
-        (self.classify)(error, self.ids.get().unwrap_or(&NONE))
+        (self.classify)(error, self.known_to(member).unwrap_or(&NONE))
+    }
+
+    /// The resources that a member takes from.
+    fn known_to(&self, member: usize) -> Option<&Resources> {
+        self.bound.get()?.by_member.get(member)
     }
 
     /// Notes the ids that the limiter gave to the resources, in their order.
-    pub(crate) fn name_ids(&self, ids: &[ResourceId]) {
-        let names = self
-            .resources
+    pub(crate) fn name_ids(&self, ids: Vec<ResourceId>) {
+        let takes = |account: Option<&str>| {
+            let resources = self.resources.iter().zip(&ids);
+            let taken =
+                resources.filter(|(it, _)| it.account().is_none() || it.account() == account);
+            Resources(
+                taken
+                    .map(|(resource, id)| (resource.name().to_owned(), *id))
+                    .collect(),
+            )
+        };
+        let mut by_member: Vec<_> = self
+            .members
             .iter()
-            .map(|resource| resource.name().to_owned());
+            .map(|member| takes(Some(&member.account)))
+            .collect();
+        if by_member.is_empty() {
+            by_member.push(takes(None));
+        }
         // A blueprint is built into one engine only.
-        let _ = self
-            .ids
-            .set(Resources(names.zip(ids.iter().copied()).collect()));
+        let _ = self.bound.set(Bound { ids, by_member });
     }
 
     /// What a call takes of the resources that it takes from. One of which it takes nothing is left
     /// out, unless its real usage is told only afterwards.
     pub(crate) fn costs(&self, request: &Req) -> Result<Vec<Cost>, ScheduleError> {
-        let ids = self.ids.get().map_or(&[][..], |ids| &ids.0);
+        let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
         let mut costs = Vec::with_capacity(ids.len());
-        for (resource, (name, id)) in self.resources.iter().zip(ids) {
+        for (resource, id) in self.resources.iter().zip(ids) {
             let amount = catch_unwind(AssertUnwindSafe(|| resource.cost_of(request)));
             let amount = amount.map_err(|_| ScheduleError::Panicked {
-                resource: name.clone(),
+                resource: resource.name().to_owned(),
             })?;
             let amount = amount.map_err(|reason| ScheduleError::Cost {
-                resource: name.clone(),
+                resource: resource.name().to_owned(),
                 reason,
             })?;
             if amount > Amount::ZERO || resource.tells_usage() {
@@ -124,23 +164,32 @@ impl<Req, Resp> Blueprint<Req, Resp> {
     }
 
     /// What a call has really taken, where its answer tells.
-    pub(crate) fn usage(&self, request: &Req, answer: &Resp) -> Vec<Cost> {
-        self.told(|resource| resource.usage_of(request, answer))
+    pub(crate) fn usage(&self, member: usize, request: &Req, answer: &Resp) -> Vec<Cost> {
+        self.told(member, |resource| resource.usage_of(request, answer))
     }
 
     /// What a failed attempt has really taken, where its error tells.
     pub(crate) fn failed_usage(
         &self,
+        member: usize,
         request: &Req,
         error: &(dyn Error + Send + Sync + 'static),
     ) -> Vec<Cost> {
-        self.told(|resource| resource.failed_usage_of(request, error))
+        self.told(member, |resource| resource.failed_usage_of(request, error))
     }
 
-    /// What is told of each resource. A function that panics tells nothing.
-    fn told(&self, told: impl Fn(&Resource<Req, Resp>) -> Option<Amount>) -> Vec<Cost> {
-        let ids = self.ids.get().map_or(&[][..], |ids| &ids.0);
-        let usage = |(resource, (_, id)): (&Resource<Req, Resp>, &(String, ResourceId))| {
+    /// What is told of each resource of a member. A function that panics tells nothing.
+    fn told(
+        &self,
+        member: usize,
+        told: impl Fn(&Resource<Req, Resp>) -> Option<Amount>,
+    ) -> Vec<Cost> {
+        let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
+        let account = self.members.get(member).map(|member| &*member.account);
+        let usage = |(resource, id): (&Resource<Req, Resp>, &ResourceId)| {
+            if resource.account().is_some() && resource.account() != account {
+                return None;
+            }
             let amount = catch_unwind(AssertUnwindSafe(|| told(resource)));
             amount.ok().flatten().map(|amount| Cost::new(*id, amount))
         };

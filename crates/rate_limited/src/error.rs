@@ -37,6 +37,28 @@ pub enum ConfigError {
         /// The name of the resource.
         resource: String,
     },
+    /// A pool of no members, or of more than 255.
+    #[error("a pool of {members} members: give it 1 to 255")]
+    Members {
+        /// How many there are.
+        members: usize,
+    },
+    /// Two members of a pool have one name.
+    #[error("two members of the pool are named `{member}`: give each its own name")]
+    SameMember {
+        /// The name given twice.
+        member: String,
+    },
+    /// Two members of one account tell another quota of one resource.
+    #[error(
+        "the members of account `{account}` tell two quotas of `{resource}`: they share one, so tell it once"
+    )]
+    OtherQuota {
+        /// The account.
+        account: String,
+        /// The name of the resource.
+        resource: String,
+    },
     /// A resource cannot be metered as declared.
     #[error(transparent)]
     Quota(#[from] QuotaError),

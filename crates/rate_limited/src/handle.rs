@@ -1,12 +1,13 @@
 //! A hand on a run from outside: to stop it, to change how it runs, and to look at it.
 
-use rate_limited_core::{MaxConcurrent, Progress, Quota, ResourceView, Wait};
+use rate_limited_core::{MaxConcurrent, MemberView, Progress, Quota, ResourceView, Wait};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 use tokio::sync::Notify;
 
 use crate::account::Account;
+use crate::blueprint::Seat;
 use crate::error::ConfigError;
 use crate::limiter;
 use crate::outlook::Outlook;
@@ -49,6 +50,7 @@ struct Shared {
     last_error: Mutex<Option<SharedError>>,
     account: OnceLock<Arc<Account>>,
     outlook: Mutex<Asked>,
+    members: Mutex<Vec<MemberState>>,
 }
 
 /// Whether somebody wants a copy of the run.
@@ -87,6 +89,26 @@ pub struct View {
     pub wait_left: Option<std::time::Duration>,
     /// The error of the latest attempt that failed or was refused.
     pub last_error: Option<SharedError>,
+    /// The members of the pool, in the order in which they were told; none without a pool.
+    pub members: Vec<MemberState>,
+}
+
+/// How a member of a [pool](crate::Runner::pool) stands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MemberState {
+    /// Its name.
+    pub name: String,
+    /// The account that it takes from.
+    pub account: String,
+    /// Attempts made by it.
+    pub attempts: u64,
+    /// Of those, attempts in flight.
+    pub in_flight: u32,
+    /// Whether no further attempt is made by it: an answer said that none can succeed.
+    pub dropped: bool,
+    /// What that answer said.
+    pub error: Option<SharedError>,
 }
 
 /// What a run was told by its handles.
@@ -146,10 +168,12 @@ impl Handle {
     pub fn view(&self) -> View {
         let Now { progress, wait } = *lock(&self.0.now);
         let last_error = lock(&self.0.last_error).clone();
+        let members = lock(&self.0.members).clone();
         let Some(account) = self.0.account.get() else {
             return View {
                 progress,
                 last_error,
+                members,
                 ..View::default()
             };
         };
@@ -166,6 +190,36 @@ impl Handle {
             wait,
             wait_left,
             last_error,
+            members,
+        }
+    }
+
+    pub(crate) fn has_members(&self, seats: &[Seat]) {
+        let state = |seat: &Seat| MemberState {
+            name: seat.name.clone(),
+            account: seat.account.clone(),
+            attempts: 0,
+            in_flight: 0,
+            dropped: false,
+            error: None,
+        };
+        *lock(&self.0.members) = seats.iter().map(state).collect();
+    }
+
+    /// Notes why a member is of no use.
+    pub(crate) fn note_fatal(&self, member: usize, error: &SharedError) {
+        if let Some(member) = lock(&self.0.members).get_mut(member) {
+            member
+                .error
+                .get_or_insert_with(|| SharedError::clone(error));
+        }
+    }
+
+    pub(crate) fn show_members(&self, views: impl Iterator<Item = MemberView>) {
+        for (member, view) in lock(&self.0.members).iter_mut().zip(views) {
+            member.attempts = view.attempts;
+            member.in_flight = view.in_flight;
+            member.dropped = view.dropped;
         }
     }
 

@@ -38,6 +38,7 @@
 //! | module | noun |
 //! |---|---|
 //! | `runner`, `resource`, `result`, `error`, `units` | what users build, get and read |
+//! | `pool` | several keys of several accounts behind one list of calls |
 //! | `limiter`, `layer` (feature `tower`) | the same limits for code that is no run: handlers, layers |
 //! | `outlook` | what a run will come to: a copy of it, to plan with |
 //! | `results`, `running` | runs in the background: a stream of results, calls one by one |
@@ -64,6 +65,7 @@ pub mod journal;
 pub mod layer;
 mod limiter;
 mod outlook;
+mod pool;
 #[cfg_attr(
     not(feature = "journal"),
     expect(dead_code, reason = "only the journal records")
@@ -81,14 +83,15 @@ mod witness;
 
 pub use blueprint::Resources;
 pub use error::{ConfigError, RunError, ScheduleError};
-pub use handle::{Handle, View};
+pub use handle::{Handle, MemberState, View};
 pub use inputs::Inputs;
 pub use limiter::{AcquireError, CostError, Costs, Limiter, NotUntil, Reservation};
 pub use outlook::Outlook;
+pub use pool::Member;
 pub use rate_limited_core::{
     Amount, AmountError, Anchor, Assumed, Backoff, Class, Counted, Failure, Feedback, Load,
-    MaxConcurrent, Order, Plan, PlannedResource, Progress, Quota, QuotaError, Reset, ResourceId,
-    ResourceView, Settlement, Stop, Time, Wait, WaitingOn,
+    MaxConcurrent, MemberId, Order, Plan, PlannedResource, Progress, Quota, QuotaError, Reset,
+    ResourceId, ResourceView, Settlement, Stop, Time, Wait, WaitingOn,
 };
 pub use resource::Resource;
 pub use result::{AttemptError, CallResult, SharedError};

@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::units::Units;
 use rate_limited_core::{Amount, AmountError, Counted, Quota, ResourceId, Settlement, Time};
+use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError>
 /// ```
 pub struct Resource<Req, Resp> {
     name: String,
+    /// The account of a pool that it is of.
+    account: Option<String>,
     /// `None`: as the shared limiter has it.
     quota: Option<Result<Quota, AmountError>>,
     declared: Declared,
@@ -116,6 +119,7 @@ impl<Req, Resp> Resource<Req, Resp> {
         let cost: CostOf<Req> = Box::new(move |_| Ok(one));
         Resource {
             name,
+            account: None,
             quota,
             declared: Declared::default(),
             cost,
@@ -256,6 +260,26 @@ impl<Req, Resp> Resource<Req, Resp> {
         &self.name
     }
 
+    /// Makes it one of an account.
+    pub(crate) fn of_account(self, account: &str) -> Self {
+        Resource {
+            account: Some(account.to_owned()),
+            ..self
+        }
+    }
+
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// The name by which a limiter knows it.
+    fn full_name(&self) -> Cow<'_, str> {
+        match &self.account {
+            Some(account) => format!("{}@{account}", self.name).into(),
+            None => (&self.name).into(),
+        }
+    }
+
     /// The declaration as the core takes it.
     pub(crate) fn declaration(&self) -> Result<rate_limited_core::Resource, ConfigError> {
         let quota = self.quota.ok_or_else(|| ConfigError::NotShared {
@@ -271,11 +295,11 @@ impl<Req, Resp> Resource<Req, Resp> {
             Settlement::Keep
         };
         let core = match self.declared.untold {
-            Untold::Nothing => rate_limited_core::Resource::new(self.name.clone(), quota),
+            Untold::Nothing => rate_limited_core::Resource::new(self.full_name(), quota),
             Untold::Limit => {
-                rate_limited_core::Resource::new(self.name.clone(), quota).untold_limit()
+                rate_limited_core::Resource::new(self.full_name(), quota).untold_limit()
             }
-            Untold::LimitAndWindow => rate_limited_core::Resource::untold(self.name.clone()),
+            Untold::LimitAndWindow => rate_limited_core::Resource::untold(self.full_name()),
         };
         let core = core
             .counted(self.declared.counted)
@@ -296,9 +320,16 @@ impl<Req, Resp> Resource<Req, Resp> {
         bound: &[ResourceId],
         now: Time,
     ) -> Result<ResourceId, ConfigError> {
-        let known = limiter.find(&self.name).filter(|id| !bound.contains(id));
-        let Some(id) = known else {
-            return Ok(limiter.add(self.declaration()?)?);
+        let known = limiter.find(&self.full_name());
+        let Some(id) = known.filter(|id| !bound.contains(id)) else {
+            let declaration = self.declaration()?;
+            return Ok(match &self.account {
+                Some(account) => {
+                    let account = limiter.account(account);
+                    limiter.add_to(account, declaration)?
+                }
+                None => limiter.add(declaration)?,
+            });
         };
         if self.quota.is_some() {
             let theirs = *limiter.view(id, now).resource.quota();

@@ -2,6 +2,7 @@
 
 mod background;
 mod plan;
+mod pooled;
 
 use crate::account::Account;
 use crate::blueprint::{Blueprint, Resources};
@@ -14,6 +15,7 @@ use crate::limiter::Limiter;
 use crate::recorder::Recorder;
 use crate::resource::Resource;
 use crate::result::{CallResult, SharedError};
+use pooled::answering;
 use rate_limited_core::{
     Backoff, Class, Failure, Feedback, MaxConcurrent, Order, Progress, QuotaError, ResourceId,
     Settings, Stop,
@@ -118,16 +120,14 @@ where
         Fut: Future<Output = Result<Resp, E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let function = Box::new(move |request| -> crate::blueprint::Answering<Resp> {
-            let answer = function(request);
-            Box::pin(async move {
-                answer
-                    .await
-                    .map_err(|error| SharedError::from(error.into()))
-            })
-        });
+        Runner::of(Blueprint::new(answering(move |_, request| {
+            function(request)
+        })))
+    }
+
+    fn of(blueprint: Blueprint<Req, Resp>) -> Runner<Req, Resp> {
         Runner {
-            state: State::Declared(Blueprint::new(function)),
+            state: State::Declared(blueprint),
             settings: Settings {
                 max_concurrent: MaxConcurrent::Auto {
                     start: 64,

@@ -3,12 +3,14 @@
 use rate_limited::http::{BuildError, Client, ClientBuilder, Key};
 
 use crate::args::{ApiArgs, RunArgs};
+use crate::backend::Backend;
 use crate::call::Caller;
 use crate::gate::Gate;
 use crate::header::{self, Header};
 use crate::key::{self, BaseUrl};
 use crate::limit::Limit;
 use crate::meters::Meters;
+use crate::pool::Pool;
 use crate::preset::{Preset, Route};
 use crate::refusal::Refusal;
 #[cfg(feature = "simulate")]
@@ -21,6 +23,8 @@ pub(crate) enum Address {
         key: Option<Key>,
         preset: Option<Preset>,
     },
+    /// Several keys of one or more accounts.
+    Pool(Pool, Option<Preset>),
     #[cfg(feature = "simulate")]
     Simulated,
 }
@@ -37,6 +41,20 @@ impl Address {
         }
         if let Some(preset) = preset {
             header::check(preset.api(), &args.api.headers)?;
+        }
+        if let Some(path) = &args.api.pool {
+            let pool = Pool::load(path, &args.api, preset)?;
+            for member in &pool.members {
+                let client = client(
+                    &member.base_url.value,
+                    member.key.clone(),
+                    preset,
+                    &args.api,
+                );
+                let client = client.map_err(|error| unusable(error, &member.base_url));
+                client.map_err(|error| pool.refusal(member, &error))?;
+            }
+            return Ok(Address::Pool(pool, preset));
         }
         let base_url = key::base_url(&args.api, preset)?;
         let key = key::key(&args.api, preset, &base_url)?;
@@ -55,12 +73,30 @@ impl Address {
         match self {
             // One that holds a name or a password was refused.
             Address::Real { base_url, .. } => base_url.shown().to_owned(),
+            Address::Pool(pool, _) => pool.identity(),
             #[cfg(feature = "simulate")]
             Address::Simulated => "the simulated API".to_owned(),
         }
     }
 
-    /// The limits of the run: those that were told, and of what nobody told those of the API's
+    /// What limits the run, account by account where there is a pool.
+    ///
+    /// # Errors
+    /// The API has no such tier, or does not know what a limit is on.
+    pub(crate) fn meters(&self, args: &RunArgs, preset: Option<Preset>) -> Result<Meters, Refusal> {
+        let Address::Pool(pool, _) = self else {
+            return Meters::new(&self.limits(args.limits.all()?, &args.api)?, preset);
+        };
+        let mut accounts = Vec::new();
+        for (account, told) in &pool.accounts {
+            accounts.push((account.clone(), self.limits(told.clone(), &args.api)?));
+        }
+        let members = pool.members.iter();
+        let members = members.map(|member| (member.name.clone(), member.account.clone()));
+        Meters::of_pool(&accounts, members.collect(), preset)
+    }
+
+    /// The limits of the run, or of an account: those that were told, and of what nobody told those of the API's
     /// description; a simulated API knows its own.
     ///
     /// # Errors
@@ -72,7 +108,8 @@ impl Address {
             Address::Real {
                 preset: Some(preset),
                 ..
-            } => described(*preset, told, args),
+            }
+            | Address::Pool(_, Some(preset)) => described(*preset, told, args),
             _ => Ok(told),
         }
     }
@@ -94,21 +131,36 @@ impl Address {
                 key,
                 preset,
             } => Ok(Api {
-                caller: Caller::new(
-                    client(&base_url.value, key, preset, args)?,
-                    route,
-                    Some(Gate::new()),
-                ),
+                caller: {
+                    let client = client(&base_url.value, key, preset, args)?;
+                    Caller::new(vec![Backend::new(client, Some(Gate::new()))], route)
+                },
                 shown: base_url.shown().to_owned(),
                 after: Afterword::NONE,
             }),
+            Address::Pool(pool, preset) => {
+                let shown = pool.shown();
+                let mut backends = Vec::new();
+                for member in pool.members {
+                    let client = client(&member.base_url.value, member.key, preset, args)?;
+                    backends.push(Backend {
+                        model: member.model,
+                        ..Backend::new(client, Some(Gate::new()))
+                    });
+                }
+                Ok(Api {
+                    caller: Caller::new(backends, route),
+                    shown,
+                    after: Afterword::NONE,
+                })
+            }
             #[cfg(feature = "simulate")]
             Address::Simulated => {
                 let simulation = Simulation::start(meters).map_err(Refusal::System)?;
                 let builder = builder(&simulation.base_url(), args).proxy_from_env(false);
                 let client = builder.build().map_err(Refusal::Client)?;
                 Ok(Api {
-                    caller: Caller::new(client, route, None),
+                    caller: Caller::new(vec![Backend::new(client, None)], route),
                     shown: "the simulated API".to_owned(),
                     after: Afterword(Some(simulation)),
                 })

@@ -85,7 +85,7 @@ pub(crate) struct RunArgs {
     pub(crate) output: Option<OsString>,
     /// Start a simulated API inside and send the requests there: no key, no network, no costs
     #[cfg(feature = "simulate")]
-    #[arg(long, conflicts_with_all = ["base_url", "key_file", "api"])]
+    #[arg(long, conflicts_with_all = ["base_url", "key_file", "api", "pool"])]
     pub(crate) simulate: bool,
     /// Print nothing but errors
     #[arg(short, long)]
@@ -200,7 +200,7 @@ impl LimitArgs {
 }
 
 /// Where the API is.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "API")]
 pub(crate) struct ApiArgs {
     /// The API: one that `rate-limited apis` lists, or a file that describes one
@@ -226,6 +226,14 @@ pub(crate) struct ApiArgs {
     /// A file that holds the key; keys are never taken from arguments
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
+    /// A file that lists several keys of one or more accounts, each with its limits
+    ///
+    /// Each [[member]] of it has a name, a key_env or key_file, and, where they are its own, a base_url, a model that
+    /// takes the place of that of requests, limits such as requests=500/1m, and an account: members of one account
+    /// share its limits. The member with most room takes the next call. One whose key is bad or exhausted is
+    /// dropped and told, and its calls go to others. --base-url is that of members without one.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["key_env", "key_file", "limits", "rpm", "tpm"])]
+    pub(crate) pool: Option<PathBuf>,
     /// A header for every request, such as "Notion-Version: 2026-03-11"; repeatable
     ///
     /// One of the client's own, such as User-Agent, is replaced. Not for keys.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rate_limited::http::{Answer, Client, HttpError, Unit};
+use rate_limited::http::{Answer, HttpError, Unit};
 use rate_limited::{Amount, Class, Resources, sent};
 use rate_limited_store::Digest;
 use tokio::time::timeout;
 
-use crate::gate::Gate;
+use crate::backend::Backend;
 use crate::job::{self, Job};
 use crate::latencies::Latencies;
 use crate::meters::Meters;
@@ -126,13 +126,13 @@ impl std::error::Error for CallError {}
 /// Makes attempts; shared by all of them.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    client: Client,
+    /// Those who are asked: the members of a pool, or one.
+    backends: Vec<Backend>,
     route: Route,
     names: Names,
     warnings: Warnings,
     /// What good answers must fit.
     schema: Option<Schema>,
-    gate: Option<Gate>,
     observer: Arc<Observer>,
     /// How long an attempt may take before the runner drops it.
     timeout: Duration,
@@ -146,15 +146,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// A caller; with a gate the first attempts go a few at a time.
-    pub(crate) fn new(client: Client, route: Route, gate: Option<Gate>) -> Caller {
+    /// A caller of the members of a pool, or of one.
+    pub(crate) fn new(backends: Vec<Backend>, route: Route) -> Caller {
         Caller {
-            client,
+            backends,
             route,
             names: Names::of(None),
             warnings: Warnings::default(),
             schema: None,
-            gate,
             observer: Arc::default(),
             timeout: Duration::MAX,
             max_answer: u64::MAX,
@@ -182,7 +181,9 @@ impl Caller {
 
     /// Whether a call may be sent again whatever became of it.
     fn may_repeat(&self, job: &Job) -> bool {
-        !self.once || job.request.method == Method::Get || self.client.recognises_calls()
+        // What one account of a pool has done another one does not recognise.
+        let recognised = matches!(&*self.backends, [only] if only.client.recognises_calls());
+        !self.once || job.request.method == Method::Get || recognised
     }
 
     /// Tells the journal, by which calls are known to the API for good.
@@ -207,10 +208,15 @@ impl Caller {
         Caller { schema, ..self }
     }
 
-    /// Makes one attempt.
-    pub(crate) async fn call(self: Arc<Self>, job: Arc<Job>) -> Result<Reply, CallError> {
+    /// Makes one attempt by the member at this place.
+    pub(crate) async fn call(
+        self: Arc<Self>,
+        member: usize,
+        job: Arc<Job>,
+    ) -> Result<Reply, CallError> {
+        let backend = &self.backends[member];
         let trip = Trip::new(&job, self.timeout);
-        let pass = match &self.gate {
+        let pass = match &backend.gate {
             Some(gate) => {
                 // What waits at the gate has not left; the client tells when it does.
                 sent::defer();
@@ -230,12 +236,12 @@ impl Caller {
         } else {
             Duration::MAX
         };
-        let Ok(answer) = timeout(limit, self.send(&job)).await else {
+        let Ok(answer) = timeout(limit, self.send(backend, &job)).await else {
             let maybe_done = !self.may_repeat(&job);
             return Err(CallError::TooLong { limit, maybe_done });
         };
         trip.ends(answer.as_ref().err());
-        self.note(&answer, started.elapsed());
+        self.note(backend, &answer, started.elapsed());
         drop(pass);
         let fault = self.schema.as_ref().zip(answer.as_ref().ok());
         let fault = fault.and_then(|(schema, answer)| schema.fault(&answer.body));
@@ -252,15 +258,21 @@ impl Caller {
         })
     }
 
-    async fn send(&self, job: &Job) -> Result<Answer, HttpError> {
+    async fn send(&self, backend: &Backend, job: &Job) -> Result<Answer, HttpError> {
         let path = self.route.path(&job.request);
         match job.request.method {
-            Method::Get => self.client.get(path).await,
+            Method::Get => backend.client.get(path).await,
             Method::Post => {
-                let (body, name) = (job.request.body.clone(), self.names.name(job));
-                self.client.post_once(path, body, &name).await
+                let (body, name) = (backend.body(&job.request.body), self.names.name(job));
+                backend.client.post_once(path, body, &name).await
             }
         }
+    }
+
+    /// Why the member at this place is of no use, if it is.
+    pub(crate) fn fatal(&self, member: usize) -> Option<&str> {
+        let backend = self.backends.get(member)?;
+        backend.fatal.get().map(String::as_str)
     }
 
     /// The attempts that were made.
@@ -295,18 +307,23 @@ impl Caller {
         CallError::Http(error)
     }
 
-    fn note(&self, answer: &Result<Answer, HttpError>, took: Duration) {
+    fn note(&self, backend: &Backend, answer: &Result<Answer, HttpError>, took: Duration) {
         let heard = answer.as_ref().map_or_else(HttpError::answer, Some);
         if let Some(heard) = heard {
             self.warnings.of(heard);
         }
-        if let Some(most) = self.client.connections_max() {
+        if let Some(most) = backend.client.connections_max() {
             self.warnings.of_few_files(most);
         }
         if answer.is_ok() {
             self.latencies.note(took);
         }
-        let Some(gate) = &self.gate else { return };
+        if let Err(error) = answer
+            && error.class() == Class::Fatal
+        {
+            backend.fatal.get_or_init(|| error.to_string());
+        }
+        let Some(gate) = &backend.gate else { return };
         match answer {
             Err(error) if error.class() == Class::Fatal => gate.shut(),
             // Without an answer nothing is known of the key.
@@ -366,10 +383,8 @@ pub(crate) fn class_of(
     match error.downcast_ref() {
         Some(CallError::Http(error) | CallError::TooLarge(error, _)) => {
             let spoken_of = error.resource().filter(|name| meters.has(name));
-            error.class_with(|unit| {
-                let name = spoken_of.or_else(|| meters.named(unit));
-                name.and_then(|name| resources.find(name))
-            })
+            let spoken_of = spoken_of.and_then(|name| resources.find(name));
+            error.class_with(|unit| spoken_of.or_else(|| meters.named(unit, resources)))
         }
         Some(
             CallError::MaybeDone(_)
@@ -377,6 +392,8 @@ pub(crate) fn class_of(
                 maybe_done: true, ..
             },
         ) => Class::Permanent,
+        // Of a pool it goes to another member, as what found the key to be bad does.
+        Some(CallError::HeldBack) if meters.is_pool() => Class::Fatal,
         Some(CallError::HeldBack) => Class::NotSent,
         Some(CallError::TooLong { .. }) | None => Class::Failure,
     }

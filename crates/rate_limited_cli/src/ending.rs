@@ -12,6 +12,7 @@ use crate::duration::Human;
 use crate::execute::Done;
 use crate::exit::Exit;
 use crate::found;
+use crate::members;
 use crate::opening::told_of_unknown;
 use crate::output::{OutputError, OutputTarget};
 use crate::patience::TooLong;
@@ -123,6 +124,10 @@ impl Reason {
     }
 }
 
+/// Why a pool stops; each of its members says why below.
+const NO_MEMBER_LEFT: &str =
+    "stopped, as no member of the pool is left: mend what they say, and run again";
+
 /// A run that is over.
 pub(crate) struct Ending<'a> {
     pub(crate) state: &'a State,
@@ -158,6 +163,7 @@ impl Ending<'_> {
             return exit;
         }
         match reason {
+            Some(Reason::Fatal(_)) if self.state.meters.is_pool() => complain(NO_MEMBER_LEFT),
             Some(reason) if reason.is_a_fault() => complain(reason.told()),
             Some(reason) if !quiet => say(reason.told()),
             _ => {}
@@ -172,6 +178,7 @@ impl Ending<'_> {
         let mut lines = vec![self.calls(counts), self.attempts(counts)];
         lines.extend(self.cost());
         lines.extend(found::told(&self.state.view(), &self.state.meters));
+        lines.extend(members::told(self.state));
         let latency = self.state.caller.mean_latency();
         lines.extend(binding::told(
             &self.state.sightings,

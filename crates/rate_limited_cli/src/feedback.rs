@@ -21,8 +21,7 @@ impl Meters {
         };
         let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
-            let name = self.of_api(reading.resource)?;
-            Some((resources.find(name)?, reading.told()))
+            Some((self.of_api(reading.resource, resources)?, reading.told()))
         });
         told.collect()
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rate_limited::http::Unit;
 use rate_limited::{Assumed, Load, Outlook, ResourceId, View};
 
+use crate::joint;
 use crate::meters::Meters;
 use crate::state::State;
 use crate::tally::Counts;
@@ -42,6 +43,11 @@ impl Forecast {
         view: &View,
         counts: &Counts,
     ) -> Option<Duration> {
+        if state.meters.is_pool() {
+            // What the limits of its accounts make of it together.
+            let latency = state.caller.mean_latency();
+            return joint::time_left(view, counts, state.totals?, &state.meters, latency);
+        }
         let load = state.load.as_ref()?;
         let latest = &mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -16,9 +16,9 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `joint`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `planning`, `plan_args`, `journal_args`, `plan_told`, `advice` | the command `plan` |
@@ -32,6 +32,7 @@ mod answer_text;
 mod api;
 mod apis;
 mod args;
+mod backend;
 pub mod bad_line;
 mod bill;
 mod binding;
@@ -56,6 +57,7 @@ mod header;
 mod identity;
 pub mod input;
 mod job;
+mod joint;
 mod journal;
 mod journal_args;
 mod judge;
@@ -65,6 +67,7 @@ pub mod limit;
 mod line;
 mod maker;
 mod manual;
+mod members;
 mod meters;
 mod names;
 mod observer;
@@ -77,6 +80,7 @@ mod plan;
 mod plan_args;
 mod plan_told;
 mod planning;
+mod pool;
 mod prefix;
 mod prepare;
 mod preset;

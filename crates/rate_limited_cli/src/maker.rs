@@ -50,7 +50,8 @@ impl Maker {
                 "{path} takes no system prompt: write it into --prompt, or pass another --endpoint"
             )));
         }
-        let is_public = key::is_at_default(&args.api, preset);
+        // Members of a pool may each have a model of their own.
+        let is_public = args.api.pool.is_none() && key::is_at_default(&args.api, preset);
         if is_public && !args.simulates() && model.is_none() && !fields.contains_key("model") {
             return Err(refused(
                 "it is not said which model is asked: pass --model NAME",

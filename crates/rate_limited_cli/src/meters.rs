@@ -1,14 +1,18 @@
 //! The limits of a run: their resources, and how long work takes under them.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, AmountError, Counted, Quota, Resource, Time, Units};
+use rate_limited::{
+    Amount, AmountError, Counted, Member, Quota, Resource, ResourceId, Resources, Runner, Time,
+    Units,
+};
 use rate_limited_apis::{self as apis, Kind, Moment, Settlement};
 
 use crate::bill::Bill;
-use crate::call::Reply;
+use crate::call::{CallError, Reply};
 use crate::job::Job;
 use crate::limit::Limit;
 use crate::preset::Preset;
@@ -54,11 +58,21 @@ pub(crate) struct Meter {
     pub(crate) name: String,
     pub(crate) unit: Unit,
     pub(crate) limit: Limit,
+    /// The account of a pool that has it.
+    account: Option<String>,
     /// What the description of the API says of it.
     spec: Option<&'static apis::Resource>,
 }
 
 impl Meter {
+    /// The name by which it is known among those of all accounts.
+    pub(crate) fn full_name(&self) -> String {
+        match &self.account {
+            Some(account) => format!("{}@{account}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// The quota in units.
     pub(crate) fn quota(&self) -> f64 {
         Amount::from_micros(self.limit.quota_micros).as_units()
@@ -172,6 +186,22 @@ pub(crate) struct Meters {
     untold: Vec<Untold>,
     /// The limit on what the run costs: the last one.
     bill: Option<Bill>,
+    /// The members of a pool and their accounts, by name.
+    members: Vec<(String, String)>,
+}
+
+/// A limit that several accounts have, each for its calls: together they let through what each does.
+#[derive(Clone, Debug)]
+pub(crate) struct Joint {
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    /// As it is written, account by account.
+    pub(crate) limit: String,
+    pub(crate) quota: f64,
+    /// How much a second.
+    pub(crate) rate: f64,
+    /// The places of its meters.
+    pub(crate) places: Vec<usize>,
 }
 
 impl Meters {
@@ -209,6 +239,7 @@ impl Meters {
                 name,
                 unit,
                 limit: limit.clone(),
+                account: None,
                 spec,
             })
         };
@@ -222,7 +253,37 @@ impl Meters {
             told,
             untold,
             bill: None,
+            members: Vec::new(),
         })
+    }
+
+    /// The meters of a pool: those of each account, and its members with their accounts.
+    ///
+    /// # Errors
+    /// As [`Meters::new`].
+    pub(crate) fn of_pool(
+        accounts: &[(String, Vec<Limit>)],
+        members: Vec<(String, String)>,
+        preset: Option<Preset>,
+    ) -> Result<Meters, Refusal> {
+        let mut told = Vec::new();
+        for (account, limits) in accounts {
+            let of_account = Meters::new(limits, preset)?.told.into_iter();
+            told.extend(of_account.map(|meter| Meter {
+                account: Some(account.clone()),
+                ..meter
+            }));
+        }
+        Ok(Meters {
+            told,
+            members,
+            ..Meters::default()
+        })
+    }
+
+    /// Whether calls go to several members.
+    pub(crate) fn is_pool(&self) -> bool {
+        !self.members.is_empty()
     }
 
     /// Beside the limits of the API, one on what the run costs.
@@ -249,12 +310,13 @@ impl Meters {
         &self.untold
     }
 
-    /// The name of the run's resource for one of the API, over the window that the API has.
-    pub(crate) fn of_api(&self, resource: &str) -> Option<&str> {
-        let told = self.iter().find(|meter| meter.is_of(resource));
-        let untold = || self.untold.iter().find(|it| it.is_of(resource));
-        let told = told.map(|meter| meter.name.as_str());
-        told.or_else(|| untold().map(|it| it.name.as_str()))
+    /// The run's resource for one of the API, over the window that the API has: of those that the attempt takes from.
+    pub(crate) fn of_api(&self, resource: &str, resources: &Resources) -> Option<ResourceId> {
+        let told = self.iter().filter(|meter| meter.is_of(resource));
+        let untold = self.untold.iter().filter(|it| it.is_of(resource));
+        let told = told.map(|meter| &meter.name);
+        let mut names = told.chain(untold.map(|it| &it.name));
+        names.find_map(|name| resources.find(name))
     }
 
     /// A limit that was told, by its place.
@@ -263,21 +325,25 @@ impl Meters {
     }
 
     /// The name of a resource by its place.
-    pub(crate) fn name(&self, place: usize) -> Option<&str> {
-        let told = self.told.get(place).map(|meter| meter.name.as_str());
+    pub(crate) fn name(&self, place: usize) -> Option<String> {
+        let told = self.told.get(place).map(Meter::full_name);
         let untold = || self.untold.get(place - self.told.len());
-        told.or_else(|| untold().map(|it| it.name.as_str()))
+        told.or_else(|| untold().map(|it| it.name.clone()))
     }
 
     /// The limits as they are written on the command line.
     pub(crate) fn written(&self) -> String {
-        let limits: Vec<_> = self.iter().map(|meter| meter.limit.to_string()).collect();
+        let limit = |meter: &Meter| match &meter.account {
+            Some(account) => format!("{} of {account}", meter.limit),
+            None => meter.limit.to_string(),
+        };
+        let limits: Vec<_> = self.iter().map(limit).collect();
         limits.join(", ")
     }
 
     /// The resources by name, with their quotas.
     pub(crate) fn quotas(&self) -> Vec<(String, Quota)> {
-        let quota = |meter: &Meter| (meter.name.clone(), meter.as_quota());
+        let quota = |meter: &Meter| (meter.full_name(), meter.as_quota());
         self.iter()
             .map(quota)
             .chain(self.untold.iter().map(Untold::quota))
@@ -285,11 +351,35 @@ impl Meters {
             .collect()
     }
 
-    pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<Arc<Job>, Reply>> {
-        self.iter()
-            .map(Meter::resource)
-            .chain(self.untold.iter().map(Untold::resource))
-            .chain(self.bill.as_ref().map(Bill::resource))
+    /// A runner of attempts by the member at a place, under these limits.
+    pub(crate) fn runner<F, Fut>(&self, attempt: F) -> Runner<Arc<Job>, Reply>
+    where
+        F: Fn(usize, Arc<Job>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply, CallError>> + Send + 'static,
+    {
+        let bill = self.bill.as_ref().map(Bill::resource);
+        if !self.is_pool() {
+            let runner = Runner::new(move |job| attempt(0, job));
+            let told = self.iter().map(Meter::resource);
+            let untold = self.untold.iter().map(Untold::resource);
+            let resources = told.chain(untold).chain(bill);
+            return resources.fold(runner, Runner::resource);
+        }
+        let mut known: Vec<&str> = Vec::new();
+        let mut members = Vec::new();
+        for (place, (name, account)) in self.members.iter().enumerate() {
+            let mut member = Member::new(name, place).account(account);
+            if !known.contains(&account.as_str()) {
+                known.push(account);
+                let ours = self
+                    .iter()
+                    .filter(|it| it.account.as_ref() == Some(account));
+                member = ours.map(Meter::resource).fold(member, Member::resource);
+            }
+            members.push(member);
+        }
+        bill.into_iter()
+            .fold(Runner::pool(members, attempt), Runner::resource)
     }
 
     /// What a request takes of each resource, in the order of the resources.
@@ -328,36 +418,82 @@ impl Meters {
         self.iter().any(|meter| meter.name == name) || untold()
     }
 
-    /// The name of the resource that a refusal speaks of. Of several windows the shortest is meant
-    /// most often, and a pause that the server names is right for any of them.
-    pub(crate) fn named(&self, unit: Unit) -> Option<&str> {
+    /// The resource that a refusal speaks of, of those that the attempt takes from. Of several windows the shortest
+    /// is meant most often, and a pause that the server names is right for any of them.
+    pub(crate) fn named(&self, unit: Unit, resources: &Resources) -> Option<ResourceId> {
         let of_unit = self.iter().filter(|meter| meter.unit == unit);
-        let shortest = of_unit.min_by_key(|meter| meter.limit.window);
-        let untold = || self.untold.iter().find(|it| it.unit == unit);
-        let shortest = shortest.map(|meter| meter.name.as_str());
-        shortest.or_else(|| untold().map(|it| it.name.as_str()))
+        let known = of_unit.filter_map(|it| Some((it.limit.window, resources.find(&it.name)?)));
+        let untold = || {
+            let found = self.untold.iter().find(|it| it.unit == unit)?;
+            resources.find(&found.name)
+        };
+        let shortest = known.min_by_key(|(window, _)| *window).map(|(_, id)| id);
+        shortest.or_else(untold)
+    }
+
+    /// The limits, those of one name of all accounts taken together. What one of them does not limit is not
+    /// limited.
+    pub(crate) fn joint(&self) -> Vec<Joint> {
+        let mut accounts: Vec<_> = self.members.iter().map(|(_, account)| account).collect();
+        accounts.sort();
+        accounts.dedup();
+        let mut joint: Vec<Joint> = Vec::new();
+        for (place, meter) in self.iter().enumerate() {
+            if let Some(known) = joint.iter_mut().find(|it| it.name == meter.name) {
+                known.quota += meter.quota();
+                known.rate += meter.rate();
+                known.limit = format!("{} + {}", known.limit, meter.limit);
+                known.places.push(place);
+                continue;
+            }
+            joint.push(Joint {
+                name: meter.name.clone(),
+                unit: meter.unit,
+                limit: meter.limit.to_string(),
+                quota: meter.quota(),
+                rate: meter.rate(),
+                places: vec![place],
+            });
+        }
+        joint.retain(|it| it.places.len() >= accounts.len());
+        joint
     }
 
     /// The limit that takes longest for this work, and how long: what does not fit into the first
     /// window has to wait for quota to come back. `None`: all of it fits at once.
-    pub(crate) fn binding(&self, work: Work) -> Option<(&Meter, Duration)> {
-        let waits = |meter: &Meter| (work.of(meter.unit) - meter.quota()) / meter.rate();
-        let longest = self.iter().max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
-        let wait = Some(waits(longest)).filter(|wait| *wait > 0.0)?;
+    pub(crate) fn binding(&self, work: Work) -> Option<(Joint, Duration)> {
+        let waits = |limit: &Joint| (work.of(limit.unit) - limit.quota) / limit.rate;
+        let joint = self.joint().into_iter();
+        let longest = joint.max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
+        let wait = Some(waits(&longest)).filter(|wait| *wait > 0.0)?;
         Some((longest, seconds(wait)))
     }
 
-    /// The limit on tokens that has the smallest quota: what is above it can never be sent.
+    /// The limit on tokens that has the smallest quota, of a pool that of the account with the most: what is above it
+    /// can never be sent.
     pub(crate) fn fewest_tokens(&self) -> Option<&Meter> {
-        let of_tokens = self.iter().filter(|meter| meter.unit == Unit::Tokens);
-        of_tokens.min_by_key(|meter| meter.limit.quota_micros)
+        let fewest = |account: Option<&String>| {
+            let of_tokens = self.iter().filter(|meter| meter.unit == Unit::Tokens);
+            let ours = of_tokens.filter(|meter| meter.account.as_ref() == account);
+            ours.min_by_key(|meter| meter.limit.quota_micros)
+        };
+        if !self.is_pool() {
+            return fewest(None);
+        }
+        let accounts = self
+            .members
+            .iter()
+            .map(|(_, account)| fewest(Some(account)));
+        let all = accounts.collect::<Option<Vec<_>>>()?;
+        all.into_iter().max_by_key(|meter| meter.limit.quota_micros)
     }
 
     /// How many calls a second the limits allow, for calls of this mean size.
     pub(crate) fn calls_per_second(&self, mean: Work) -> Option<f64> {
-        let takes = self.iter().filter(|meter| mean.of(meter.unit) > 0.0);
+        let joint = self.joint().into_iter();
+        let takes = joint.filter(|limit| mean.of(limit.unit) > 0.0);
         takes
-            .map(|meter| meter.rate() / mean.of(meter.unit))
+            .map(|limit| limit.rate / mean.of(limit.unit))
             .min_by(f64::total_cmp)
     }
 }

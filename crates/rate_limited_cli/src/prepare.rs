@@ -58,7 +58,7 @@ impl Prepared<'_> {
         let schema = args.lines.schema.as_deref().map(Schema::read).transpose()?;
         let options = source::options(args, preset, form)?;
         let address = Address::of(args, preset)?;
-        let meters = Meters::new(&address.limits(args.limits.all()?, &args.api)?, preset)?;
+        let meters = address.meters(args, preset)?;
         let meters = meters.with_bill(options.bill.clone());
         let place = journal::place(args, &output, is_worthless)?;
         let existing = match &place {

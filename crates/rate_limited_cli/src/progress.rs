@@ -9,6 +9,7 @@ use rate_limited::View;
 
 use crate::duration::Human;
 use crate::forecast::Forecast;
+use crate::members::Dropped;
 use crate::progress_json;
 use crate::say::say;
 use crate::state::State;
@@ -106,11 +107,15 @@ fn bar(total: Option<u64>) -> ProgressBar {
 async fn draw(state: &State, bars: &Bars) {
     let mut ticks = tokio::time::interval(DRAW_EVERY);
     let (mut outage, forecast) = (Outage::default(), Forecast::default());
+    let mut dropped = Dropped::default();
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
         if let Some(news) = outage.news(&view) {
             let _ = bars.all.println(news);
+        }
+        for news in dropped.news(state, &view) {
+            bars.calls.println(news);
         }
         let left = forecast.time_left(state, &view, &counts);
         let limits = status::resources(&view, &state.meters, Shown::Bars);
@@ -128,10 +133,12 @@ async fn write_lines(state: &State) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut written = Instant::now();
     let (mut outage, forecast) = (Outage::default(), Forecast::default());
+    let mut dropped = Dropped::default();
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
         outage.news(&view).iter().for_each(say);
+        dropped.news(state, &view).iter().for_each(say);
         let left = forecast.time_left(state, &view, &counts);
         if written.elapsed() >= LINE_EVERY {
             written = Instant::now();

@@ -36,6 +36,8 @@ pub(crate) enum Refusal {
         source_name: &'static str,
         reason: String,
     },
+    #[error("the pool {} is not usable: {why}", path.display())]
+    Pool { path: PathBuf, why: String },
     #[error("failed to set up the client: {0}")]
     Client(BuildError),
     #[error(

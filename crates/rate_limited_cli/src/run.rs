@@ -1,7 +1,7 @@
 //! `rate-limited run`: from a list of requests to a list of results.
 
 use std::fs::File;
-use std::io;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{Afterword, Api};
 use crate::args::{Concurrency, RunArgs, Schedule};
-use crate::call::{self, Caller, Reply};
+use crate::call::{self, CallError, Caller, Reply};
 use crate::ending::Ending;
 use crate::execute::execute;
 use crate::exit::Exit;
@@ -317,11 +317,12 @@ fn runner(
 ) -> Runner<Arc<Job>, Reply> {
     let (caller, named) = (Arc::clone(caller), Arc::clone(meters));
     let told_by_server = Arc::clone(meters);
-    let runner = Runner::new(move |job| Arc::clone(&caller).call(job))
+    let runner = meters
+        .runner(move |member, job| Arc::clone(&caller).call(member, job))
         .classify(move |error, resources| call::class_of(error, &named, resources))
         .validate(|reply: &Reply| reply.fault.is_none())
         .feedback(move |end, resources| told_by_server.feedback(end, resources));
-    let runner = paced(runner, args, meters, args.limits.max_concurrent);
+    let runner = paced(runner, args, args.limits.max_concurrent);
     match journal {
         Some(journal) => runner.journal(recording(journal)),
         None => runner,
@@ -332,7 +333,6 @@ fn runner(
 fn paced(
     runner: Runner<Arc<Job>, Reply>,
     args: &RunArgs,
-    meters: &Meters,
     max_concurrent: Concurrency,
 ) -> Runner<Arc<Job>, Reply> {
     let order = match args.pace.schedule {
@@ -344,7 +344,6 @@ fn paced(
         .attempt_timeout((!args.sends_once()).then_some(args.pace.timeout))
         .deadline(args.pace.deadline)
         .order(order);
-    let runner = meters.resources().fold(runner, Runner::resource);
     match max_concurrent {
         Concurrency::Auto => runner,
         Concurrency::Fixed(number) => runner.max_concurrent(number),
@@ -368,8 +367,8 @@ pub(crate) fn outlook_of(
     meters: &Meters,
     max_concurrent: Concurrency,
 ) -> Result<Outlook, ConfigError> {
-    let sends_nothing = |_| async { Err(io::Error::other("a plan sends nothing")) };
-    paced(Runner::new(sends_nothing), args, meters, max_concurrent).outlook()
+    let sends_nothing = meters.runner(|_, _| async { Err(CallError::HeldBack) });
+    paced(sends_nothing, args, max_concurrent).outlook()
 }
 
 /// What the runner keeps of each call: the feed has looked it up already.

@@ -202,7 +202,7 @@ impl State {
         }
         self.tally.finished(finished, &verdict);
         self.observe(finished, verdict.code.as_deref());
-        if verdict.fatal.is_some() {
+        if verdict.fatal.is_some() && !self.has_a_member_left() {
             self.stopper.drain();
         }
         self.outlet.put(finished.request.index, verdict.line, place);
@@ -219,6 +219,12 @@ impl State {
         };
         let tokens = result.value.as_ref().and_then(|reply| reply.tokens);
         self.observer.call(&call, tokens);
+    }
+
+    /// Whether a pool has a member that may still be asked.
+    fn has_a_member_left(&self) -> bool {
+        let members = self.handle.view().members;
+        members.iter().any(|member| !member.dropped)
     }
 
     /// Whether nothing but the bound on costs keeps a call from being sent.

@@ -37,7 +37,8 @@ pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<St
         } else {
             String::new()
         };
-        format!("{} {bar}{}/{}{told}", meter.name, whole(used), whole(limit))
+        let name = meter.full_name();
+        format!("{name} {bar}{}/{}{told}", whole(used), whole(limit))
     });
     let used: Vec<_> = used.collect();
     let untold = view
@@ -96,7 +97,7 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         } else {
             "a limit"
         };
-        meters.name(place).unwrap_or(other)
+        meters.name(place).unwrap_or_else(|| other.to_owned())
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),
@@ -111,6 +112,15 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         }
         WaitingOn::Refused { told: true } => format!("paused by the server{for_time}"),
         WaitingOn::Refused { .. } => format!("refused, pausing{for_time}"),
+        WaitingOn::Member { member, told } => {
+            let name = view.members.get(member.index())?.name.as_str();
+            let why = if told {
+                "paused by the server"
+            } else {
+                "resting after failures"
+            };
+            format!("{name}: {why}{for_time}")
+        }
         WaitingOn::Concurrency => format!("{in_flight} in flight binds"),
         WaitingOn::Unpause => "paused".to_owned(),
         WaitingOn::InFlight if in_flight > 0 => "waiting for answers".to_owned(),
@@ -124,7 +134,7 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
 pub(crate) fn trouble(view: &View) -> Option<String> {
     let held_back = matches!(
         view.wait?.on,
-        WaitingOn::Probe | WaitingOn::Paused { .. } | WaitingOn::Backoff
+        WaitingOn::Probe | WaitingOn::Paused { .. } | WaitingOn::Member { .. } | WaitingOn::Backoff
     );
     held_back.then(|| last_error(view)).flatten()
 }

@@ -38,6 +38,13 @@ pub(crate) fn of_finished(finished: &Finished<Arc<Job>, Reply>) -> Verdict {
     let result = &finished.result;
     let failure = match &result.value {
         Some(_) => None,
+        // Of a pool, without another attempt: it fits into none that is left.
+        None if finished.why == Some(Why::Fatal) && result.errors.is_empty() => Some(Failure {
+            code: code::NOT_RUN.into(),
+            message: "no member of the pool that is left is large enough for the request".into(),
+            class: "not_sent".into(),
+            attempts: result.attempts,
+        }),
         None => Some(failure(&result.errors, result.attempts)),
     };
     let answer = match &result.value {

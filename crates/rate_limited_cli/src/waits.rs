@@ -7,7 +7,7 @@ use rate_limited::http::ClientBuilder;
 use crate::args::some_time;
 
 /// How long the parts of an attempt may take; --timeout bounds the whole.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WaitArgs {
     /// How long to wait for a connection, name look-up and TLS included
     #[arg(long = "connect-timeout", value_name = "DURATION", default_value = "10s", value_parser = some_time)]

@@ -1,6 +1,6 @@
 //! The attempts in flight.
 
-use crate::event::AttemptId;
+use crate::event::{AttemptId, MemberId};
 use crate::limiter::Reservation;
 use crate::time::Time;
 
@@ -10,6 +10,8 @@ pub(crate) struct Attempt {
     /// The slot of its call.
     pub(crate) call: u32,
     pub(crate) reservation: Reservation,
+    /// The member of the pool that it takes.
+    pub(crate) member: Option<MemberId>,
     pub(crate) dispatched: Time,
     /// The how-manieth dispatch of the run it was, from 1.
     pub(crate) dispatch: u64,

@@ -3,7 +3,7 @@
 //! Slots lie in chunks, so that ten million calls are never copied to a larger place, and are used
 //! again when their calls have ended. The generation of a slot tells the calls in it apart.
 
-use crate::event::{CallId, Cost};
+use crate::event::{CallId, Cost, MemberId};
 use crate::small::Short;
 
 /// Slots a chunk; a power of two.
@@ -23,6 +23,8 @@ pub(crate) struct Call {
     /// Attempts that count against the retries of the call.
     pub(crate) failures: u16,
     pub(crate) state: State,
+    /// The member of the pool that failed it last, if one did: the next attempt prefers another one.
+    pub(crate) avoids: Option<MemberId>,
 }
 
 /// Where a call is.
@@ -65,6 +67,7 @@ impl Calls {
         call.costs = Short::new(costs);
         call.rank = rank;
         (call.attempts, call.failures, call.state) = (0, 0, State::Waiting);
+        call.avoids = None;
         self.alive += 1;
         Some(index)
     }
@@ -140,6 +143,7 @@ impl Call {
             attempts: 0,
             failures: 0,
             state: State::Free,
+            avoids: None,
         }
     }
 }

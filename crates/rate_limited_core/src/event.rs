@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::quota::Quota;
 use crate::settings::MaxConcurrent;
 use crate::time::Time;
+use core::num::NonZeroU8;
 
 /// A resource of a [`Limiter`](crate::Limiter), or one partition of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -57,6 +58,27 @@ impl AttemptId {
 /// One scheduler of a limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchedulerId(pub(crate) u32);
+
+/// One account of a [`Limiter`](crate::Limiter).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub(crate) u16);
+
+/// One member of a [`Scheduler`](crate::Scheduler)'s pool: a key, with the account that it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(NonZeroU8);
+
+impl MemberId {
+    /// The position among the members, in the order of their making, from 0.
+    pub const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    /// The member at this position; a pool has no more than 255.
+    pub(crate) fn at(index: usize) -> Option<MemberId> {
+        let number = u8::try_from(index).ok()?.checked_add(1)?;
+        NonZeroU8::new(number).map(MemberId)
+    }
+}
 
 /// What a call takes of one resource: expected before, real after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -141,6 +163,12 @@ pub enum Input {
         /// The end of the window after it.
         next: Time,
     },
+    /// No attempt takes this member any more; what it has in flight may finish. Without any member left the run
+    /// stops.
+    DropMember {
+        /// Which member.
+        member: MemberId,
+    },
     /// No new dispatch; what is in flight may finish.
     Stop,
     /// Every attempt in flight is abandoned; implies [`Input::Stop`].
@@ -166,6 +194,14 @@ pub enum Output {
         attempt: AttemptId,
         /// The how-manieth attempt of the call it is, from 1.
         number: u32,
+        /// The member of the pool that it takes; `None` without a pool.
+        member: Option<MemberId>,
+    },
+    /// An attempt ended with [`Class::Fatal`](crate::Class::Fatal): no further one takes its member. Others do its
+    /// calls, which lose nothing by it.
+    MemberDropped {
+        /// Which member.
+        member: MemberId,
     },
     /// Stop waiting for this attempt: it took too long, or its call no longer needs it.
     Abandon {
@@ -233,7 +269,8 @@ pub enum Failure {
     Attempts,
     /// The answer says that the call itself is wrong; trying again would not help.
     Permanent,
-    /// The answer says that no call of this run can succeed.
+    /// The answer says that no call of this run can succeed; or that none can of the only members of a pool that
+    /// are large enough for this one.
     Fatal,
     /// The call outlived its time-out, all attempts included.
     TimedOut,
@@ -297,4 +334,11 @@ pub enum WaitingOn {
     Turn,
     /// The run is paused: [`Input::Unpause`].
     Unpause,
+    /// This member of the pool is left alone after failures or on the server's word, and the others have no room.
+    Member {
+        /// Which member.
+        member: MemberId,
+        /// Whether the server named the moment.
+        told: bool,
+    },
 }

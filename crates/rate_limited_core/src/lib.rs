@@ -24,6 +24,7 @@
 //! | `scheduler` | the state machine; the only folder that knows the others |
 //! | `call`, `attempt`, `queue` | what waits, what is in flight, what goes next |
 //! | `limiter`, `ledger`, `resource`, `turns` | all resources at once, the books of one, its declaration, fairness among runs |
+//! | `pool` | several keys of several accounts, and which of them takes the next attempt |
 //! | `quota` | six kinds of quota and their books |
 //! | `learned` | what calls really use, as a share of their bound |
 //! | `feedback`, `ceiling`, `finder`, `ramp` | what answers tell, what refusals show, limits that nobody told, slow starts |
@@ -53,6 +54,7 @@ mod ledger;
 mod limiter;
 mod outcome;
 mod plan;
+mod pool;
 mod progress;
 mod queue;
 mod quota;
@@ -73,13 +75,14 @@ pub use backoff::Backoff;
 pub use entries::Entry;
 pub use error::{AmountError, QuotaError, ScheduleError};
 pub use event::{
-    Abandoned, AtOnce, AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, SchedulerId,
-    Stop, Wait, WaitingOn,
+    Abandoned, AccountId, AtOnce, AttemptId, CallId, Cost, Failure, Input, MemberId, Output,
+    ResourceId, SchedulerId, Stop, Wait, WaitingOn,
 };
 pub use feedback::{Feedback, Reset};
 pub use limiter::{Limiter, ResourceView};
 pub use outcome::{Class, Outcome};
 pub use plan::{Assumed, Load, Plan, PlannedResource};
+pub use pool::MemberView;
 pub use progress::Progress;
 pub use quota::{Anchor, Quota};
 pub use resource::{Counted, Resource, Settlement};

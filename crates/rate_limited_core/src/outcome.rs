@@ -74,6 +74,7 @@ pub enum Class {
     },
     /// The call itself is wrong (400 and kin): it fails alone, at once.
     Permanent,
-    /// No call of this run can succeed (a bad key, an empty account): the run stops.
+    /// No call of this run can succeed (a bad key, an empty account): the run stops. In a pool none can by this
+    /// member: it is dropped, its call goes to another one and loses nothing, and the run stops when none is left.
     Fatal,
 }

@@ -323,6 +323,9 @@ impl Class {
                     matches!(why, Blocked::Until(t) | Blocked::Paused { until: t, .. } if t <= now);
                 !passed && limiter.stands(resource, stamp)
             }
+            Some(Obstacle::Member { until, stamp, .. }) => {
+                until.is_none_or(|until| until > now) && limiter.is_old(stamp)
+            }
         };
         if !stands {
             self.obstacle = None;
@@ -333,12 +336,11 @@ impl Class {
 
 impl Kind {
     fn of(costs: &[Cost], limiter: &Limiter) -> Kind {
-        let (resource, halvings) = limiter.class_of(costs);
-        let digest = |sum: u32, cost: &Cost| sum.wrapping_mul(31).wrapping_add(cost.resource.0 + 1);
+        let (resource, halvings, resources) = limiter.class_of(costs);
         Kind {
             resource,
             halvings,
-            resources: costs.iter().fold(0, digest),
+            resources,
         }
     }
 }
@@ -367,6 +369,7 @@ fn until(obstacle: &Obstacle) -> Time {
             why: Blocked::Until(until) | Blocked::Paused { until, .. },
             ..
         } => until,
+        Obstacle::Member { until, .. } => until.unwrap_or(Time::MAX),
         Obstacle::Resource {
             why: Blocked::Held | Blocked::Never,
             ..

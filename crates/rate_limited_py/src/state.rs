@@ -211,6 +211,7 @@ impl State {
                     call,
                     attempt,
                     number,
+                    ..
                 } => {
                     if let Some(step) = self.dispatch(call, attempt, number) {
                         return step;

@@ -3,13 +3,15 @@
 //! It is one loop of three phases: take in everything that happened, do everything that the core
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
+mod attempts;
+mod looks;
 mod outlook;
 mod records;
 mod wishes;
 mod witnessed;
 
 use crate::account::Account;
-use crate::attempt::{self, End, Event};
+use crate::attempt::{End, Event};
 use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::error::{ConfigError, ScheduleError};
@@ -20,11 +22,10 @@ use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
 use crate::witness::Witness;
 use rate_limited_core::{
-    Abandoned, AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler,
-    Settings, Stop, Time, Wait,
+    AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler, Settings, Stop,
+    Time, Wait,
 };
 use records::{Admitted, Records};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -64,6 +65,8 @@ struct Call<Req, Resp> {
     value: Option<Resp>,
     errors: Vec<AttemptError<Resp>>,
     attempts: u32,
+    /// The place of the member that its latest attempt took.
+    member: usize,
     /// Its place in the record, if there is one.
     place: Option<Place>,
 }
@@ -96,13 +99,19 @@ where
         for resource in &blueprint.resources {
             ids.push(resource.bind(&mut limiter, &ids, now)?);
         }
-        blueprint.name_ids(&ids);
+        blueprint.name_ids(ids);
         let look_ahead = settings.look_ahead.into();
         let (attempt_timeout, deadline) = (settings.attempt_timeout, settings.deadline);
-        let scheduler = Scheduler::new(&mut limiter, settings, now);
+        let mut scheduler = Scheduler::new(&mut limiter, settings, now);
+        for member in &blueprint.members {
+            let account = limiter.account(&member.account);
+            // A pool of too many was refused.
+            let _ = scheduler.add_member(account);
+        }
         limiter.hang_bell(scheduler.id(), handle.bell());
         drop(limiter);
         handle.belongs_to(&account);
+        handle.has_members(&blueprint.members);
         let mut driver = Driver {
             blueprint: Arc::new(blueprint),
             account,
@@ -163,6 +172,7 @@ where
             value: None,
             errors: Vec::new(),
             attempts: 0,
+            member: 0,
             place,
         };
         put(&mut self.calls, id.index(), call);
@@ -199,7 +209,7 @@ where
         };
         self.record_learnt(true);
         self.handle.forget();
-        self.handle.show(self.scheduler.progress(), None);
+        self.show(None);
         Ok(stop)
     }
 
@@ -281,28 +291,18 @@ where
             Event::Sent(attempt) => self.input(Input::Sent { attempt }),
             // What was written is released before the next poll.
             Event::Recorded => {}
-            Event::Finished { call, attempt, end } => self.finished(call, attempt, end),
-        }
-    }
-
-    /// Takes in what an answer or an error tells of the resources.
-    fn hear(&mut self, attempt: AttemptId, end: &End<Resp>) {
-        let told = match end {
-            End::Value(value) | End::Invalid(value) => self.blueprint.feedback(Ok(value)),
-            End::Error(_, error) => self.blueprint.feedback(Err(&**error)),
-            End::Panicked(_) | End::Lost => return,
-        };
-        for (resource, feedback) in told {
-            self.input(Input::Feedback {
-                resource,
+            Event::Finished {
+                call,
                 attempt,
-                feedback,
-            });
+                member,
+                end,
+            } => self.finished((call, attempt, member), end),
         }
     }
 
-    fn finished(&mut self, id: CallId, attempt: AttemptId, end: End<Resp>) {
-        self.hear(attempt, &end);
+    fn finished(&mut self, ids: (CallId, AttemptId, usize), end: End<Resp>) {
+        let (id, attempt, member) = ids;
+        self.hear((attempt, member), &end);
         let task = self.tasks.get_mut(attempt.index());
         let in_flight =
             task.is_some_and(|task| task.take_if(|(running, _)| *running == attempt).is_some());
@@ -313,14 +313,14 @@ where
         let index = call.index;
         let (outcome, kind) = match end {
             End::Value(value) => {
-                let usage = self.blueprint.usage(&call.request, &value);
+                let usage = self.blueprint.usage(member, &call.request, &value);
                 call.value = Some(value);
                 (Outcome::new(Class::Success).with_usage(&usage), None)
             }
             // An abandoned attempt counts only if it brought a good answer after all.
             _ if !in_flight => return,
             End::Invalid(value) => {
-                let usage = self.blueprint.usage(&call.request, &value);
+                let usage = self.blueprint.usage(member, &call.request, &value);
                 call.errors.push(AttemptError::Invalid(value));
                 let outcome = Outcome::new(Class::Invalid).with_usage(&usage);
                 (outcome, Some("invalid"))
@@ -332,7 +332,10 @@ where
             }
             End::Error(class, error) => {
                 self.handle.note_error(&error);
-                let usage = self.blueprint.failed_usage(&call.request, &*error);
+                if class == Class::Fatal {
+                    self.handle.note_fatal(member, &error);
+                }
+                let usage = self.blueprint.failed_usage(member, &call.request, &*error);
                 call.errors.push(AttemptError::Failed(error));
                 (Outcome::new(class).with_usage(&usage), Some("failed"))
             }
@@ -400,7 +403,11 @@ where
                     call,
                     attempt,
                     number,
-                } => self.dispatch(call, attempt, number),
+                    member,
+                } => self.dispatch((call, attempt), number, member),
+                Output::MemberDropped { .. } => {
+                    self.handle.show_members(self.scheduler.members());
+                }
                 Output::Abandon { call, attempt, why } => self.abandon(call, attempt, why),
                 Output::Done { call } => self.hand_out(call, None, each),
                 Output::Failed { call, why } => self.hand_out(call, Some(why), each),
@@ -411,56 +418,6 @@ where
             }
         }
         Turn::More
-    }
-
-    fn dispatch(&mut self, id: CallId, attempt: AttemptId, number: u32) {
-        let Some(call) = call_of(&mut self.calls, id) else {
-            return;
-        };
-        call.attempts = number;
-        if self.record_dispatch(id, attempt, number) {
-            self.start(id, attempt);
-        }
-    }
-
-    /// Starts an attempt that may leave.
-    fn start(&mut self, id: CallId, attempt: AttemptId) {
-        let Some(call) = call_of(&mut self.calls, id) else {
-            return;
-        };
-        let Ok(request) = catch_unwind(AssertUnwindSafe(|| call.request.clone())) else {
-            let message = "cloning the request panicked".to_owned();
-            call.errors.push(AttemptError::Panicked(message));
-            let outcome = Outcome::new(Class::Permanent);
-            return self.input(Input::Finished { attempt, outcome });
-        };
-        let events = self.events.0.clone();
-        let trip = (id, attempt, call.index);
-        #[cfg(feature = "tracing")]
-        let _span = crate::witness::attempt_span(call.index, call.attempts).entered();
-        let number = call.attempts;
-        let task = attempt::start(&self.blueprint, request, (id, attempt), events);
-        self.witness_start(trip, number);
-        put(&mut self.tasks, attempt.index(), (attempt, task));
-    }
-
-    fn abandon(&mut self, id: CallId, attempt: AttemptId, why: Abandoned) {
-        let task = self.tasks.get_mut(attempt.index());
-        if let Some((_, task)) = task.and_then(|task| task.take_if(|(id, _)| *id == attempt)) {
-            task.abort();
-        }
-        let had_left = !self.abandon_leaving(attempt);
-        let Some(call) = call_of(&mut self.calls, id) else {
-            return;
-        };
-        let index = call.index;
-        match (why, self.attempt_timeout) {
-            (Abandoned::TimedOut, Some(limit)) => call.errors.push(AttemptError::TimedOut(limit)),
-            (Abandoned::Halted, _) => call.errors.push(AttemptError::Halted),
-            _ => {}
-        }
-        self.witness_abandon((id, attempt, index), why);
-        self.setback(id, "abandoned", had_left && why == Abandoned::Halted);
     }
 
     fn hand_out(
@@ -520,7 +477,7 @@ where
         inputs: &mut Inputs<Req>,
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) {
-        self.handle.show(self.scheduler.progress(), wait);
+        self.show(wait);
         self.witness_look();
         let until = wait.map_or(self.deadline, |wait| wait.until);
         let left = until.map(|until| until.since(self.clock.now()));

@@ -18,6 +18,7 @@ mod manual;
 mod nginx;
 mod output;
 mod plan;
+mod pool;
 mod progress;
 mod record;
 mod refused;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rate_limited_sim::http::Server;
+use rate_limited_sim::http::{Account, Server};
 use rate_limited_sim::{ApiModel, Latency, Stats};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -43,6 +43,28 @@ impl World {
             server,
             folder: tempfile::tempdir().expect("a folder"),
         }
+    }
+
+    /// A server whose accounts have limits of their own, known by their keys.
+    pub(crate) fn of_accounts(accounts: Vec<Account>) -> World {
+        let runtime = Runtime::new().expect("a runtime");
+        let entered = runtime.enter();
+        let server = Server::start_for(accounts, (Ipv4Addr::LOCALHOST, 0).into());
+        drop(entered);
+        World {
+            _runtime: runtime,
+            server: server.expect("a free port"),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    pub(crate) fn account_stats(&self) -> Vec<Stats> {
+        self.server.account_stats()
+    }
+
+    /// From now on the server knows a key no more.
+    pub(crate) fn revoke(&self, key: &str) {
+        self.server.revoke(key);
     }
 
     /// A server without limits that takes so many milliseconds for an answer.

@@ -55,6 +55,8 @@ pub(crate) struct Ledger {
     pub(crate) key: Option<u64>,
     /// The resource that this is a partition of.
     pub(crate) partition_of: Option<u32>,
+    /// The account that it belongs to; 0: none.
+    pub(crate) account: u16,
     /// The kind of quota and the window in force: those of the resource, unless others were found out.
     base: Quota,
     meter: Meter,
@@ -147,6 +149,7 @@ impl Ledger {
             resource,
             key,
             partition_of: None,
+            account: 0,
             base,
             guard,
             held: 0,

@@ -1,12 +1,14 @@
 //! All resources at once: what a call takes, it takes of all of them or of none.
 
+mod accounts;
+mod class;
 mod past;
 mod server;
 
 use crate::amount::Amount;
 use crate::entries::{Entries, Entry};
 use crate::error::{QuotaError, ScheduleError};
-use crate::event::{Cost, ResourceId, SchedulerId};
+use crate::event::{Cost, MemberId, ResourceId, SchedulerId};
 use crate::ledger::{Blocked, Hold, Ledger};
 use crate::outcome::Outcome;
 use crate::quota::Quota;
@@ -41,6 +43,8 @@ pub struct Limiter {
     /// Counts what comes back earlier than was foreseen, of any resource, and changes of claims.
     news: u64,
     turns: Turns,
+    /// The names of the accounts, of which the first has the number 1: what is of account 0 is of none.
+    accounts: Vec<String>,
     /// Time never runs backwards here, whatever a driver's clock does.
     clock: Time,
 }
@@ -107,6 +111,24 @@ pub(crate) enum Obstacle {
     },
     /// Another scheduler has its turn until then at the latest.
     Turn(Time),
+    /// A member of the pool is left alone until then, or until an attempt of it ends.
+    Member {
+        member: MemberId,
+        until: Option<Time>,
+        told: bool,
+        stamp: Stamp,
+    },
+}
+
+impl Obstacle {
+    /// Until when it stands, as far as it is known: what no time removes stands longest.
+    pub(crate) fn patience(&self) -> Time {
+        match *self {
+            Obstacle::Turn(until) => until,
+            Obstacle::Resource { why, .. } => patience(why),
+            Obstacle::Member { until, .. } => until.unwrap_or(Time::from_nanos(u64::MAX - 1)),
+        }
+    }
 }
 
 /// Whose call asks: the protected head of its scheduler, or any other.
@@ -125,6 +147,7 @@ impl Limiter {
             claims: Vec::new(),
             news: 0,
             turns: Turns::default(),
+            accounts: Vec::new(),
             clock: now,
         }
     }
@@ -259,25 +282,23 @@ impl Limiter {
 
     /// Refuses costs that can never fit.
     pub(crate) fn check(&self, costs: &[Cost]) -> Result<(), ScheduleError> {
+        self.check_known(costs)?;
+        self.too_much(costs)
+            .map_or(Ok(()), |cost| Err(self.never_fits(cost)))
+    }
+
+    /// Refuses costs of unknown resources, and those below zero.
+    pub(crate) fn check_known(&self, costs: &[Cost]) -> Result<(), ScheduleError> {
         for cost in costs {
             let Some(ledger) = self.ledgers.get(cost.resource.index()) else {
                 return Err(ScheduleError::UnknownResource {
                     resource: cost.resource,
                 });
             };
-            let quota = ledger.resource.quota().capacity();
             if cost.amount < Amount::ZERO {
                 return Err(ScheduleError::Negative {
                     name: ledger.resource.name().into(),
                     cost: cost.amount,
-                });
-            }
-            if cost.amount > quota {
-                return Err(ScheduleError::NeverFits {
-                    resource: cost.resource,
-                    name: ledger.resource.name().into(),
-                    cost: cost.amount,
-                    quota,
                 });
             }
         }
@@ -289,27 +310,6 @@ impl Limiter {
         for cost in costs {
             self.turns.uses(who, cost.resource.0);
         }
-    }
-
-    /// The largest power-of-two class of the costs: the resource of which they take the largest
-    /// share, and by how many halvings that share is below the whole quota.
-    pub(crate) fn class_of(&self, costs: &[Cost]) -> (ResourceId, u8) {
-        let mut class = (ResourceId::default(), 63);
-        for cost in costs {
-            let quota = self.ledgers[cost.resource.index()]
-                .resource
-                .quota()
-                .capacity()
-                .as_micros();
-            let halvings = match cost.amount.as_micros() {
-                1.. => (quota / cost.amount.as_micros()).max(1).ilog2() as u8,
-                _ => 63,
-            };
-            if halvings < class.1 {
-                class = (cost.resource, halvings);
-            }
-        }
-        class
     }
 
     /// Takes what the costs name of all resources, or says what stands in the way.
@@ -350,6 +350,11 @@ impl Limiter {
             Stamp::Ledger(version) => self.ledgers[resource.index()].version == version,
             Stamp::News(news) => self.news == news,
         }
+    }
+
+    /// Whether nothing is news since a stamp.
+    pub(crate) fn is_old(&self, stamp: Stamp) -> bool {
+        stamp == Stamp::News(self.news)
     }
 
     /// Whether a refusal that names `named`, or none, speaks of this resource.
@@ -414,11 +419,11 @@ impl Limiter {
     }
 
     /// Protects a call: from now on nothing is admitted that would delay it.
-    pub(crate) fn claim(&mut self, who: SchedulerId, costs: &Short<Cost>) {
+    pub(crate) fn claim(&mut self, who: SchedulerId, costs: &[Cost]) {
         self.drop_claim(who);
         self.claims.push(Claim {
             who,
-            costs: costs.clone(),
+            costs: Short::new(costs),
             ready_since: None,
         });
         self.news += 1;
@@ -524,6 +529,7 @@ impl Limiter {
             None => Some(now),
             Some(Obstacle::Resource { why, .. }) => known_end(why),
             Some(Obstacle::Turn(until)) => Some(until),
+            Some(Obstacle::Member { until, .. }) => until,
         }
         .filter(|later| *later < Time::MAX);
         for need in claim {

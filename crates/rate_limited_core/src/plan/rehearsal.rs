@@ -125,7 +125,7 @@ impl<'a> Rehearsal<'a> {
                     }
                 }
                 Output::Done { .. } => over += 1,
-                Output::Failed { .. } | Output::Abandon { .. } => {}
+                Output::Failed { .. } | Output::Abandon { .. } | Output::MemberDropped { .. } => {}
                 Output::Wait(wait) => {
                     if !self.wait(wait) {
                         break None;

@@ -6,7 +6,14 @@ use crate::event::{AtOnce, Cost, Output, Wait, WaitingOn};
 use crate::ledger::Blocked;
 use crate::limiter::{Limiter, Obstacle, Standing};
 use crate::outcome::{Class, Outcome};
+use crate::pool::{Ask, Denied};
 use crate::time::Time;
+
+/// Stopped, or without a member that could take the call.
+const NOTHING_GOES: Wait = Wait {
+    until: None,
+    on: WaitingOn::InFlight,
+};
 
 impl Scheduler {
     /// Dispatches a call now, or says when asking again makes sense. A call that cannot go leaves nothing
@@ -43,36 +50,39 @@ impl Scheduler {
         let now = limiter.tick(now);
         let merged = merged(costs);
         let costs = merged.as_deref().unwrap_or(costs);
-        limiter.check(costs)?;
+        self.check(limiter, costs)?;
         limiter.notes_use(self.id, costs);
         if self.is_stopping() {
-            return Ok(AtOnce::NotUntil(Wait {
-                until: None,
-                on: WaitingOn::InFlight,
-            }));
+            return Ok(AtOnce::NotUntil(NOTHING_GOES));
         }
         let probe = match self.gate(now) {
             Ok(probe) => probe,
             Err(wait) => return Ok(AtOnce::NotUntil(wait)),
         };
-        let reservation = match limiter.reserve(self.id, Standing::Other, costs, now) {
-            Ok(reservation) => reservation,
-            Err(Obstacle::Resource {
+        let ask = Ask {
+            who: self.id,
+            standing: Standing::Other,
+            costs,
+            avoids: None,
+        };
+        let taken = match self.pool.reserve(limiter, &ask, now) {
+            Ok(taken) => taken,
+            Err(Denied::NoMember) => return Ok(AtOnce::NotUntil(NOTHING_GOES)),
+            Err(Denied::Obstacle(Obstacle::Resource {
                 resource,
                 why: Blocked::Never,
                 ..
-            }) => return Ok(AtOnce::Never(resource)),
-            Err(obstacle) => return Ok(AtOnce::NotUntil(wait_for(obstacle))),
+            })) => return Ok(AtOnce::Never(resource)),
+            Err(Denied::Obstacle(obstacle)) => return Ok(AtOnce::NotUntil(wait_for(obstacle))),
         };
         let rank = self.progress.scheduled;
         let Some(call) = self.calls.add(costs, rank) else {
             let outcome = Outcome::new(Class::NotSent);
-            limiter.settle(reservation, &outcome, &mut self.entries, now);
+            limiter.settle(taken.1, &outcome, &mut self.entries, now);
             return Err(ScheduleError::Full);
         };
         self.progress.scheduled += 1;
-        let Output::Dispatch { call, attempt, .. } = self.dispatch(call, reservation, probe, now)
-        else {
+        let Output::Dispatch { call, attempt, .. } = self.dispatch(call, taken, probe, now) else {
             unreachable!("a dispatch is one")
         };
         Ok(AtOnce::Dispatched { call, attempt })

@@ -3,7 +3,7 @@
 use super::{Phase, Scheduler};
 use crate::attempt::Attempt;
 use crate::call::State;
-use crate::event::{Abandoned, AttemptId, CallId, Cost, Failure, Output, Stop};
+use crate::event::{Abandoned, AttemptId, CallId, Cost, Failure, MemberId, Output, Stop};
 use crate::limiter::Limiter;
 use crate::outcome::{Class, Outcome};
 use crate::retry::{Situation, Verdict, verdict};
@@ -32,22 +32,29 @@ impl Scheduler {
         };
         let class = outcome.class();
         self.book(limiter, &attempt, class, now);
-        // What was abandoned may still be counted by the server, whatever it counts of failures.
-        let charged = if end == End::TimedOut {
-            &Outcome::new(Class::Invalid)
-        } else {
-            outcome
+        let charged = match (end, class) {
+            // What was abandoned may still be counted by the server, whatever it counts of failures.
+            (End::TimedOut, _) => &Outcome::new(Class::Invalid),
+            // Kept back because another attempt found the key to be bad.
+            (_, Class::Fatal) if attempt.member.is_some() && !attempt.sent => {
+                &Outcome::new(Class::NotSent)
+            }
+            _ => outcome,
         };
         limiter.settle(attempt.reservation, charged, &mut self.entries, now);
         self.count(class, end);
+        self.pool.returned(attempt.member, limiter);
         let call = self.calls.get(attempt.call);
         if let Class::Refused {
             resource,
             retry_after,
         } = class
         {
+            let taken = self
+                .pool
+                .taken(limiter, attempt.member, call.costs.as_slice());
             limiter.cut(
-                call.costs.as_slice(),
+                taken.as_deref().unwrap_or(call.costs.as_slice()),
                 resource,
                 retry_after,
                 &mut self.entries,
@@ -60,16 +67,29 @@ impl Scheduler {
             backoff: &self.settings.backoff,
             outage: self.budget.outage(),
         };
-        let verdict = verdict(class, &situation, &mut self.chance, now);
+        let verdict = match attempt.member.filter(|_| class == Class::Fatal) {
+            Some(member) => self.without(limiter, member),
+            None => verdict(class, &situation, &mut self.chance, now),
+        };
+        self.avoid(attempt.call, attempt.member, class);
         self.sentence(limiter, attempt.call, verdict, now);
-        if class == Class::Fatal {
+        if class == Class::Fatal && !self.pool.is_alive() {
             self.stop(limiter, Stop::Fatal);
         }
     }
 
     /// What an outcome means for the resources, the budget and the bound on concurrency.
     fn book(&mut self, limiter: &mut Limiter, attempt: &Attempt, class: Class, now: Time) {
+        self.pool.heard(
+            attempt.member,
+            class,
+            (&self.settings.backoff, &mut self.chance),
+            limiter,
+            now,
+        );
         let costs = self.calls.get(attempt.call).costs.as_slice();
+        let taken = self.pool.taken(limiter, attempt.member, costs);
+        let costs = taken.as_deref().unwrap_or(costs);
         match class {
             Class::Success | Class::Invalid | Class::Permanent | Class::Fatal => {
                 limiter.ended(costs, class, attempt.dispatched, now);
@@ -87,7 +107,7 @@ impl Scheduler {
                 self.stall.trouble(now);
                 if retry_after.is_some() {
                     self.probe_ended(attempt.probe, now);
-                    self.pause(retry_after.map(nanos), now);
+                    self.pause(limiter, attempt.member, retry_after.map(nanos), now);
                 } else {
                     self.budget.failed(
                         attempt.probe,
@@ -119,7 +139,7 @@ impl Scheduler {
                         now,
                     );
                 } else {
-                    self.pause(retry_after.map(nanos), now);
+                    self.pause(limiter, attempt.member, retry_after.map(nanos), now);
                 }
                 self.probe_ended(attempt.probe, now);
             }
@@ -134,8 +154,18 @@ impl Scheduler {
         }
     }
 
-    /// Pauses the whole run: the refusal names no resource of the call.
-    fn pause(&mut self, told: Option<u64>, now: Time) {
+    /// Pauses the member, or without a pool the whole run: the refusal names no resource of the call.
+    fn pause(
+        &mut self,
+        limiter: &mut Limiter,
+        member: Option<MemberId>,
+        told: Option<u64>,
+        now: Time,
+    ) {
+        if let Some(member) = member {
+            let delays = (&self.settings.backoff, &mut self.chance);
+            return self.pool.pause(member, told, delays, limiter, now);
+        }
         let longest = self.settings.backoff.longest(self.refusals_in_a_row);
         let own = longest / 2 + self.chance.below(longest / 2 + 1);
         let wait = match told {
@@ -249,6 +279,7 @@ impl Scheduler {
             Class::NotSent
         });
         limiter.settle(attempt.reservation, &outcome, &mut self.entries, now);
+        self.pool.returned(attempt.member, limiter);
         if attempt.probe {
             self.budget
                 .probe_ended(&self.settings.backoff, &mut self.chance, now);
@@ -268,6 +299,7 @@ impl Scheduler {
         };
         let outcome = Outcome::new(Class::Invalid);
         limiter.settle(attempt.reservation, &outcome, &mut self.entries, now);
+        self.pool.returned(attempt.member, limiter);
         self.probe_ended(attempt.probe, now);
         self.outbox.push_back(Output::Abandon {
             call: self.calls.id(index),

@@ -5,6 +5,8 @@
 
 mod at_once;
 mod endings;
+mod members;
+mod protection;
 mod rehearse;
 
 use crate::attempt::{Attempt, Attempts};
@@ -14,15 +16,16 @@ use crate::concurrency::{Concurrency, Room};
 use crate::entries::{Entries, Entry};
 use crate::error::ScheduleError;
 use crate::event::{
-    AttemptId, CallId, Cost, Failure, Input, Output, SchedulerId, Stop, Wait, WaitingOn,
+    AttemptId, CallId, Cost, Failure, Input, MemberId, Output, SchedulerId, Stop, Wait, WaitingOn,
 };
 use crate::ledger::Blocked;
-use crate::limiter::{Limiter, Obstacle, Standing};
+use crate::limiter::{Limiter, Obstacle, Reservation, Standing};
 use crate::outcome::{Class, Outcome};
+use crate::pool::{Denied, Pool};
 use crate::progress::Progress;
 use crate::queue::{Head, Queue};
 use crate::retry::{Leave, RetryBudget};
-use crate::settings::{Order, Settings};
+use crate::settings::Settings;
 use crate::stall::Stall;
 use crate::time::Time;
 use crate::timers::Timers;
@@ -65,6 +68,7 @@ pub struct Scheduler {
     settings: Settings,
     calls: Calls,
     queue: Queue,
+    pool: Pool,
     attempts: Attempts,
     timers: Timers,
     budget: RetryBudget,
@@ -102,6 +106,7 @@ impl Scheduler {
             id: limiter.join(),
             calls: Calls::default(),
             queue: Queue::new(settings.order, settings.look_ahead),
+            pool: Pool::default(),
             attempts: Attempts::default(),
             timers: Timers::default(),
             budget: RetryBudget::new(),
@@ -152,7 +157,7 @@ impl Scheduler {
         limiter.tick(now);
         let merged = merged(costs);
         let costs = merged.as_deref().unwrap_or(costs);
-        limiter.check(costs)?;
+        self.check(limiter, costs)?;
         limiter.notes_use(self.id, costs);
         let rank = self.progress.scheduled;
         let call = self.calls.add(costs, rank).ok_or(ScheduleError::Full)?;
@@ -200,6 +205,7 @@ impl Scheduler {
                 end,
                 next,
             } => limiter.boundary(resource, end, next, now),
+            Input::DropMember { member } => self.drop_member(limiter, member),
             Input::Stop => self.stop(limiter, Stop::Asked),
             Input::Halt => self.halt(limiter, now),
             Input::Resume => (self.phase, self.stall) = (Phase::Running, Stall::default()),
@@ -325,10 +331,12 @@ impl Scheduler {
 
     /// Asks the heads of the queue one after the other, the protected one first.
     fn admit(&mut self, limiter: &mut Limiter, probe: bool, now: Time) -> Step {
-        if let (Some(call), false) = (self.protected, self.claims) {
-            self.protect(limiter, call);
+        if let Some(call) = self.protected
+            && (!self.claims || self.claims_in_vain(limiter, call, now))
+        {
+            self.protect(limiter, call, now);
         }
-        self.protect_the_overtaken(limiter);
+        self.protect_the_overtaken(limiter, now);
         while let Some(head) = self
             .protected_head(limiter, now)
             .or_else(|| self.queue.next(limiter, now))
@@ -338,28 +346,21 @@ impl Scheduler {
             } else {
                 Standing::Other
             };
-            let costs = self.calls.get(head.call).costs.as_slice();
-            match limiter.reserve(self.id, standing, costs, now) {
-                Ok(reservation) => {
+            match self.reserve(limiter, standing, head.call, now) {
+                Ok(taken) => {
                     self.unprotect(limiter, head.call);
                     self.queue.take(head);
-                    return Step::Dispatch(self.dispatch(head.call, reservation, probe, now));
+                    return Step::Dispatch(self.dispatch(head.call, taken, probe, now));
                 }
-                Err(Obstacle::Resource {
+                Err(Denied::NoMember) => return self.fails_in_queue(limiter, head, Failure::Fatal),
+                Err(Denied::Obstacle(Obstacle::Resource {
                     resource,
                     why: Blocked::Never,
                     ..
-                }) => {
-                    self.unprotect(limiter, head.call);
-                    self.queue.take(head);
-                    // It is out of the queue: its slot must not wait for the queue to meet it.
-                    self.calls.get_mut(head.call).state = State::BackingOff;
-                    self.fail(head.call, Failure::NeverFits(resource));
-                    return Step::Failed;
-                }
-                Err(obstacle) => {
+                })) => return self.fails_in_queue(limiter, head, Failure::NeverFits(resource)),
+                Err(Denied::Obstacle(obstacle)) => {
                     self.queue.block(head, obstacle);
-                    self.protect_in_order(limiter, head);
+                    self.protect_in_order(limiter, head, now);
                 }
             }
         }
@@ -373,10 +374,20 @@ impl Scheduler {
         ))
     }
 
+    /// A head of the queue ends without another attempt.
+    fn fails_in_queue(&mut self, limiter: &mut Limiter, head: Head, why: Failure) -> Step {
+        self.unprotect(limiter, head.call);
+        self.queue.take(head);
+        // It is out of the queue: its slot must not wait for the queue to meet it.
+        self.calls.get_mut(head.call).state = State::BackingOff;
+        self.fail(head.call, why);
+        Step::Failed
+    }
+
     fn dispatch(
         &mut self,
         index: u32,
-        reservation: crate::limiter::Reservation,
+        (member, reservation): (Option<MemberId>, Reservation),
         probe: bool,
         now: Time,
     ) -> Output {
@@ -384,9 +395,11 @@ impl Scheduler {
         self.stall.goes_on(now);
         self.progress.attempts += 1;
         let dispatch = self.progress.attempts;
+        self.pool.dispatched(member, dispatch);
         let attempt = self.attempts.add(Attempt {
             call: index,
             reservation,
+            member,
             dispatched: now,
             dispatch,
             probe,
@@ -409,58 +422,8 @@ impl Scheduler {
             call: id,
             attempt,
             number: call.attempts,
+            member,
         }
-    }
-
-    /// A call that too many others have overtaken is protected from now on.
-    fn protect_the_overtaken(&mut self, limiter: &mut Limiter) {
-        if self.settings.order != Order::Packed || self.protected.is_some() {
-            return;
-        }
-        if let Some(head) = self
-            .queue
-            .overtaken(self.started, self.settings.overtakes_max)
-        {
-            self.protect(limiter, head.call);
-        }
-    }
-
-    /// In order, the oldest call is protected as soon as it has to wait.
-    fn protect_in_order(&mut self, limiter: &mut Limiter, head: Head) {
-        let in_order = self.settings.order == Order::InOrder && self.protected != Some(head.call);
-        if in_order
-            && self
-                .queue
-                .oldest()
-                .is_some_and(|oldest| oldest.call == head.call)
-        {
-            self.protect(limiter, head.call);
-        }
-    }
-
-    fn protect(&mut self, limiter: &mut Limiter, call: u32) {
-        limiter.claim(self.id, &self.calls.get(call).costs);
-        (self.protected, self.claims) = (Some(call), true);
-    }
-
-    fn unprotect(&mut self, limiter: &mut Limiter, call: u32) {
-        if self.protected == Some(call) {
-            self.protected = None;
-            self.drop_claim(limiter);
-        }
-    }
-
-    fn drop_claim(&mut self, limiter: &mut Limiter) {
-        if core::mem::take(&mut self.claims) {
-            limiter.drop_claim(self.id);
-        }
-    }
-
-    /// The protected call, if it is worth asking.
-    fn protected_head(&mut self, limiter: &Limiter, now: Time) -> Option<Head> {
-        let protected = self.protected?;
-        let head = self.queue.head_of(protected)?;
-        (!self.queue.is_blocked(head, limiter, now)).then_some(head)
     }
 
     /// Nothing can go: says until when or for what to wait, or that all is over.
@@ -477,7 +440,10 @@ impl Scheduler {
         }
         if matches!(
             wait.on,
-            WaitingOn::Quota(_) | WaitingOn::Paused { .. } | WaitingOn::Turn
+            WaitingOn::Quota(_)
+                | WaitingOn::Paused { .. }
+                | WaitingOn::Turn
+                | WaitingOn::Member { .. }
         ) {
             limiter.waits(self.id, wait.until);
         } else {
@@ -492,6 +458,7 @@ impl Scheduler {
                     | WaitingOn::Unpause
                     | WaitingOn::Paused { told: true, .. }
                     | WaitingOn::Refused { told: true }
+                    | WaitingOn::Member { told: true, .. }
             )
         {
             self.stall.waits(now);
@@ -568,6 +535,15 @@ fn wait_for(obstacle: Obstacle) -> Wait {
         Obstacle::Turn(until) => Wait {
             until: Some(until),
             on: WaitingOn::Turn,
+        },
+        Obstacle::Member {
+            member,
+            until,
+            told,
+            ..
+        } => Wait {
+            until,
+            on: WaitingOn::Member { member, told },
         },
         Obstacle::Resource { resource, why, .. } => match why {
             Blocked::Until(until) => Wait {

@@ -11,6 +11,7 @@ mod learnt;
 mod limits;
 mod order;
 mod play;
+mod pool;
 mod properties;
 mod reference;
 mod replay;

@@ -1,8 +1,8 @@
 //! A driver on virtual time: each step jumps to the next moment at which something happens.
 
 use rate_limited_core::{
-    AttemptId, CallId, Cost, Failure, Input, Limiter, Outcome, Output, Scheduler, Settings, Stop,
-    Time, Wait,
+    AttemptId, CallId, Cost, Failure, Input, Limiter, MemberId, Outcome, Output, Scheduler,
+    Settings, Stop, Time, Wait,
 };
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(crate) struct Reply {
 pub(crate) struct Sent {
     pub(crate) call: usize,
     pub(crate) number: u32,
+    pub(crate) member: Option<MemberId>,
     pub(crate) at: Time,
     pub(crate) ended: Option<Time>,
     pub(crate) outcome: Option<Outcome>,
@@ -47,6 +48,8 @@ pub(crate) enum Over {
     Stopped(Stop),
 }
 
+type ReplyBy<'a> = Box<dyn FnMut(MemberId, usize, Time) -> Reply + 'a>;
+
 pub(crate) struct Play<'a> {
     pub(crate) limiter: Limiter,
     pub(crate) scheduler: Scheduler,
@@ -57,6 +60,8 @@ pub(crate) struct Play<'a> {
     pub(crate) ends: BTreeMap<usize, (End, Time)>,
     pub(crate) waits: Vec<(Time, Wait)>,
     reply: Box<dyn FnMut(usize, u32, Time) -> Reply + 'a>,
+    /// What the server does with an attempt by a member, where that matters.
+    pub(crate) reply_by: Option<ReplyBy<'a>>,
     names: BTreeMap<CallId, usize>,
     events: BinaryHeap<std::cmp::Reverse<(Time, u64, usize)>>,
     attempts: Vec<AttemptId>,
@@ -80,6 +85,7 @@ impl<'a> Play<'a> {
             ends: BTreeMap::new(),
             waits: Vec::new(),
             reply: Box::new(reply),
+            reply_by: None,
             names: BTreeMap::new(),
             events: BinaryHeap::new(),
             attempts: Vec::new(),
@@ -150,8 +156,9 @@ impl<'a> Play<'a> {
                     call,
                     attempt,
                     number,
-                } => self.dispatch(call, attempt, number),
-                Output::Abandon { .. } => {}
+                    member,
+                } => self.dispatch(call, attempt, number, member),
+                Output::Abandon { .. } | Output::MemberDropped { .. } => {}
                 Output::Done { call } => self.end(call, End::Done),
                 Output::Failed { call, why } => self.end(call, End::Failed(why)),
                 Output::Wait(wait) => return Ok(wait),
@@ -162,19 +169,29 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn dispatch(&mut self, call: CallId, attempt: AttemptId, number: u32) {
+    fn dispatch(
+        &mut self,
+        call: CallId,
+        attempt: AttemptId,
+        number: u32,
+        member: Option<MemberId>,
+    ) {
         let name = self.names[&call];
         assert!(
             !self.ends.contains_key(&name),
             "call {name} has ended and is dispatched again"
         );
         self.handle(Input::Sent { attempt });
-        let reply = (self.reply)(name, number, self.now);
+        let reply = match (member, &mut self.reply_by) {
+            (Some(member), Some(reply)) => reply(member, name, self.now),
+            _ => (self.reply)(name, number, self.now),
+        };
         let index = self.sent.len();
         let outcome = Some(reply.outcome);
         self.sent.push(Sent {
             call: name,
             number,
+            member,
             at: self.now,
             ended: None,
             outcome,

@@ -14,6 +14,7 @@
 //! one token for each four characters. An answer has between a tenth and all of `max_tokens` (or
 //! `max_completion_tokens`; 256 where both are missing), drawn from the seed.
 
+mod accounts;
 mod body;
 mod clock;
 mod dialect;
@@ -23,11 +24,13 @@ mod shape;
 mod shared;
 mod text;
 
+pub use accounts::Account;
 pub use dialect::{Dialect, UnknownDialect};
 
 use crate::limit::{Anchor, Kind};
 use crate::model::ApiModel;
 use crate::stats::Stats;
+use accounts::Accounts;
 use axum::serve::ListenerExt;
 use shared::Shared;
 use std::io;
@@ -63,7 +66,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    accounts: Arc<Accounts>,
     closing: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -116,23 +119,58 @@ impl Server {
             let complaint = format!("the speed of the clock is {speed}: give a number above 0");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, complaint));
         }
+        let keys = Vec::new();
+        Server::start_with(dialect, vec![Account { keys, model }], addr, speed)
+    }
+
+    /// As [`start`](Server::start), for several accounts with limits of their own. Whoever sends no key of one of
+    /// them is answered with 401.
+    ///
+    /// # Errors
+    /// As [`start`](Server::start); and without any account.
+    pub fn start_for(accounts: Vec<Account>, addr: SocketAddr) -> io::Result<Server> {
+        if accounts.is_empty() {
+            let complaint = "a simulated api of no account: give it one";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, complaint));
+        }
+        Server::start_with(Dialect::default(), accounts, addr, 1.0)
+    }
+
+    fn start_with(
+        dialect: Dialect,
+        accounts: Vec<Account>,
+        addr: SocketAddr,
+        speed: f64,
+    ) -> io::Result<Server> {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let listener = listen(addr)?;
         let addr = listener.local_addr()?;
         let (closing, closed) = watch::channel(false);
-        let shared = Arc::new(Shared::new(
-            dialect,
-            aligned_to_clock(model),
-            speed,
-            closed.clone(),
-        ));
-        let task = runtime.spawn(serve(listener, Arc::clone(&shared), closed));
+        let shared = |Account { keys, model }| {
+            let shared = Shared::new(dialect, aligned_to_clock(model), speed, closed.clone());
+            (keys, Arc::new(shared))
+        };
+        let accounts = Arc::new(Accounts::new(accounts.into_iter().map(shared).collect()));
+        let task = runtime.spawn(serve(listener, Arc::clone(&accounts), closed));
         Ok(Server {
             addr,
-            shared,
+            accounts,
             closing,
             task,
         })
+    }
+
+    /// From now on a key is answered with 401.
+    pub fn revoke(&self, key: &str) {
+        self.accounts.revoke(key);
+    }
+
+    /// What the server saw of each account so far, in their order.
+    pub fn account_stats(&self) -> Vec<Stats> {
+        let places = 0..self.accounts.len();
+        places
+            .map(|place| self.accounts.get(place).stats())
+            .collect()
     }
 
     /// The address with the port that was taken.
@@ -140,20 +178,20 @@ impl Server {
         self.addr
     }
 
-    /// What the server saw so far.
+    /// What the server saw so far; of several accounts, that of the first.
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.accounts.get(0).stats()
     }
 
     /// The shortest time in which any client could have done the work that was charged so far: see
     /// [`optimum`](crate::optimum()).
     pub fn optimum(&self) -> Duration {
-        self.shared.optimum()
+        self.accounts.get(0).optimum()
     }
 
     /// Changes the quota of a limit from now on; see [`SimulatedApi::set_quota`](crate::SimulatedApi::set_quota).
     pub fn set_quota(&self, limit: &str, quota: u64) {
-        self.shared.set_quota(limit, quota);
+        self.accounts.get(0).set_quota(limit, quota);
     }
 
     /// Stops: requests in flight are answered with 503 at once, and the port is free at the end.
@@ -186,7 +224,7 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, accounts: Arc<Accounts>, mut closed: watch::Receiver<bool>) {
     // Small answers must not wait for the acknowledgement of the one before. A socket that does
     // not know the option is slower and works.
     let listener = listener.tap_io(|stream| {
@@ -197,7 +235,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: watch::Re
         let _ = closed.wait_for(|closed| *closed).await;
     };
     // axum retries failed accepts by itself and never returns an error.
-    let _ = axum::serve(listener, routes::router(shared))
+    let _ = axum::serve(listener, routes::router(accounts))
         .with_graceful_shutdown(closing)
         .await;
 }

@@ -1,5 +1,6 @@
 //! One request's way through the server.
 
+use super::accounts::Accounts;
 use super::body::Body;
 use super::shape::{Good, Headers, Refused, Reply, Shape, State as Standing};
 use super::shared::Shared;
@@ -7,7 +8,7 @@ use crate::api::{Answer, Arrival, Outcome, Request};
 use crate::draw::mix;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -18,26 +19,32 @@ use std::time::SystemTime;
 /// The largest body that is read.
 const BODY_MAX: usize = 64 << 20;
 
-pub(super) fn router(shared: Arc<Shared>) -> Router {
+pub(super) fn router(accounts: Arc<Accounts>) -> Router {
     Router::new()
         .route("/stats", get(stats))
         .fallback(handle)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(shared)
+        .with_state(accounts)
 }
 
-async fn stats(State(shared): State<Arc<Shared>>) -> Response {
+async fn stats(State(accounts): State<Arc<Accounts>>) -> Response {
+    let shared = accounts.get(0);
     let mut stats = json!(shared.stats());
     stats["optimum_seconds"] = json!(shared.optimum().as_secs_f64());
     respond(StatusCode::OK, &stats)
 }
 
 async fn handle(
-    State(shared): State<Arc<Shared>>,
+    State(accounts): State<Arc<Accounts>>,
     method: Method,
     uri: Uri,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Response {
+    let Some(shared) = accounts.of(&headers) else {
+        let shape = accounts.get(0).dialect.shape();
+        return sent(shape.error(401, "Incorrect API key provided."));
+    };
     let shape = shared.dialect.shape();
     let Some(target) = shape.target(&method, uri.path()) else {
         let message = format!("Unknown request URL: {method} {}", uri.path());
@@ -51,7 +58,7 @@ async fn handle(
         Err(complaint) => return sent(shape.error(400, &complaint)),
     };
     let call = Call {
-        shared: &shared,
+        shared,
         shape,
         path: uri.path(),
         body: &body,

@@ -210,6 +210,7 @@ impl<'a> Play<'a> {
                 call,
                 attempt,
                 number,
+                ..
             } => self.dispatch(run, call, attempt, number),
             Output::Abandon { call, attempt, .. } => {
                 self.runs[run].abandoned.insert(attempt);
