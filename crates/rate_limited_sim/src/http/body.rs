@@ -98,6 +98,8 @@ pub(super) struct Body {
     /// The tokens and the hash of each prompt or input.
     pub(super) inputs: Vec<Input>,
     choices: u64,
+    /// Whether answers are to be JSON.
+    pub(super) json: bool,
     /// The longest that one answer may be.
     pub(super) max_tokens: u64,
     /// The most points that it may cost.
@@ -143,6 +145,7 @@ impl Body {
             endpoint: *endpoint,
             model: model.clone().or(named).unwrap_or("simulated".into()),
             call: hash(known),
+            json: value["response_format"]["type"] == "json_object",
             inputs: inputs(*endpoint, &value),
             choices: first_number(&value, &ANSWERS)
                 .unwrap_or(1)

@@ -4,7 +4,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST …/chat/completions`, `…/completions`, `…/responses` | words, and the tokens they used |
+//! | `POST …/chat/completions`, `…/completions`, `…/responses` | words, and the tokens they used; with `response_format` `json_object` as `{"answer": words}` |
 //! | `POST …/embeddings` | eight numbers for each input |
 //! | what else the dialect knows: `…/messages`, any `GET`, … | the same in its words |
 //! | `GET /stats` | what the server saw: [`Stats`] as JSON, and the optimum in seconds |

@@ -230,7 +230,10 @@ fn completion(good: &Good<'_>) -> Value {
 }
 
 fn choice(good: &Good<'_>, index: usize, tokens: u64) -> Value {
-    let text = good.words(index, tokens);
+    let mut text = good.words(index, tokens);
+    if good.body.json {
+        text = json!({ "answer": text }).to_string();
+    }
     let finish_reason = if tokens == good.body.max_tokens {
         "length"
     } else {
