@@ -50,6 +50,12 @@ pub(crate) fn plan(args: &PlanArgs) -> Exit {
 
 fn text(args: &PlanArgs) -> Result<String, Refusal> {
     let run = &args.run;
+    if let Some(pool) = &run.api.pool {
+        return Err(Refusal::Plan(format!(
+            "a pool is not planned yet: leave out --pool {}, and tell what its accounts allow together with --limit",
+            pool.display()
+        )));
+    }
     let preset = run.api.api.as_deref().map(Preset::named).transpose()?;
     let output = run.output.clone().map_or(OutputTarget::Stdout, Into::into);
     let form = Form::of(run, preset, &output)?;

@@ -140,3 +140,16 @@ fn a_plan_keeps_its_word() {
     // A process needs its time to begin and to end, which no plan knows; on a busy machine more.
     assert!((planned..planned + 2.0).contains(&took), "{planned} {took}");
 }
+
+#[test]
+fn a_pool_is_not_planned_and_says_what_to_do() {
+    let world = World::slow(0);
+    world.input(&requests(3));
+    let outcome = world.run_command(&["plan", "in.jsonl", "--pool", "pool.toml"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("with --limit"),
+        "{}",
+        outcome.stderr
+    );
+}
