@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from support import kinds, watchdog  # noqa: F401 - a fixture
+from test_clients import Refusing
 
 from rate_limited import Failure, Resource, Runner
 from rate_limited.apis.openai import OpenAIChatRunner, OpenAIEmbeddingsRunner
@@ -255,13 +256,18 @@ def test_map_submit_and_validation(server: Server, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_what_is_not_found_is_asked_once(server: Server, kind: Any) -> None:
-    runner = OpenAIChatRunner(server.client(kind, "/nowhere"), 500, 90_000, progress=False)
+def test_what_is_not_found_is_asked_once(kind: Any) -> None:
+    nowhere = Refusing()
+    nowhere.answer = (404, {}, {"error": {"message": "There is no such path."}})
+    client = kind(base_url=f"{nowhere.url}/v1", api_key="none", max_retries=0)
+    runner = OpenAIChatRunner(client, 500, 90_000, progress=False)
     ask(runner, 0)
     ask(runner, 1)
     results, exceptions = runner.run()
+    nowhere.close()
     assert results == [None, None]
     assert kinds(exceptions) == [["NotFoundError"]] * 2
+    assert nowhere.requests == 2
 
 
 class WrongKey(BaseHTTPRequestHandler):
