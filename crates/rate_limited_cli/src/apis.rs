@@ -1,28 +1,15 @@
 //! `rate-limited apis`: which APIs are known, and what is known of one.
 
-use std::io::{self, Write};
-
 use rate_limited::http::Api;
 
 use crate::args::ApisArgs;
 use crate::exit::Exit;
 use crate::preset::Preset;
 use crate::refusal::Refusal;
-use crate::say::complain;
 
 /// Lists the APIs, or explains one.
 pub(crate) fn apis(args: &ApisArgs) -> Exit {
-    match text(args) {
-        Ok(text) => {
-            // Whoever closed standard output does not want to know.
-            let _ = io::stdout().lock().write_all(text.as_bytes());
-            Exit::Success
-        }
-        Err(refusal) => {
-            complain(&refusal);
-            refusal.exit()
-        }
-    }
+    Exit::printing(text(args))
 }
 
 fn text(args: &ApisArgs) -> Result<String, Refusal> {

@@ -1,5 +1,8 @@
 //! How the command ends, as a number that scripts can read.
 
+use crate::refusal::Refusal;
+use crate::say::{complain, print};
+
 /// What the long help says of exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -45,6 +48,20 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Prints a text to standard output, or says why there is none.
+    pub(crate) fn printing(text: Result<String, Refusal>) -> Exit {
+        match text {
+            Ok(text) => {
+                print(text);
+                Exit::Success
+            }
+            Err(refusal) => {
+                complain(&refusal);
+                refusal.exit()
+            }
+        }
+    }
+
     /// The number for the system.
     pub(crate) fn code(self) -> i32 {
         match self {

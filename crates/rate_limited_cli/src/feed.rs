@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rate_limited_store::Over;
 use tokio::sync::mpsc::Sender;
 
+use rate_limited::Amount;
+
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::bill::{Bill, Unpriced};
 use crate::input::{InputError, Item};
@@ -38,6 +40,15 @@ pub(crate) struct FeedOptions {
     pub(crate) bill: Option<Bill>,
     /// What lines are.
     pub(crate) form: Form,
+}
+
+impl FeedOptions {
+    /// What a request takes at most of each resource of the API, and how many tokens.
+    pub(crate) fn measured(&self, request: &Request) -> (Vec<(&'static str, Amount)>, u64) {
+        let costs = self.route.costs(request, self.answer_default);
+        let tokens = self.route.tokens(request, &costs, self.answer_default);
+        (costs, tokens)
+    }
 }
 
 /// Turns lines into jobs, and gives every line of the output its number.

@@ -1,6 +1,5 @@
 //! `rate-limited completions` and `rate-limited man`: what shells complete, and man pages, made of the command line.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -9,7 +8,7 @@ use clap_mangen::Man;
 
 use crate::args::Cli;
 use crate::exit::Exit;
-use crate::say::complain;
+use crate::say::{self, complain};
 
 /// Print what a shell needs to complete the command's options.
 ///
@@ -60,7 +59,6 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
 }
 
 fn print(text: &[u8]) -> Exit {
-    // Whoever closed standard output does not want to know.
-    let _ = io::stdout().lock().write_all(text);
+    say::print(text);
     Exit::Success
 }

@@ -1,6 +1,6 @@
 //! `rate-limited plan`: what a run will come to, before anything is sent.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader};
 
 use rate_limited::http::Unit;
 use rate_limited::{Amount, Assumed, Load, Outlook};
@@ -23,7 +23,6 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rows::Form;
 use crate::run;
-use crate::say::complain;
 use crate::scan::{Watch, scan_file_watched};
 use crate::source;
 
@@ -35,17 +34,7 @@ const LINES_KEPT: usize = 1_000;
 
 /// Plans what the command line says.
 pub(crate) fn plan(args: &PlanArgs) -> Exit {
-    match text(args) {
-        Ok(text) => {
-            // Whoever closed standard output does not want to know.
-            let _ = io::stdout().lock().write_all(text.as_bytes());
-            Exit::Success
-        }
-        Err(refusal) => {
-            complain(&refusal);
-            refusal.exit()
-        }
-    }
+    Exit::printing(text(args))
 }
 
 fn text(args: &PlanArgs) -> Result<String, Refusal> {
@@ -249,13 +238,7 @@ impl Watch for Work<'_> {
         if !self.is_wanted {
             return;
         }
-        let FeedOptions {
-            route,
-            answer_default,
-            ..
-        } = &self.options;
-        let costs = route.costs(request, *answer_default);
-        let tokens = route.tokens(request, &costs, *answer_default);
+        let (costs, tokens) = self.options.measured(request);
         let (answers_max, answers) = self.answers_of(request);
         let prompt = request.prompt.tokens();
         let charge = self.charge(request, prompt, answers);

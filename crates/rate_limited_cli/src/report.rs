@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::BufReader;
 use std::path::Path;
 
 use rate_limited_store::{Digest, Peeked, peek, verify};
@@ -13,7 +13,6 @@ use crate::identity::Identity;
 use crate::input::{Item, Reader};
 use crate::journal::{self, UnknownCalls, lost};
 use crate::refusal::Refusal;
-use crate::say::complain;
 use crate::text::{counted, grouped, shortened};
 
 /// The most characters of a note that are shown.
@@ -21,17 +20,7 @@ const NOTE_CHARS_MAX: usize = 500;
 
 /// Says how far the run came that the command line names.
 pub(crate) fn status(args: &StatusArgs) -> Exit {
-    match try_status(args) {
-        Ok(lines) => {
-            // Whoever closed standard output does not want to know.
-            let _ = writeln!(io::stdout().lock(), "{}", lines.join("\n"));
-            Exit::Success
-        }
-        Err(refusal) => {
-            complain(&refusal);
-            refusal.exit()
-        }
-    }
+    Exit::printing(try_status(args).map(|lines| lines.join("\n") + "\n"))
 }
 
 fn try_status(args: &StatusArgs) -> Result<Vec<String>, Refusal> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use rate_limited_report::{Example, Report, is_report};
@@ -15,7 +15,7 @@ use crate::journal;
 use crate::observer::{recalled, write_whole};
 use crate::output::OutputTarget;
 use crate::refusal::Refusal;
-use crate::say::{complain, say};
+use crate::say::{complain, print, say};
 use crate::state::State;
 use crate::text::{counted, shortened};
 
@@ -64,10 +64,7 @@ fn try_report(args: &ReportArgs) -> Result<(), Refusal> {
         return file.write(&report);
     }
     let form = args.format.unwrap_or(ReportForm::Text);
-    // Whoever closed standard output does not want to know.
-    let _ = io::stdout()
-        .lock()
-        .write_all(made(&report, form).as_bytes());
+    print(made(&report, form));
     Ok(())
 }
 

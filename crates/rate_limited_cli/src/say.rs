@@ -1,4 +1,4 @@
-//! Words to standard error, which may be closed, and is never waited for.
+//! Words to standard error and to standard output, which may be closed, and are never waited for.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,6 +7,11 @@ use std::io::{self, Write};
 pub(crate) fn say(line: impl Display) {
     let text = format!("{line}\n");
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a text to standard output. Whoever closed that does not want to know.
+pub(crate) fn print(text: impl AsRef<[u8]>) {
+    let _ = io::stdout().lock().write_all(text.as_ref());
 }
 
 /// Writes an error to standard error.

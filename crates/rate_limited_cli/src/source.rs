@@ -206,13 +206,8 @@ impl Watch for Survey<'_> {
         if !self.is_wanted {
             return;
         }
-        let FeedOptions {
-            route,
-            answer_default,
-            ..
-        } = &self.options;
-        let costs = route.costs(request, *answer_default);
-        let tokens = route.tokens(request, &costs, *answer_default);
+        let route = &self.options.route;
+        let (costs, tokens) = self.options.measured(request);
         self.totals.tokens = self.totals.tokens.saturating_add(tokens);
         self.totals.requests += 1;
         let mut bound = None;

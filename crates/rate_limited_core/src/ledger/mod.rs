@@ -410,7 +410,6 @@ impl Ledger {
     pub(crate) fn set_quota(&mut self, quota: Quota, now: Time) -> Result<(), QuotaError> {
         check_replacement(self.resource.quota(), &quota, self.resource.name())?;
         self.resource = self.resource.clone().with_quota(quota);
-        self.guard = self.resource.first_guard(&quota);
         // What refusals have shown was shown of the former limit.
         (self.ceiling, self.finder) = (Ceiling::new(), None);
         let limit = self.server_limit.take();
@@ -418,8 +417,6 @@ impl Ledger {
         if let Some(limit) = limit {
             self.believe(limit, now);
         }
-        self.meter.set_guard(self.guard);
-        self.version += 1;
         Ok(())
     }
 
@@ -455,6 +452,11 @@ impl Ledger {
 
     pub(crate) fn charged(&mut self, now: Time) -> Amount {
         Amount::from_micros(self.meter.charged(now))
+    }
+
+    /// What is charged and still counts, and what is held, in millionths.
+    fn booked(&mut self, now: Time) -> i64 {
+        self.meter.charged(now).saturating_add(self.held)
     }
 
     pub(crate) fn held(&self) -> Amount {

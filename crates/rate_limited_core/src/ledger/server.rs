@@ -128,9 +128,8 @@ impl Ledger {
 
     /// The books as they are, the attempt that is being dispatched included.
     pub(super) fn stand(&mut self, now: Time) -> Stand {
-        let booked = self.meter.charged(now).saturating_add(self.held);
         Stand {
-            booked: booked.saturating_add(self.slack),
+            booked: self.booked(now).saturating_add(self.slack),
             total: self.total,
         }
     }
@@ -151,8 +150,7 @@ impl Ledger {
                 passed: 0,
                 whole: false,
             };
-        } else if matches!(self.meter, Meter::Bucket(_)) && self.held + self.meter.charged(now) <= 0
-        {
+        } else if matches!(self.meter, Meter::Bucket(_)) && self.booked(now) <= 0 {
             self.tally = Tally {
                 since: Some(now),
                 passed: 0,
@@ -220,8 +218,7 @@ impl Ledger {
     /// Takes in a refusal where nobody told the limit: the search for it begins, goes on, or begins anew where
     /// much less passed than was found. Gives the wait for the next probe.
     fn searches(&mut self, asked: Amount, now: Time) -> Option<u64> {
-        let booked = self.meter.charged(now).saturating_add(self.held);
-        let others = booked.saturating_sub(asked.as_micros());
+        let others = self.booked(now).saturating_sub(asked.as_micros());
         let finder = self.finder.as_mut()?;
         let far_below = self.ceiling.limit().is_none_or(|limit| others < limit / 2);
         (finder.is_searching() || !finder.has_found() || far_below).then(|| finder.refused())
@@ -294,7 +291,7 @@ impl Ledger {
 
     /// Whether the refusal may be due to what was learnt of real usage.
     fn learn_from_refusal(&mut self, now: Time) -> bool {
-        let booked = self.meter.charged(now).saturating_add(self.held);
+        let booked = self.booked(now);
         let quota = self.quota().capacity().as_micros();
         let Some(learned) = &mut self.learned else {
             return false;
@@ -343,8 +340,7 @@ impl Ledger {
         let passed = match &self.meter {
             Meter::Sliding(_) | Meter::Fixed(_) => {
                 // A server that reserves bounds has counted what is in flight in full.
-                let booked = self.meter.charged(now).saturating_add(self.held);
-                booked.saturating_add(self.slack)
+                self.booked(now).saturating_add(self.slack)
             }
             Meter::Bucket(_) => self.bucket_evidence()?,
             _ => return None,
@@ -388,7 +384,7 @@ impl Ledger {
         if self.is_searching() {
             return 1_000_000;
         }
-        let booked = i128::from(self.meter.charged(now).saturating_add(self.held).max(0));
+        let booked = i128::from(self.booked(now).max(0));
         let capacity = i128::from(self.quota().capacity().as_micros().max(1));
         i64::try_from(booked * 1_000_000 / capacity).unwrap_or(i64::MAX)
     }
