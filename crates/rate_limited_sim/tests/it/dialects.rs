@@ -53,6 +53,9 @@ struct Seen {
     header: Option<String>,
     is: Option<String>,
     begins: Option<String>,
+    /// What stands behind the number.
+    #[serde(default)]
+    unit: String,
     from: Option<f64>,
     to: Option<f64>,
     #[serde(default)]
@@ -104,7 +107,8 @@ impl Seen {
             (None, ..) => self.absent,
             (Some(_), ..) if self.absent => false,
             (Some(text), Some(from), Some(to)) => {
-                let number: f64 = text.parse().unwrap_or(f64::NAN);
+                let number = text.strip_suffix(&self.unit).unwrap_or("none");
+                let number: f64 = number.parse().unwrap_or(f64::NAN);
                 (zero + from..=zero + to).contains(&number)
             }
             (Some(text), ..) => {
