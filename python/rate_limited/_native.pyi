@@ -1,4 +1,4 @@
-"""The scheduler, written in Rust."""
+"""The scheduler and the command, written in Rust."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, final
@@ -26,6 +26,7 @@ __all__ = [
     "add_resource",
     "api_at",
     "api_names",
+    "cli_main",
     "digest",
     "read_answer",
     "resource_view",
@@ -170,6 +171,7 @@ class Api:
 def api_names() -> list[str]: ...
 def api_at(url: str) -> str | None: ...
 def read_answer(api: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, Any]: ...
+def cli_main(argv: Sequence[str]) -> int: ...
 def digest(parts: Sequence[bytes]) -> bytes: ...
 def add_resource(
     name: str,

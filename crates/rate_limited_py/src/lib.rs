@@ -1,4 +1,4 @@
-//! The native half of the Python package `rate_limited`: the scheduler, shown to Python.
+//! The native half of the Python package `rate_limited`: the scheduler, shown to Python, and the command.
 //!
 //! Python owns the threads, the loop and the user's objects; it *pulls* work from a `Machine`, which
 //! waits without the interpreter's lock. No thread made here ever calls into Python, so none can be
@@ -9,6 +9,8 @@ mod answers;
 mod api;
 mod book;
 mod clock;
+#[cfg(feature = "cli")]
+mod command;
 mod feedback;
 mod journal;
 mod machine;
@@ -24,6 +26,9 @@ mod _native {
     use super::answers::{api_at, read_answer};
     #[pymodule_export]
     use super::api::{Api, api_names};
+    #[cfg(feature = "cli")]
+    #[pymodule_export]
+    use super::command::cli_main;
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};
