@@ -6,6 +6,7 @@ use crate::backoff::{Backoff, Chance};
 use crate::ceiling::{Ceiling, Evidence};
 use crate::feedback::{Feedback, Reset, Stand};
 use crate::finder::Finder;
+use crate::learned::Books;
 use crate::learnt::Learnt;
 use crate::outcome::Class;
 use crate::quota::{Meter, Quota};
@@ -302,7 +303,12 @@ impl Ledger {
         };
         let trusting = learned.is_trusting(now);
         let window = nanos(self.base.window());
-        learned.refused(booked, quota, window, self.paused_until.max(now));
+        let books = Books {
+            reserved: booked,
+            settled: booked.saturating_sub(self.flying.saturating_sub(self.slack)),
+            flying: self.flying,
+        };
+        learned.refused(books, quota, window, self.paused_until.max(now));
         trusting
     }
 

@@ -118,7 +118,10 @@ impl Limiter {
             full.saturating_mul(SUSPECT) >= fullest
                 && self.ledgers[resource.index()].explains(retry_after)
         });
-        answering.into_iter().map(|(resource, _)| resource).collect()
+        answering
+            .into_iter()
+            .map(|(resource, _)| resource)
+            .collect()
     }
 
     /// An attempt that was dispatched at `sent` ended otherwise than by a refusal.
