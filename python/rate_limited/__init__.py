@@ -30,7 +30,7 @@ __all__ = [
     "limited",
 ]
 
-# Loaded when they are asked for: the command needs none of them, and is up in a third of the time.
+# Loaded when they are asked for: the command needs none of them, and is up in less than a quarter of the time.
 _HOMES = {
     "Call": "calls",
     "Failure": "runner",
