@@ -103,7 +103,5 @@ pub use units::Units;
 #[cfg(feature = "report")]
 pub use rate_limited_report::Report;
 
-/// The README's examples are compiled with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod pages;
