@@ -28,6 +28,7 @@ def sources() -> Path:
 
 
 sys.path.insert(0, str(sources() / "tools"))
+from docs.console import first_files  # noqa: E402
 from docs.page import Block, Page, pages, shown  # noqa: E402
 
 
@@ -65,9 +66,8 @@ def run(block: Block, module: types.ModuleType, loop: asyncio.AbstractEventLoop)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: shown(page.path))
 def test_all_blocks_of_a_page_run(page: Page, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for block in page.blocks:
-        if "file" in block.marks:
-            (folder / block.marks["file"]).write_text(block.text, encoding="utf-8")
+    for name, text in first_files(page.blocks).items():
+        (folder / name).write_text(text, encoding="utf-8")
     # A module of its own, so that classes of the page are found again by their names.
     module = types.ModuleType(f"page_{page.path.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)

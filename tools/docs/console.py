@@ -68,8 +68,9 @@ class Example:
 
 
 def examples(blocks: Iterable[Block]) -> list[Example]:
-    """The examples of a page, each with the files that were shown before it."""
-    files: dict[str, str] = {}
+    """The examples of a page, each with the page's files: as they were shown last before it, else as they will be first."""
+    blocks = list(blocks)
+    files = first_files(blocks)
     found: list[Example] = []
     for block in blocks:
         if "file" in block.marks:
@@ -78,10 +79,19 @@ def examples(blocks: Iterable[Block]) -> list[Example]:
             if "goes on" in block.marks:
                 assert found, f"{block}: there is no block before it that it could go on with"
                 found[-1].blocks.append(block)
-                found[-1].files |= files
+                assert found[-1].files == files, f"{block}: it goes on, so no file can change before it: use sed, or echo"
             else:
                 found.append(Example(block, files))
     return found
+
+
+def first_files(blocks: Iterable[Block]) -> dict[str, str]:
+    """The files that a page shows, by name, each as it is shown first."""
+    files: dict[str, str] = {}
+    for block in blocks:
+        if "file" in block.marks:
+            files.setdefault(block.marks["file"], block.text)
+    return files
 
 
 def in_a_shell(place: Path, binary: Path, commands: list[str]) -> str:

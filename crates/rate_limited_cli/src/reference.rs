@@ -135,18 +135,40 @@ fn spelling(arg: &Arg) -> String {
     }
 }
 
-/// A text of the help, so that Markdown shows it as it is. What is between backticks is code already.
+/// A text of the help, so that Markdown shows it as it is. Options become code, and what is between backticks is
+/// code already.
 fn marked_up(text: &str) -> String {
     let mut marked = String::with_capacity(text.len());
-    let mut is_code = false;
-    for char in text.trim().chars() {
-        is_code ^= char == '`';
-        if !is_code && "\\*_<>[]#|{}".contains(char) {
-            marked.push('\\');
+    for (place, part) in text.trim().split('`').enumerate() {
+        if place % 2 == 1 {
+            let _ = write!(marked, "`{part}`");
+            continue;
         }
-        marked.push(char);
+        for word in part.split_inclusive(char::is_whitespace) {
+            let at = word.find("--").unwrap_or(word.len());
+            let (before, option) = word.split_at(at);
+            let name = option.trim_start_matches('-');
+            let end = name.find(|char: char| !char.is_ascii_alphanumeric() && char != '-');
+            let (name, behind) = name.split_at(end.unwrap_or(name.len()));
+            marked += &escaped(before);
+            if !name.is_empty() {
+                let _ = write!(marked, "`--{name}`");
+            }
+            marked += &escaped(behind);
+        }
     }
     marked
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        if "\\*_<>[]#|{}".contains(char) {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -157,6 +179,10 @@ mod tests {
     fn what_markdown_would_take_for_its_own_is_escaped_outside_of_code() {
         assert_eq!(marked_up("NAME=<a_b> | *"), r"NAME=\<a\_b\> \| \*");
         assert_eq!(marked_up("`a_b` c_d"), r"`a_b` c\_d");
+        assert_eq!(
+            marked_up("(see --max-cost), --a_b"),
+            r"(see `--max-cost`), `--a`\_b"
+        );
     }
 
     #[test]
