@@ -10,7 +10,8 @@
 //! books, and once in a while, the sum was a little too low: a margin covers that, and melts away while
 //! nothing is refused. With books that still had room, or again and again, the API counts the bounds
 //! while calls are in flight, whatever it charges in the end: the bounds are reserved for a window, for
-//! four windows the next time, then for sixteen, and so on.
+//! four windows the next time, then for sixteen, and so on. Where whole bounds would have filled the quota and what
+//! calls are likely to use would not, that is certain enough to begin with sixteen.
 
 use crate::learnt::{LearntShares, SHARES};
 use crate::time::Time;
@@ -28,6 +29,12 @@ const FULL: i128 = 95;
 /// Refusals with full books that only raise reservations: the first one, and the one that follows when its pause
 /// was too short.
 const STRIKES: u32 = 2;
+
+/// The part of a quota, in percent, below which what calls are likely to use explains no refusal.
+const ROOM: i64 = 75;
+
+/// Windows for which whole bounds are reserved where they explain a refusal that shares do not.
+const EXPLAINED: u32 = 16;
 
 /// By what a single refusal raises reservations, in millionths.
 const MARGIN_STEP: i64 = WHOLE / 10;
@@ -127,6 +134,14 @@ impl Learned {
         self.margin -= (self.margin - WHOLE) / 1_000;
     }
 
+    /// What calls with bounds of this sum are likely to use, by the dearest class of calls.
+    fn likely(&self, bounds: i64) -> i64 {
+        let known = self.classes.iter().filter(|it| it.recent.len() >= ENOUGH);
+        let means = known.map(|it| it.sum / it.recent.len() as i64);
+        let product = i128::from(bounds) * i128::from(means.max().unwrap_or(WHOLE));
+        i64::try_from(product / i128::from(WHOLE)).unwrap_or(bounds)
+    }
+
     /// Whether less than whole bounds is reserved.
     pub(crate) fn is_trusting(&self, now: Time) -> bool {
         now >= self.distrust_until
@@ -141,23 +156,40 @@ impl Learned {
         self.distrust_until = self.distrust_until.max(until);
     }
 
-    /// The server refused a call while `booked` of the quota was charged or reserved; calls go on at
-    /// `now`.
-    pub(crate) fn refused(&mut self, booked: i64, quota: i64, window: u64, now: Time) {
-        let full = i128::from(booked) * 100 >= i128::from(quota) * FULL;
+    /// The server refused a call while the books said so; calls go on at `now`.
+    pub(crate) fn refused(&mut self, books: Books, quota: i64, window: u64, now: Time) {
+        let is_full = |amount: i64| i128::from(amount) * 100 >= i128::from(quota) * FULL;
+        let full = is_full(books.reserved);
+        let whole = books.settled.saturating_add(books.flying);
+        let likely = books.settled.saturating_add(self.likely(books.flying));
+        let explained = is_full(whole) && likely < quota / 100 * ROOM;
         self.strikes = if now > self.calm_from {
             1
         } else {
             self.strikes + 1
         };
         self.calm_from = now.plus(window.saturating_mul(4));
-        if full && self.strikes <= STRIKES {
+        if full && !explained && self.strikes <= STRIKES {
             self.margin = (self.margin + MARGIN_STEP).min(MARGIN_MAX);
         } else if now >= self.distrust_until {
+            if explained {
+                self.memory = self.memory.max(EXPLAINED);
+            }
             self.distrust(now.plus(window.saturating_mul(self.memory.into())));
             self.memory = self.memory.saturating_mul(4);
         }
     }
+}
+
+/// What the books held when a call was refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Books {
+    /// Charged or reserved.
+    pub(crate) reserved: i64,
+    /// Charged for attempts that have ended.
+    pub(crate) settled: i64,
+    /// The bounds of those in flight.
+    pub(crate) flying: i64,
 }
 
 impl Shares {
