@@ -41,7 +41,7 @@ class Example:
         for block in self.blocks:
             for line in block.text.replace("\\\n", " ").splitlines():
                 if line.startswith("$ "):
-                    steps.append((re.sub(r" +", " ", line[2:]).split("  #")[0].split(" # ")[0].strip(), []))
+                    steps.append((re.sub(r"\s#\s[^'\"]*$", "", re.sub(r" +", " ", line[2:])).strip(), []))
                 elif line.strip():
                     assert steps, f"{block}: it begins with a line that no command shows: {line!r}"
                     steps[-1][1].append(line)
