@@ -134,7 +134,7 @@ def script(commands: list[str], port: int) -> str:
 def results_of(place: Path, command: str) -> int:
     """Checks that all lines of the input have a good result, in their order; how many."""
     sends = SENDS.search(command)
-    if not sends:
+    if not sends or " --first " in command:
         return 0
     given, out = sends.groups()
     if out.endswith(".csv"):
