@@ -11,7 +11,8 @@
 //! nothing is refused. With books that still had room, or again and again, the API counts the bounds
 //! while calls are in flight, whatever it charges in the end: the bounds are reserved for a window, for
 //! four windows the next time, then for sixteen, and so on. Where whole bounds would have filled the quota and what
-//! calls are likely to use would not, that is certain enough to begin with sixteen.
+//! calls are likely to use would not, that is certain enough to begin with sixteen. Answers that say how much remains
+//! tell the two apart without any refusal, and end the distrust if it was wrong.
 
 use crate::learnt::{LearntShares, SHARES};
 use crate::time::Time;
@@ -29,6 +30,12 @@ const FULL: i128 = 95;
 /// Refusals with full books that only raise reservations: the first one, and the one that follows when its pause
 /// was too short.
 const STRIKES: u32 = 2;
+
+/// The part of a quota, in percent, by which usage and whole bounds must differ for an answer to tell them apart, and
+/// how many answers in a row must agree; and by what they differ where there is nothing to tell apart.
+const TELLING: i64 = 15;
+const ALIKE: i64 = 3;
+const VOTES: i32 = 3;
 
 /// The part of a quota, in percent, below which what calls are likely to use explains no refusal.
 const ROOM: i64 = 75;
@@ -61,6 +68,10 @@ pub(crate) struct Learned {
     /// Refusals since the last calm, and from when on it is calm again.
     strikes: u32,
     calm_from: Time,
+    /// How many answers in a row showed that bounds are counted; below zero, that they are not.
+    votes: i32,
+    /// What the server was last seen to have counted beside all of ours, when hardly anything was in flight.
+    others: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,6 +90,8 @@ impl Learned {
             margin: WHOLE,
             strikes: 0,
             calm_from: Time::default(),
+            votes: 0,
+            others: 0,
         }
     }
 
@@ -134,9 +147,38 @@ impl Learned {
         self.margin -= (self.margin - WHOLE) / 1_000;
     }
 
+    /// An answer shows how much the server has counted. In the middle between what is likely to be used and whole
+    /// bounds, it says which of them the server counts while calls are in flight.
+    pub(crate) fn hears(&mut self, counted: i64, books: Books, quota: i64, window: u64, now: Time) {
+        let likely = books.settled.saturating_add(self.likely(books.flying));
+        let whole = books.settled.saturating_add(books.flying);
+        let apart = whole.saturating_sub(likely);
+        if apart < quota / 100 * ALIKE {
+            self.others = counted.saturating_sub(whole).max(0);
+        }
+        if apart < quota / 100 * TELLING {
+            return;
+        }
+        let counted = counted.saturating_sub(self.others);
+        // More than all of ours is also what others take; less than what has ended is back there earlier than with us.
+        if counted > whole.saturating_add(apart / 4) || counted < books.settled {
+            return;
+        }
+        if counted < likely.saturating_add(apart / 2) {
+            self.votes = self.votes.min(0) - 1;
+        } else {
+            self.votes = self.votes.max(0) + 1;
+        }
+        if self.votes >= VOTES {
+            self.distrust(now.plus(window.saturating_mul(EXPLAINED.into())));
+        } else if self.votes <= -VOTES && now < self.distrust_until {
+            self.distrust_until = now;
+        }
+    }
+
     /// What calls with bounds of this sum are likely to use, by the dearest class of calls.
     fn likely(&self, bounds: i64) -> i64 {
-        let known = self.classes.iter().filter(|it| it.recent.len() >= ENOUGH);
+        let known = self.classes.iter().filter(|it| !it.recent.is_empty());
         let means = known.map(|it| it.sum / it.recent.len() as i64);
         let product = i128::from(bounds) * i128::from(means.max().unwrap_or(WHOLE));
         i64::try_from(product / i128::from(WHOLE)).unwrap_or(bounds)

@@ -95,6 +95,7 @@ impl Ledger {
         let since = self.total.wrapping_sub(hold.stand.total);
         self.rest = Some(remaining.as_micros());
         self.doubt_the_ceiling(remaining, told, hold.stand.booked, now);
+        self.hear_of_bounds(used, now);
         let gap = used.saturating_sub(hold.stand.booked.saturating_add(since));
         match self.meter {
             Meter::Bucket(_) if gap > 0 => {
@@ -112,6 +113,30 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What the server has counted shows whether it counts whole bounds.
+    fn hear_of_bounds(&mut self, counted: i64, now: Time) {
+        let books = self.books(now);
+        let capacity = self.quota().capacity().as_micros();
+        let window = nanos(self.base.window());
+        if let Some(learned) = &mut self.learned {
+            let trusted = learned.is_trusting(now);
+            learned.hears(counted, books, capacity, window, now);
+            // What was held back for whole bounds may go.
+            if !trusted && learned.is_trusting(now) {
+                self.version += 1;
+            }
+        }
+    }
+
+    fn books(&mut self, now: Time) -> Books {
+        let reserved = self.booked(now);
+        Books {
+            reserved,
+            settled: reserved.saturating_sub(self.flying.saturating_sub(self.slack)),
+            flying: self.flying,
         }
     }
 
@@ -296,18 +321,13 @@ impl Ledger {
 
     /// Whether the refusal may be due to what was learnt of real usage.
     fn learn_from_refusal(&mut self, now: Time) -> bool {
-        let booked = self.booked(now);
+        let books = self.books(now);
         let quota = self.quota().capacity().as_micros();
         let Some(learned) = &mut self.learned else {
             return false;
         };
         let trusting = learned.is_trusting(now);
         let window = nanos(self.base.window());
-        let books = Books {
-            reserved: booked,
-            settled: booked.saturating_sub(self.flying.saturating_sub(self.slack)),
-            flying: self.flying,
-        };
         learned.refused(books, quota, window, self.paused_until.max(now));
         trusting
     }
