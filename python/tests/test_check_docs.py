@@ -14,7 +14,7 @@ from docs.page import Page, slug
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for module in (links, blocks):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(blocks, "RUST_PAGES", tmp_path / "pages.rs")
+    monkeypatch.setattr(blocks, "RUST_PAGES", [tmp_path / "pages.rs"])
     (tmp_path / "pages.rs").write_text('include_str!("../known.md")')
 
     def written(text: str, name: str = "page.md") -> Page:

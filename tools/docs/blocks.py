@@ -10,15 +10,16 @@ try:
 except ImportError:  # Python 3.10
     from pip._vendor import tomli as tomllib  # type: ignore[no-redef]
 
-from .page import ROOT, Block, Page
+from .page import ROOT, Block, Page, shown
 
-RUST_PAGES = ROOT / "crates" / "rate_limited" / "src" / "pages.rs"
+# The last one is for new ones.
+RUST_PAGES = [ROOT / "crates" / "rate_limited" / "src" / name for name in ("lib.rs", "pages.rs")]
 LANGUAGES = {"console", "python", "rust", "toml", "json", "jsonl", "pycon", "text", "csv"}
 
 
 def wrong(page: Page) -> Iterator[str]:
     """What is wrong with the blocks of a page, but for what they do."""
-    rust_pages = RUST_PAGES.read_text(encoding="utf-8")
+    rust_pages = "".join(file.read_text(encoding="utf-8") for file in RUST_PAGES)
     for block in page.blocks:
         if block.language not in LANGUAGES:
             known = ", ".join(sorted(LANGUAGES))
@@ -41,7 +42,7 @@ def wrong_rust(block: Block, rust_pages: str) -> Iterator[str]:
         yield f"{block}: rustdoc would run it: write ```rust,ignore"
     name = str(block.page.relative_to(ROOT))
     if f"/{name}\"" not in rust_pages:
-        yield f"{block}: {RUST_PAGES.relative_to(ROOT)} does not name {name}, so its Rust is not tested"
+        yield f"{block}: {shown(RUST_PAGES[-1])} does not name {name}, so its Rust is not tested"
 
 
 def unreadable(block: Block) -> Iterator[str]:

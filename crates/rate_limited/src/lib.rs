@@ -65,6 +65,8 @@ pub mod journal;
 pub mod layer;
 mod limiter;
 mod outlook;
+#[cfg(doctest)]
+mod pages;
 mod pool;
 #[cfg_attr(
     not(feature = "journal"),
@@ -103,5 +105,7 @@ pub use units::Units;
 #[cfg(feature = "report")]
 pub use rate_limited_report::Report;
 
+/// The README's examples are compiled with the tests.
 #[cfg(doctest)]
-mod pages;
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,7 +1,4 @@
-//! The pages whose examples are compiled and run with the tests: the README, and those of `docs` that have any.
-
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+//! The pages of `docs` whose examples are compiled and run with the tests.
 
 #[doc = include_str!("../../../docs/pools.md")]
 struct Pools;
