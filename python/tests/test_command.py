@@ -175,7 +175,9 @@ def test_names_that_are_no_text(way: list[str], api: Api, tmp_path: Path) -> Non
     assert errors(tmp_path) == [None, None]
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_lets_calls_in_flight_finish(
     way: list[str], api: Api, tmp_path: Path, number: int, expected: int
 ) -> None:
@@ -257,4 +259,12 @@ print(*sorted(sys.modules))
     _, said, _ = ended(start([sys.executable, "-I", "-c", code], tmp_path))
     loaded = set(said.split())
     assert "rate_limited._native" in loaded
-    assert not loaded & {"asyncio", "concurrent.futures", "dataclasses", "json", "logging", "threading", "typing"}
+    assert not loaded & {
+        "asyncio",
+        "concurrent.futures",
+        "dataclasses",
+        "json",
+        "logging",
+        "threading",
+        "typing",
+    }

@@ -15,7 +15,9 @@ MODULES = ["apis", "calls", "exceptions", "resources", "runner", "usage", "valid
 
 def told(code: str) -> object:
     """What a fresh interpreter prints as JSON."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -37,7 +37,9 @@ Description-Content-Type: text/markdown; charset=UTF-8; variant=GFM
 
 
 def package() -> dict[str, bytes]:
-    files = [path for path in (ROOT / "python/rate_limited").rglob("*") if path.suffix in (".py", ".pyi", ".typed")]
+    files = [
+        path for path in (ROOT / "python/rate_limited").rglob("*") if path.suffix in (".py", ".pyi", ".typed")
+    ]
     files.append(ROOT / "python/rate_limited/py.typed")
     return {str(path.relative_to(ROOT)): path.read_bytes() for path in files}
 
@@ -50,7 +52,11 @@ def wheel() -> dict[str, bytes]:
     contents[f"{INFO}/METADATA"] = METADATA + README
     contents[f"{INFO}/WHEEL"] = b"Wheel-Version: 1.0\n"
     contents[f"{INFO}/entry_points.txt"] = b"[console_scripts]\nrate-limited=rate_limited._command:main\n"
-    for name in ("man/man1/rate-limited.1", "man/man1/rate-limited-run.1", "zsh/site-functions/_rate-limited"):
+    for name in (
+        "man/man1/rate-limited.1",
+        "man/man1/rate-limited-run.1",
+        "zsh/site-functions/_rate-limited",
+    ):
         contents[f"{SHARE}/{name}"] = b"x"
     contents[f"{SHARE}/bash-completion/completions/rate-limited"] = b"x"
     contents[f"{SHARE}/fish/vendor_completions.d/rate-limited.fish"] = b"x"
@@ -170,9 +176,19 @@ class Packages(unittest.TestCase):
             (f"{INFO}/METADATA", b"Summary: Runs calls\n", b"", "Summary is missing"),
             (f"{INFO}/METADATA", README, b"words", "not README.md"),
             (f"{INFO}/entry_points.txt", b"_command", b"_other", "the command rate-limited alone"),
-            (f"{INFO}/entry_points.txt", b"[console", b"[pytest11]\nx=y:z\n[console", "the command rate-limited alone"),
+            (
+                f"{INFO}/entry_points.txt",
+                b"[console",
+                b"[pytest11]\nx=y:z\n[console",
+                "the command rate-limited alone",
+            ),
             (NATIVE, b"PyInit__native", b"PyInit_other", "no module of Python"),
-            (NATIVE, b"GLIBC_2.17", b"GLIBC_2.34", "needs glibc 2.34, but manylinux_2_17_x86_64 promises 2.17"),
+            (
+                NATIVE,
+                b"GLIBC_2.17",
+                b"GLIBC_2.34",
+                "needs glibc 2.34, but manylinux_2_17_x86_64 promises 2.17",
+            ),
         ]:
             with self.subTest(said):
                 contents = wheel()
@@ -189,7 +205,11 @@ class Packages(unittest.TestCase):
 
     def test_what_is_published_says_nothing_of_its_maker_and_is_whole(self) -> None:
         home = str(Path.home()).encode()
-        for path in (home + b"/.cargo/registry/src/x.rs", str(ROOT).encode() + b"/crates/x.rs", b"/home/someone/x.rs"):
+        for path in (
+            home + b"/.cargo/registry/src/x.rs",
+            str(ROOT).encode() + b"/crates/x.rs",
+            b"/home/someone/x.rs",
+        ):
             contents = wheel()
             contents[NATIVE] += b" " + path
             self.good(self.wheel(contents))
@@ -201,7 +221,11 @@ class Packages(unittest.TestCase):
         self.bad("no index takes wheels for linux_x86_64", self.wheel(wheel(), plain), "--published")
 
     def test_names_of_wheels(self) -> None:
-        for name in (WHEEL.replace(VERSION, "9.9.9"), WHEEL.replace("abi3", "cp310"), WHEEL.replace("cp310", "cp39")):
+        for name in (
+            WHEEL.replace(VERSION, "9.9.9"),
+            WHEEL.replace("abi3", "cp310"),
+            WHEEL.replace("cp310", "cp39"),
+        ):
             self.bad("its name is not", self.wheel(wheel(), name))
 
     def test_source_distributions(self) -> None:
@@ -234,12 +258,17 @@ class Packages(unittest.TestCase):
             ("README.md", "differs from"),
         ]:
             with self.subTest(name):
-                self.bad(f"{name} {said}", self.tar(crate("rate_limited_apis") | {name: b"x"}, f"{top}.crate", top))
+                self.bad(
+                    f"{name} {said}", self.tar(crate("rate_limited_apis") | {name: b"x"}, f"{top}.crate", top)
+                )
         for name in ("LICENSE-MIT", "README.md", "src/lib.rs"):
             contents = crate("rate_limited_apis")
             del contents[name]
             self.bad(f"{name} is missing", self.tar(contents, f"{top}.crate", top))
-        for line, said in [('readme = "README.md"', "readme is missing"), ('keywords = ["x"]', "keywords is missing")]:
+        for line, said in [
+            ('readme = "README.md"', "readme is missing"),
+            ('keywords = ["x"]', "keywords is missing"),
+        ]:
             contents = crate("rate_limited_apis")
             contents["Cargo.toml"] = contents["Cargo.toml"].replace(line.encode(), b"")
             self.bad(said, self.tar(contents, f"{top}.crate", top))
@@ -247,7 +276,9 @@ class Packages(unittest.TestCase):
         core = f'core]\nversion = "{VERSION}"'.encode()
         contents["Cargo.toml"] = contents["Cargo.toml"].replace(core, b'core]\npath = "../rate_limited_core"')
         self.bad("rate_limited_core is not needed in version", self.tar(contents, f"{top}.crate", top))
-        self.bad("no crate of version", self.tar(crate("rate_limited_apis"), "rate_limited_apis-9.9.9.crate", top))
+        self.bad(
+            "no crate of version", self.tar(crate("rate_limited_apis"), "rate_limited_apis-9.9.9.crate", top)
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,10 @@ class Release(unittest.TestCase):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, copy)
         # Whatever the changelog of today says, the tests begin with a version that is not released.
-        self.write("CHANGELOG.md", f"# Changelog\n\n## Unreleased\n\n{CHANGED}\n## 0.0.1 (2020-01-01)\n\n- The first.\n")
+        self.write(
+            "CHANGELOG.md",
+            f"# Changelog\n\n## Unreleased\n\n{CHANGED}\n## 0.0.1 (2020-01-01)\n\n- The first.\n",
+        )
         self.git("init", "-q")
         self.commit()
 
@@ -67,7 +70,11 @@ class Release(unittest.TestCase):
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def refused(self, *arguments: str) -> str:
-        before = {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file() and ".git" not in path.parts}
+        before = {
+            path: path.read_bytes()
+            for path in self.root.rglob("*")
+            if path.is_file() and ".git" not in path.parts
+        }
         done = self.tool(*arguments)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertTrue(done.stderr.startswith("error: "), done.stderr)
@@ -81,7 +88,9 @@ class Release(unittest.TestCase):
         self.assertIn(f"git tag -a v{NEXT}", done.stdout)
         for name in ("Cargo.toml", "Cargo.lock", "python/rate_limited/__init__.py"):
             self.assertIn(f'"{NEXT}"', self.read(name))
-        own = re.findall(r'^name = "(rate_limited\w*)"\nversion = "(.*)"', self.read("Cargo.lock"), re.MULTILINE)
+        own = re.findall(
+            r'^name = "(rate_limited\w*)"\nversion = "(.*)"', self.read("Cargo.lock"), re.MULTILINE
+        )
         self.assertEqual(len(own), len(list(ROOT.glob("crates/*/Cargo.toml"))))
         self.assertEqual({version for _, version in own}, {NEXT})
         today = datetime.date.today()
@@ -107,7 +116,12 @@ class Release(unittest.TestCase):
     def test_versions_that_are_none_or_out_of_order(self) -> None:
         for version in ("1.0", "v1.0.0", "1.0.0-rc.1", "01.0.0", "", "newest"):
             self.assertIn("MAJOR.MINOR.PATCH", self.refused(version))
-        jumps = [f"{MAJOR}.{MINOR + 2}.0", f"{MAJOR}.{MINOR}.{PATCH + 2}", f"{MAJOR + 1}.{MINOR + 1}.0", "0.0.0"]
+        jumps = [
+            f"{MAJOR}.{MINOR + 2}.0",
+            f"{MAJOR}.{MINOR}.{PATCH + 2}",
+            f"{MAJOR + 1}.{MINOR + 1}.0",
+            "0.0.0",
+        ]
         for version in jumps:
             self.assertIn(f"after {VERSION} comes", self.refused(version))
         self.assertIn("released already", self.refused("0.0.1"))
@@ -131,15 +145,30 @@ class Release(unittest.TestCase):
     def test_check_finds_each_place_that_differs(self) -> None:
         other = "9.9.9"
         edits = [
-            ("Cargo.toml", f'core", version = "{VERSION}"', f'core", version = "{other}"', "rate_limited_core"),
-            ("Cargo.lock", f'name = "rate_limited_sim"\nversion = "{VERSION}"', f'name = "rate_limited_sim"\nversion = "{other}"', "rate_limited_sim"),
+            (
+                "Cargo.toml",
+                f'core", version = "{VERSION}"',
+                f'core", version = "{other}"',
+                "rate_limited_core",
+            ),
+            (
+                "Cargo.lock",
+                f'name = "rate_limited_sim"\nversion = "{VERSION}"',
+                f'name = "rate_limited_sim"\nversion = "{other}"',
+                "rate_limited_sim",
+            ),
             ("python/rate_limited/__init__.py", f'"{VERSION}"', f'"{other}"', "__version__"),
             ("CHANGELOG.md", "## Unreleased", f"## {other} (2030-01-01)", other),
             ("CHANGELOG.md", "## Unreleased", "## Unreleased (0.0.2)", "0.0.2"),
             ("CHANGELOG.md", "## Unreleased", "## Soon", "Soon"),
             ("CHANGELOG.md", "## 0.0.1 (2020-01-01)", "## 0.0.1", "## 0.0.1"),
             ("CHANGELOG.md", "## 0.0.1 ", "## 0.0.1 (2020-01-01)\n\n## 0.0.2 ", "is above"),
-            ("crates/rate_limited_core/Cargo.toml", "version.workspace = true", f'version = "{VERSION}"', "rate_limited_core"),
+            (
+                "crates/rate_limited_core/Cargo.toml",
+                "version.workspace = true",
+                f'version = "{VERSION}"',
+                "rate_limited_core",
+            ),
             ("python/rate_limited/__init__.py", "__version__", "version", "0 times"),
         ]
         self.assertEqual(self.tool("--check").returncode, 0)
