@@ -43,6 +43,13 @@ def checked_progress(progress: Any) -> Any:
     return progress
 
 
+def one_of(validation: Any, validation_function: Any) -> Any:
+    """The validation, by whichever of its names it was told."""
+    if validation is not None and validation_function is not None:
+        raise TypeError("give validation or validation_function, not both: they are one thing")
+    return validation if validation_function is None else validation_function
+
+
 def native_id(resource: Resource) -> int:
     identity = resource._identity
     with _naming:
