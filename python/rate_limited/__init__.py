@@ -13,14 +13,16 @@ from rate_limited.calls import Call
 from rate_limited.exceptions import RateLimitedError, ValidationError
 from rate_limited.limited import limited
 from rate_limited.resources import Resource
-from rate_limited.runner import Failure, Runner
+from rate_limited.runner import Failure, Plan, Report, Runner
 
 __version__ = "0.5.0"
 
 __all__ = [
     "Call",
     "Failure",
+    "Plan",
     "RateLimitedError",
+    "Report",
     "Resource",
     "Runner",
     "ValidationError",

@@ -25,8 +25,9 @@ from rate_limited.usage import results_usage
 
 SUCCESS, INVALID = "success", "invalid"
 
-# The class of an attempt, its usage by resource where that is known, and how long it asks to wait.
-Verdict = tuple[str, "list[float | None] | None", "float | None"]
+# The class of an attempt, its usage by resource where that is known, how long it asks to wait, and what a report
+# calls its failure.
+Verdict = tuple[str, "list[float | None] | None", "float | None", "str | None"]
 
 _now = time.perf_counter
 
@@ -113,7 +114,7 @@ class Attempts:
 
     def not_made(self) -> Verdict:
         """Nobody wants the call any more: it is not made, and takes nothing."""
-        return PERMANENT, [0.0] * len(self._resources), None
+        return PERMANENT, [0.0] * len(self._resources), None, "cancelled"
 
     def _failed(self, ledger: Ledger, index: int, attempt: int, error: BaseException) -> Verdict:
         self._note(ledger, index, error)
@@ -123,7 +124,7 @@ class Attempts:
         self._log.attempt(meaning.class_, error)
         if meaning.class_ == FATAL and meaning.why is not None:
             self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
-        return meaning.class_, None, meaning.wait
+        return meaning.class_, None, meaning.wait, type(error).__name__
 
     def _answered(self, ledger: Ledger, index: int, attempt: int, call: Call, answer: Any) -> Verdict:
         self._feedback.hear(attempt, answer)
@@ -131,7 +132,7 @@ class Attempts:
         if self._checks:
             class_ = self._validate(ledger, index, call, answer)
             if class_ != SUCCESS:
-                return class_, usage, None
+                return class_, usage, None, ValidationError.__name__
         # An answer that comes after its call has ended must not replace the one that was given out.
         if ledger.status[index] != DONE:
             if self._recorder is not None:
@@ -140,7 +141,7 @@ class Attempts:
                     ledger.note(index, trouble)
             ledger.results[index] = answer
             ledger.status[index] = DONE
-        return SUCCESS, usage, None
+        return SUCCESS, usage, None, None
 
     def _note(self, ledger: Ledger, index: int, error: BaseException) -> None:
         """Keeps what went wrong with an attempt, and takes it down."""

@@ -23,6 +23,9 @@ __all__ = [
     "Api",
     "Journal",
     "Machine",
+    "Outlook",
+    "Report",
+    "Statistics",
     "add_resource",
     "api_at",
     "api_names",
@@ -63,6 +66,7 @@ class Machine:
         timeout: float | None,
         seed: int,
         pacing: float | None = None,
+        statistics: Statistics | None = None,
     ) -> Machine: ...
     def schedule(self, costs: Sequence[float], position: int | None = None, last: bool = False) -> int: ...
     def number(self, position: int) -> int: ...
@@ -79,6 +83,7 @@ class Machine:
         class_: str,
         usage: Sequence[float | None] | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> _Step: ...
     def take_nowait(self, run: int) -> _Step: ...
     def turn_nowait(
@@ -88,6 +93,7 @@ class Machine:
         class_: str,
         usage: Sequence[float | None] | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> _Step: ...
     def finish(
         self,
@@ -95,6 +101,7 @@ class Machine:
         class_: str,
         usage: Sequence[float | None] | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None: ...
     def hear(
         self,
@@ -115,6 +122,39 @@ class Machine:
     def drain(self) -> None: ...
     def fileno(self) -> int: ...
     def progress(self) -> dict[str, Any]: ...
+    def outlook(self) -> Outlook: ...
+
+@final
+class Outlook:
+    def add(self, costs: Sequence[float]) -> None: ...
+    def plan(
+        self,
+        base: int,
+        quotas: Sequence[str],
+        latency: float | None = None,
+        failure_rate: float | None = None,
+    ) -> tuple[str, dict[str, Any]]: ...
+
+@final
+class Statistics:
+    def __new__(cls) -> Statistics: ...
+    def named(self) -> list[str]: ...
+    def report(
+        self,
+        title: str,
+        names: Mapping[str, str],
+        notes: Sequence[str],
+        unfinished: int,
+        cost: tuple[float, float] | None = None,
+    ) -> Report: ...
+
+@final
+class Report:
+    def html(self) -> str: ...
+    def json(self) -> str: ...
+    def text(self) -> str: ...
+    @staticmethod
+    def is_one(beginning: bytes) -> bool: ...
 
 @final
 class Journal:

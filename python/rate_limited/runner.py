@@ -19,8 +19,10 @@ from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._log import EventLog
-from rate_limited._native import Machine
+from rate_limited._native import Machine, Statistics
+from rate_limited._plan import Plan, Planned
 from rate_limited._records import records
+from rate_limited._report import Report, Reported
 from rate_limited._results import Results
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
     from rate_limited._options import NamedOptions
 
-__all__ = ["Failure", "Runner"]
+__all__ = ["Failure", "Plan", "Report", "Runner"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +59,7 @@ R = TypeVar("R")
 logger = logging.getLogger("rate_limited")
 
 
-class Runner(Control, Stated, Streams[P, R]):
+class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
     """Runs calls of one function as fast as the limits of its API allow, and never faster.
 
     Args:
@@ -200,6 +202,7 @@ class Runner(Control, Stated, Streams[P, R]):
             for resource in self._resources
         )
         self._running, self._lock = threading.Lock(), threading.Lock()
+        self._statistics = Statistics()
         self._journal = None
         self._ledger = self._last_ledger = Ledger(0)
         self._run: Run | None = None
@@ -379,7 +382,8 @@ class Runner(Control, Stated, Streams[P, R]):
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
         seed = random.getrandbits(64)
-        machine = Machine(ids, self._bound or None, self.max_retries, self.timeout, seed, self.pacing)
+        bound, counted = self._bound or None, self._statistics
+        machine = Machine(ids, bound, self.max_retries, self.timeout, seed, self.pacing, counted)
         if self._journal is not None:
             machine.attach(self._journal.native)
         if self._paused:

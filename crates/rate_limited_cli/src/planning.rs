@@ -4,6 +4,7 @@ use std::io::{self, BufReader};
 
 use rate_limited::http::Unit;
 use rate_limited::{Amount, Assumed, Load, Outlook};
+use rate_limited_report::never_told;
 
 use crate::advice;
 use crate::api;
@@ -299,32 +300,20 @@ impl Never {
     }
 
     fn told(&self, meters: &Meters) -> Option<String> {
-        use crate::text::{counted, grouped};
-        const SHOWN: usize = 5;
         if self.requests == 0 {
             return None;
         }
-        let lines: Vec<_> = self
-            .lines
-            .iter()
-            .take(SHOWN)
-            .map(|it| grouped(*it))
-            .collect();
-        let more = if self.requests > lines.len() as u64 {
-            ", …"
-        } else {
-            ""
-        };
         let limit = |place: &usize| {
             let meter = meters.get(*place);
             meter.map_or_else(|| "--max-cost".to_owned(), |meter| meter.limit.to_string())
         };
         let above: Vec<_> = self.above.iter().map(limit).collect();
-        Some(format!(
-            "{} above {} and can never be sent (line {}{more})",
-            counted(self.requests, "request is", "requests are"),
-            above.join(" or "),
-            lines.join(", "),
+        Some(never_told(
+            ("request", "requests"),
+            self.requests,
+            &above,
+            "line",
+            &self.lines,
         ))
     }
 }

@@ -12,10 +12,12 @@ mod clock;
 mod feedback;
 mod journal;
 mod machine;
+mod outlook;
 mod pacing;
 mod progress;
 mod resource;
 mod state;
+mod statistics;
 mod step;
 
 #[pyo3::pymodule]
@@ -30,7 +32,11 @@ mod _native {
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
+    use super::outlook::Outlook;
+    #[pymodule_export]
     use super::resource::{add_resource, resource_view, set_quota};
+    #[pymodule_export]
+    use super::statistics::{Report, Statistics};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
     use rate_limited_apis::{
