@@ -21,6 +21,7 @@ __all__ = [
     "UNKNOWN",
     "WAIT",
     "Api",
+    "Bill",
     "Journal",
     "Machine",
     "Outlook",
@@ -130,7 +131,7 @@ class Outlook:
     def plan(
         self,
         base: int,
-        quotas: Sequence[str],
+        quotas: Sequence[tuple[str, bool]],
         latency: float | None = None,
         failure_rate: float | None = None,
     ) -> tuple[str, dict[str, Any]]: ...
@@ -155,6 +156,22 @@ class Report:
     def text(self) -> str: ...
     @staticmethod
     def is_one(beginning: bytes) -> bool: ...
+
+@final
+class Bill:
+    def __new__(
+        cls,
+        api: Api,
+        input: float | None = None,
+        output: float | None = None,
+        request: float | None = None,
+    ) -> Bill: ...
+    def bound(self, endpoint: str | None, body: bytes) -> float: ...
+    def used(
+        self, endpoint: str | None, body: bytes, headers: Sequence[tuple[str, str]], answer: bytes
+    ) -> float | None: ...
+    def answer_fields(self) -> list[str]: ...
+    def has_prices(self) -> bool: ...
 
 @final
 class Journal:

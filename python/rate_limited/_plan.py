@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rate_limited._bill import Budget
 from rate_limited._html import escaped, page, table
 from rate_limited._setup import seconds
 from rate_limited.calls import Call
@@ -189,9 +190,10 @@ class Planned:
         outlook = machine.outlook()
         for item in () if items is None else items:
             self._add(outlook, Call(self.function, (item,), {}))
-        quotas = [_limit_text(resource) for resource in self._resources]
+        quotas = [(_limit_text(resource), isinstance(resource, Budget)) for resource in self._resources]
         text, found = outlook.plan(base, quotas, latency, rate)
-        limits = tuple(PlannedLimit(*limit) for limit in found.pop("limits"))
+        told = zip(found.pop("limits"), self._resources, strict=True)
+        limits = tuple(_planned_limit(limit, resource._scale) for limit, resource in told)
         never_fit = tuple(found.pop("never_fit"))
         return Plan(limits=limits, never_fit=never_fit, text=text, **found)
 
@@ -207,6 +209,11 @@ class Planned:
         costs = [cost(call) for cost in self._costs_of]
         checked = zip(costs, self._resources, strict=True)
         outlook.add([amount(cost, resource.name) for cost, resource in checked])
+
+
+def _planned_limit(found: tuple[str, float, float, float, float | None], scale: float) -> PlannedLimit:
+    name, cost, reserved, waited, utilisation = found
+    return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation)
 
 
 def _rate(value: object) -> float:
@@ -225,6 +232,8 @@ def _limit_text(resource: Resource) -> str:
     """
     limit, window = resource.limit, resource.time_window_seconds
     if limit is None:
-        return f"{resource.name}: not told, found out"
+        return f"{resource.name}: not told; the run finds it out"
+    if isinstance(resource, Budget):
+        return f"{resource.name}=${limit:,.15g}"
     per = "" if math.isinf(window) else f"/{window:,.15g}s"
     return f"{resource.name}={limit:,.15g}{per}"

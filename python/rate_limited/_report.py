@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rate_limited import _native
+from rate_limited._bill import spent_of
 from rate_limited._ledger import UNFINISHED, Ledger
 
 if TYPE_CHECKING:
     from rate_limited._journal import RunnerJournal
     from rate_limited._rows import Rows
+    from rate_limited.resources import Resource
 
 _FORMS = {".html": "html", ".htm": "html", ".json": "json", ".txt": "text"}
 
@@ -101,6 +103,7 @@ class Reported:
     _last_ledger: Ledger
     _journal: RunnerJournal | None
     _rows: Rows | None
+    _resources: list[Resource]
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Report:
         """What the runs of this runner did so far; also while one goes on, and from any thread.
@@ -124,7 +127,7 @@ class Reported:
         >>> for text in ["1", "2", "three"]:
         ...     runner.schedule(text)
         >>> _ = runner.run()
-        >>> print(runner.report().text.splitlines()[1][:31])
+        >>> print(runner.report().text.splitlines()[1].partition(" in ")[0])
         3 calls: 2 succeeded, 1 failed
         """
         title = getattr(self.function, "__qualname__", type(self.function).__name__)
@@ -164,7 +167,7 @@ class Reported:
         return [f"{calls} done before, by earlier processes with this journal: they are not counted here"]
 
     def _cost(self) -> tuple[float, float] | None:
-        return None
+        return spent_of(self._resources)
 
 
 def _write_whole(path: Path, text: str) -> None:

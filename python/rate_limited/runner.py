@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
+from rate_limited._bill import Prices, budget_of
 from rate_limited._control import Control
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
@@ -80,6 +81,14 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             (64 of them for `max_concurrent="auto"`), at most a day. The run takes at most so much
             longer, once; a limit per second, as one more resource, spreads all of its requests.
             Default None: what the limits allow goes at once.
+        max_cost: the most dollars that all calls together may cost. Before a call is sent, the most that it can cost
+            is held back: a token for each byte of its arguments, and the longest answer that it allows; what the
+            answer says was used settles it. What fails counts in full, what the API rejects (4xx) not. So the sum is
+            never passed, as long as the prices are right. Calls that do not fit any more are not made: they have
+            no result, and a `BudgetSpentError`. Default None: nothing bounds the costs.
+        prices: for `max_cost`: `{"input": 0.15, "output": 0.60}`, in dollars for a million tokens, with those of
+            your model, and `"request"` for what each call costs; or a function from a call to the dollars that it
+            costs at most. Default None: those of the API's description, where it has some.
         journal: the file of a durable record: what is done is not done again by a later run with the same
             path, also after a crash, and the limits count what was used before. Default None: none.
         key: what a call is known by in the journal, such as the id of a row: gets the call. Default None:
@@ -107,6 +116,9 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
     """
 
     _journal: RunnerJournal | None
+
+    _api = "openai_compatible"
+    """The API whose requests those are that no description of a limit names."""
 
     @overload
     def __init__(
@@ -147,6 +159,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         grace_seconds: float = 5.0,
         progress: Any = True,
         pacing: float | None = None,
+        max_cost: float | None = None,
+        prices: Prices | None = None,
         journal: str | os.PathLike[str] | None = None,
         key: Callable[[Call], object] | None = None,
         encode: Callable[[Any], Any] | None = None,
@@ -168,6 +182,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self.pacing = seconds("pacing", pacing, most=86_400)
         self._progress_setting = checked_progress(progress)
         self._resources = checked_resources(resources)
+        self._resources += budget_of(max_cost, prices, self._resources, self._api)
         self._checks = validators.normalise(one_of(validation, validation_function))
         self._begin()
         if journal is not None:

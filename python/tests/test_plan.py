@@ -15,7 +15,9 @@ from rate_limited import Resource, Runner
 
 def told(runner: Runner[..., Any], **options: Any) -> dict[str, Any]:
     plan = runner.plan(**options)
-    return {name: getattr(plan, name) for name in ("calls", "binding", "unfinished", "never_fit", "in_flight")}
+    return {
+        name: getattr(plan, name) for name in ("calls", "binding", "unfinished", "never_fit", "in_flight")
+    }
 
 
 # Requests a minute, calls, seconds of an answer, and when the last one is over: a window each, then an answer.
@@ -92,7 +94,10 @@ def test_what_can_never_fit_is_named() -> None:
     tokens = Resource.per_minute("tokens", 100, arguments_usage_extractor=lambda call: call.args[0])
     runner = quiet(int, [tokens])
     assert runner.plan([10, 101, 20, 500]).never_fit == (1, 3)
-    assert "2 calls are above tokens=100/60s and can never be sent (call 1, 3)" in runner.plan([10, 101, 20, 500]).text
+    assert (
+        "2 calls are above tokens=100/60s and can never be sent (call 1, 3)"
+        in runner.plan([10, 101, 20, 500]).text
+    )
     # A limit that is lowered when calls are there already.
     scheduled(runner, 10, 90, 20, 80)
     assert runner.plan().never_fit == ()

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from support import quiet, scheduled, watchdog  # noqa: F401 - a fixture
@@ -21,7 +21,7 @@ class Refused(Exception):
     """As clients show a refusal."""
 
     status_code = 429
-    headers = {"retry-after": "0.01"}
+    headers: ClassVar = {"retry-after": "0.01"}
 
 
 def data(runner: Runner[..., Any]) -> dict[str, Any]:
@@ -148,7 +148,9 @@ def test_keys_name_calls(tmp_path: Path) -> None:
         ]
 
 
-@pytest.mark.parametrize(("name", "beginning"), [("a.html", "<!doctype html>"), ("a.json", "{"), ("a.TXT", "rate-limited report")])
+@pytest.mark.parametrize(
+    ("name", "beginning"), [("a.html", "<!doctype html>"), ("a.json", "{"), ("a.TXT", "rate-limited report")]
+)
 def test_it_is_written_to_a_file(tmp_path: Path, name: str, beginning: str) -> None:
     runner = scheduled(quiet(int), 1)
     runner.run()
@@ -176,7 +178,9 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is there and no report: choose another name"):
         runner.report(path)
     assert path.read_text() == '{"my": "data"}'
-    with pytest.raises(ValueError, match=r"the name of a report ends in \.html, \.json or \.txt, got 'report'"):
+    with pytest.raises(
+        ValueError, match=r"the name of a report ends in \.html, \.json or \.txt, got 'report'"
+    ):
         runner.report("report")
     with pytest.raises(FileNotFoundError):
         runner.report(tmp_path / "missing" / "report.html")

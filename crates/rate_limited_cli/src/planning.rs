@@ -9,7 +9,7 @@ use rate_limited_report::never_told;
 use crate::advice;
 use crate::api;
 use crate::bad_line::{BadLine, BadLinePolicy};
-use crate::bill::Bill;
+use crate::bill::{Bill, unpriced_told};
 use crate::exit::Exit;
 use crate::feed::FeedOptions;
 use crate::input::{Item, Reader};
@@ -192,7 +192,7 @@ impl<'a> Work<'a> {
     fn charge(&self, request: &Request, prompt: u64, expected: u64) -> Option<Charged> {
         let bill = self.options.bill.as_ref()?;
         let charge = bill.charge(request, &self.options.route);
-        let charge = charge.map_err(|why| why.told(request.line));
+        let charge = charge.map_err(|why| unpriced_told(&why, request.line));
         Some(charge.map(|charge| {
             let probable = charge.cost(prompt as f64, expected as f64);
             (charge.bound, probable.min(charge.bound))

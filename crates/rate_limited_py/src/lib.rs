@@ -7,6 +7,7 @@
 mod account;
 mod answers;
 mod api;
+mod bill;
 mod book;
 mod clock;
 mod feedback;
@@ -26,6 +27,8 @@ mod _native {
     use super::answers::{api_at, read_answer};
     #[pymodule_export]
     use super::api::{Api, api_names};
+    #[pymodule_export]
+    use super::bill::Bill;
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};

@@ -49,6 +49,9 @@ struct Copied {
     pacing: f64,
 }
 
+/// How a limit is shown, and whether it is money, in thousandths of a dollar.
+type Shown = (String, bool);
+
 /// What is assumed of answers, and where that is from.
 struct Expected {
     assumed: Assumed,
@@ -118,7 +121,7 @@ impl Outlook {
         &self,
         py: Python<'py>,
         base: u64,
-        quotas: Vec<String>,
+        quotas: Vec<Shown>,
         latency: Option<f64>,
         failure_rate: Option<f64>,
     ) -> PyResult<(String, Bound<'py, PyDict>)> {
@@ -210,7 +213,7 @@ impl Copied {
     }
 
     /// What would make the run shorter.
-    fn advice(&self, plan: &Plan, quotas: &[String], assumed: &Assumed) -> Option<Advice> {
+    fn advice(&self, plan: &Plan, quotas: &[Shown], assumed: &Assumed) -> Option<Advice> {
         let wider = match plan.binding() {
             Some(binding) => self.higher_limit(binding, quotas, assumed),
             None => self.more_in_flight(plan, assumed),
@@ -223,7 +226,7 @@ impl Copied {
     fn higher_limit(
         &self,
         binding: &PlannedResource,
-        quotas: &[String],
+        quotas: &[Shown],
         assumed: &Assumed,
     ) -> Option<Advice> {
         let finish = self.with_quota(binding.resource, 2.0, assumed)?.finish;
@@ -231,7 +234,7 @@ impl Copied {
             .resources
             .iter()
             .position(|id| *id == binding.resource)?;
-        let limit = quotas.get(place)?;
+        let (limit, _) = quotas.get(place)?;
         Some(Advice {
             change: format!("twice the limit of {limit}"),
             finish,
@@ -284,7 +287,7 @@ impl Copied {
 /// A plan on its way to Python.
 struct Told {
     plan: Plan,
-    quotas: Vec<String>,
+    quotas: Vec<Shown>,
     never: Vec<u64>,
     above: Vec<String>,
     advice: Option<Advice>,
@@ -294,7 +297,7 @@ struct Told {
 }
 
 impl Told {
-    fn new(copied: &Copied, base: u64, quotas: Vec<String>, expected: Expected) -> Told {
+    fn new(copied: &Copied, base: u64, quotas: Vec<Shown>, expected: Expected) -> Told {
         let mut plan = copied.play(&copied.scheduler, &copied.limiter, &expected.assumed);
         plan.resources
             .retain(|it| copied.resources.contains(&it.resource));
@@ -315,7 +318,7 @@ impl Told {
         for (number, id) in &copied.never {
             never.push(*number);
             let quota = place(*id).and_then(|place| quotas.get(place));
-            if let Some(quota) = quota.filter(|quota| !above.contains(*quota)) {
+            if let Some((quota, _)) = quota.filter(|(quota, _)| !above.contains(quota)) {
                 above.push(quota.clone());
             }
         }
@@ -356,7 +359,7 @@ impl Told {
         lines.push(("binding", told.binding()));
         for (place, (resource, quota)) in self.plan.resources.iter().zip(&self.quotas).enumerate() {
             let name = if place == 0 { "limits" } else { "" };
-            lines.push((name, limit_told(resource, quota)));
+            lines.push((name, limit(resource, quota)));
         }
         lines.push(("in flight", self.in_flight()));
         lines.push(("assumed", self.assumed()));
@@ -416,5 +419,17 @@ impl Told {
         dict.set_item("helps", advice.map(|it| it.change.as_str()))?;
         dict.set_item("helps_seconds", advice.map(|it| it.finish.as_secs_f64()))?;
         Ok(dict)
+    }
+}
+
+/// What is taken of a limit, in words.
+fn limit(resource: &PlannedResource, (shown, is_money): &Shown) -> String {
+    match resource.utilisation {
+        _ if *is_money => {
+            let dollars = resource.charged.as_units() / 1e3;
+            format!("{shown:<22} ${dollars:.4} spent")
+        }
+        None => shown.clone(),
+        Some(_) => limit_told(resource, shown),
     }
 }

@@ -2,15 +2,15 @@
 
 use crate::account;
 use crate::book::Book;
-use crate::clock::now;
+use crate::clock::{self, now};
 use crate::pacing::Pacing;
 use crate::statistics::{Shared, Witness};
 use crate::step::{self, Step};
 use pyo3::PyErr;
 use pyo3::exceptions::PyValueError;
 use rate_limited_core::{
-    Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, ResourceId,
-    ScheduleError, Scheduler, Wait, WaitingOn,
+    Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, Quota, ResourceId,
+    ScheduleError, Scheduler, Time, Wait, WaitingOn,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -103,8 +103,11 @@ impl State {
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
-        self.scheduler()
-            .handle(&mut account::limiter(), input, now());
+        self.handle_at(input, now());
+    }
+
+    fn handle_at(&mut self, input: Input, now: Time) {
+        self.scheduler().handle(&mut account::limiter(), input, now);
         self.charge();
     }
 
@@ -154,8 +157,9 @@ impl State {
                 attempt, number, ..
             } => {
                 if let Some((attempt, call)) = self.attempt(attempt) {
-                    self.witness.leaves((call, attempt), number);
-                    self.handle(Input::Sent { attempt });
+                    let now = now();
+                    self.witness.leaves((call, attempt), number, now);
+                    self.handle_at(Input::Sent { attempt }, now);
                 }
             }
             Step::Abandon { .. } | Step::Ended { .. } => self.unhandled += 1,
@@ -212,9 +216,10 @@ impl State {
             return Step::Over { why };
         }
         loop {
+            let now = now();
             let output = {
                 let scheduler = self.scheduler.as_mut().expect("it is there");
-                scheduler.poll(&mut account::limiter(), now())
+                scheduler.poll(&mut account::limiter(), now)
             };
             self.wait = None;
             self.charge();
@@ -234,7 +239,7 @@ impl State {
                 }
                 Output::Done { call: id } => {
                     let call = self.numbers[id.index()];
-                    self.witness.over(id, call, None);
+                    self.witness.over(id, call, None, now);
                     let told = self.tells_ends;
                     let step = told.then_some(Step::Ended { call, why: "" });
                     if let Some(step) = self.ended(call, None, step) {
@@ -243,17 +248,15 @@ impl State {
                 }
                 Output::Failed { call: id, why } => {
                     let call = self.numbers[id.index()];
-                    self.witness.over(id, call, Some(step::failure(why)));
-                    let step = Step::Ended {
-                        call,
-                        why: step::failure(why),
-                    };
+                    let told = self.failure(why);
+                    self.witness.over(id, call, Some(told), now);
+                    let step = Step::Ended { call, why: told };
                     if let Some(step) = self.ended(call, Some(why), Some(step)) {
                         return step;
                     }
                 }
                 // What is over before anyone could fall asleep is asked again at once.
-                Output::Wait(Wait { until: Some(t), .. }) if t <= now() + MOMENT => {}
+                Output::Wait(Wait { until: Some(t), .. }) if t <= clock::now() + MOMENT => {}
                 Output::Wait(wait) => {
                     self.wait = Some(wait);
                     return Step::Wait {
@@ -271,6 +274,17 @@ impl State {
                 _ => {}
             }
         }
+    }
+
+    /// Why a call failed, in a word.
+    fn failure(&self, why: Failure) -> &'static str {
+        if let Failure::NeverFits(id) = why {
+            let view = account::limiter().view(id, now());
+            if matches!(view.resource.quota(), Quota::Budget { .. }) {
+                return "spent";
+            }
+        }
+        step::failure(why)
     }
 
     pub(crate) fn end(&mut self, why: &'static str) -> Step {
@@ -369,7 +383,8 @@ impl State {
             return self.finish_late(number, class);
         };
         self.attempts[attempt.index()] = None;
-        if self.witness.came((call, attempt), class, code) {
+        let now = now();
+        if self.witness.came((call, attempt), class, code, now) {
             self.look();
         }
         if let (Class::Success, Some(usage)) = (class, usage) {
@@ -383,7 +398,7 @@ impl State {
         });
         let usage: Vec<Cost> = known.collect();
         let outcome = Outcome::new(class).with_usage(&usage);
-        self.handle(Input::Finished { attempt, outcome });
+        self.handle_at(Input::Finished { attempt, outcome }, now);
         if class != Class::Success {
             self.came_back(call, class);
         }

@@ -3,7 +3,7 @@
 use crate::account::{self, lock};
 use crate::clock::now;
 use pyo3::prelude::*;
-use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId};
+use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Time};
 use rate_limited_report::{self as report, Fate, Flights, Numbers, Over};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -124,8 +124,8 @@ impl Witness {
         lock(&self.shared.numbers).begins(now(), unix);
     }
 
-    pub(crate) fn leaves(&mut self, ids: (CallId, AttemptId), number: u32) {
-        lock(&self.shared.numbers).leaves(&mut self.flights, ids, number, now());
+    pub(crate) fn leaves(&mut self, ids: (CallId, AttemptId), number: u32, now: Time) {
+        lock(&self.shared.numbers).leaves(&mut self.flights, ids, number, now);
     }
 
     /// An attempt has come back; whether it is time to look at the run.
@@ -134,8 +134,9 @@ impl Witness {
         ids: (CallId, AttemptId),
         class: Class,
         code: Option<&str>,
+        now: Time,
     ) -> bool {
-        let (now, numbers) = (now(), &mut *lock(&self.shared.numbers));
+        let numbers = &mut *lock(&self.shared.numbers);
         numbers.ended(&mut self.flights, ids, Fate::Came(class, code), now);
         numbers.is_due(now)
     }
@@ -149,14 +150,14 @@ impl Witness {
         lock(&self.shared.numbers).ended(&mut self.flights, ids, fate, now());
     }
 
-    pub(crate) fn over(&mut self, id: CallId, number: u64, failed: Option<&str>) {
+    pub(crate) fn over(&mut self, id: CallId, number: u64, failed: Option<&str>, now: Time) {
         let over = Over {
             id,
             kind: self.kind,
             number,
             failed,
         };
-        lock(&self.shared.numbers).over(&mut self.flights, over, now());
+        lock(&self.shared.numbers).over(&mut self.flights, over, now);
     }
 
     pub(crate) fn look(&self, progress: &Progress, resources: &[ResourceId]) {

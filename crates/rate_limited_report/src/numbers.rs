@@ -136,16 +136,21 @@ impl Numbers {
     /// A call is over.
     pub fn over(&mut self, flights: &mut Flights, over: Over<'_>, now: Time) {
         let flight = place(&mut flights.calls, over.id.index()).take();
+        let attempts = flight.as_ref().map_or(0, |flight| flight.attempts);
+        let took = flight
+            .as_ref()
+            .map_or(Duration::ZERO, |it| now.since(it.began));
         let mut name = Name::default();
-        // A number fits.
-        let _ = write!(name, "{} {}", over.kind, over.number);
+        // The names of most calls are not kept, and not made.
+        if self.statistics.names(took, attempts) {
+            // A number fits.
+            let _ = write!(name, "{} {}", over.kind, over.number);
+        }
         let told = flight.as_ref().and_then(|flight| flight.code.as_deref());
         self.statistics.call(&Call {
             name: name.as_str(),
-            attempts: flight.as_ref().map_or(0, |flight| flight.attempts),
-            took: flight
-                .as_ref()
-                .map_or(Duration::ZERO, |flight| now.since(flight.began)),
+            attempts,
+            took,
             code: over.failed.map(|why| told.unwrap_or(why)),
         });
     }

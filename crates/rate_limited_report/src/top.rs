@@ -29,6 +29,11 @@ impl Top {
         self.0.truncate(KEPT);
     }
 
+    /// Whether a call with this value would be among them.
+    pub(crate) fn takes(&self, value: u64) -> bool {
+        self.0.len() < KEPT || self.0.last().is_some_and(|(least, _)| *least < value)
+    }
+
     pub(crate) fn told(&self) -> Vec<Named> {
         self.0.iter().map(|(_, call)| call.clone()).collect()
     }
