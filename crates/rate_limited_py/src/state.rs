@@ -248,7 +248,7 @@ impl State {
                 }
                 Output::Failed { call: id, why } => {
                     let call = self.numbers[id.index()];
-                    let told = self.failure(why);
+                    let told = State::failure(why);
                     self.witness.over(id, call, Some(told), now);
                     let step = Step::Ended { call, why: told };
                     if let Some(step) = self.ended(call, Some(why), Some(step)) {
@@ -277,7 +277,7 @@ impl State {
     }
 
     /// Why a call failed, in a word.
-    fn failure(&self, why: Failure) -> &'static str {
+    fn failure(why: Failure) -> &'static str {
         if let Failure::NeverFits(id) = why {
             let view = account::limiter().view(id, now());
             if matches!(view.resource.quota(), Quota::Budget { .. }) {
