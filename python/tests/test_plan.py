@@ -166,6 +166,10 @@ def test_a_pause_and_pacing_are_looked_through() -> None:
     runner.pause()
     assert runner.plan(latency=1).seconds == pytest.approx(28, abs=2)
     assert runner.paused
+    # The same for rows that are no calls yet.
+    rows = quiet(len, pacing=30.0, max_concurrent=10)
+    assert rows.plan(["word"] * 10, latency=1).seconds == pytest.approx(28, abs=2)
+    assert "pacing adds at most 30 s" in rows.plan(["word"] * 90, latency=1).text
     plan = scheduled(runner, *["word"] * 90).plan(latency=1)
     assert plan.seconds == pytest.approx(10, abs=1)
     assert "pacing adds at most 30 s" in plan.text

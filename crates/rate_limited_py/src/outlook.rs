@@ -1,5 +1,6 @@
 //! What a machine's run will come to: a copy of it, played to its end on virtual time.
 
+use crate::pacing::Pacing;
 use crate::state::State;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -45,8 +46,7 @@ struct Copied {
     failures: u64,
     /// Of each resource what calls cost at most, and what they used.
     used: Vec<(f64, f64)>,
-    /// Over how many seconds the first calls are still to be spread that are not paced here.
-    pacing: f64,
+    pacing: Option<Pacing>,
 }
 
 /// How a limit is shown, and whether it is money, in thousandths of a dollar.
@@ -74,7 +74,7 @@ impl Outlook {
             attempts: 0,
             failures: 0,
             used: state.used.clone(),
-            pacing: 0.0,
+            pacing: state.pacing,
         };
         let progress = copied.scheduler.progress();
         copied.attempts = progress.attempts.saturating_sub(progress.in_flight);
@@ -83,13 +83,6 @@ impl Outlook {
             copied.handle(Input::Resume);
         }
         copied.handle(Input::Unpause);
-        if let Some(pacing) = &state.pacing {
-            let waiting = progress.waiting + state.last.len() as u64;
-            let (quota, seconds) = pacing.foreseen(waiting);
-            // The resource and its kind are known.
-            let _ = copied.limiter.set_quota(pacing.resource(), quota, now);
-            copied.pacing = seconds;
-        }
         for (costs, number) in &state.last {
             copied.schedule(costs, *number);
         }
@@ -108,6 +101,7 @@ impl Outlook {
             let amount = amount.map_err(|error| PyValueError::new_err(error.to_string()))?;
             all.push(Cost::new(*resource, amount));
         }
+        all.extend(copied.pacing.map(|pacing| pacing.cost()));
         let number = copied.next;
         copied.next += 1;
         copied.schedule(&all, number);
@@ -128,13 +122,10 @@ impl Outlook {
         let latency = latency.map(Duration::try_from_secs_f64).transpose();
         let latency = latency.map_err(|_| PyValueError::new_err("the latency is no time"))?;
         let told = py.detach(|| {
-            let copied = crate::account::lock(&self.0);
-            Told::new(
-                &copied,
-                base,
-                quotas,
-                copied.expected(latency, failure_rate),
-            )
+            let copied = &mut *crate::account::lock(&self.0);
+            let longer = copied.pace();
+            let expected = copied.expected(latency, failure_rate);
+            Told::new(copied, base, quotas, (expected, longer))
         });
         Ok((told.text(), told.data(py)?))
     }
@@ -157,6 +148,18 @@ impl Copied {
             // It has no other fault: its resources are known.
             Err(_) => {}
         }
+    }
+
+    /// Keeps the distance of the first calls if they are all; else says by how many seconds at most the run is
+    /// longer.
+    fn pace(&mut self) -> f64 {
+        let Some(pacing) = self.pacing else {
+            return 0.0;
+        };
+        let (quota, seconds) = pacing.foreseen(self.scheduler.progress().waiting);
+        let set = self.limiter.set_quota(pacing.resource(), quota, self.now);
+        debug_assert!(set.is_ok(), "the resource and its kind are known");
+        seconds
     }
 
     fn expected(&self, latency: Option<Duration>, failure_rate: Option<f64>) -> Expected {
@@ -297,7 +300,12 @@ struct Told {
 }
 
 impl Told {
-    fn new(copied: &Copied, base: u64, quotas: Vec<Shown>, expected: Expected) -> Told {
+    fn new(
+        copied: &Copied,
+        base: u64,
+        quotas: Vec<Shown>,
+        (expected, pacing): (Expected, f64),
+    ) -> Told {
         let mut plan = copied.play(&copied.scheduler, &copied.limiter, &expected.assumed);
         plan.resources
             .retain(|it| copied.resources.contains(&it.resource));
@@ -338,7 +346,7 @@ impl Told {
             advice,
             expected,
             concurrency: copied.scheduler.settings().max_concurrent,
-            pacing: copied.pacing,
+            pacing,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Statistics of runs of the core's schedulers: what is known of what is not over.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -38,17 +39,27 @@ pub struct Numbers {
 pub struct Flights {
     /// When the attempts in flight left, by the index of their ids.
     attempts: Vec<Option<(AttemptId, Time)>>,
-    /// When the first attempt of unfinished calls left, by the index of their ids.
-    calls: Vec<Option<Flight>>,
+    /// When the first attempt of unfinished calls left, by the index of their ids; the default: none has.
+    began: Vec<Time>,
+    /// Those of them that did not succeed at once, by the same: few, while there may be millions of calls.
+    troubled: BTreeMap<usize, Trouble>,
 }
 
-/// A call of which an attempt has left.
+/// What is known of a call whose first attempt has failed.
 #[derive(Clone, Debug)]
-struct Flight {
-    began: Time,
+struct Trouble {
     attempts: u32,
     /// The code of its last error.
     code: Option<Box<str>>,
+}
+
+impl Default for Trouble {
+    fn default() -> Trouble {
+        Trouble {
+            attempts: 1,
+            code: None,
+        }
+    }
 }
 
 /// What became of an attempt.
@@ -93,13 +104,16 @@ impl Numbers {
     ) {
         self.statistics.leaves(number > 1);
         *place(&mut flights.attempts, attempt.index()) = Some((attempt, now));
-        let call = place(&mut flights.calls, id.index());
-        let call = call.get_or_insert(Flight {
-            began: now,
-            attempts: 0,
-            code: None,
-        });
-        call.attempts += 1;
+        let index = id.index();
+        if flights.began.len() <= index {
+            flights.began.resize(index + 1, Time::default());
+        }
+        let began = &mut flights.began[index];
+        if *began == Time::default() {
+            *began = now;
+        } else {
+            flights.troubled.entry(index).or_default().attempts += 1;
+        }
     }
 
     /// An attempt has ended; one that is not in flight is not counted.
@@ -122,8 +136,9 @@ impl Numbers {
         let took = now.since(left);
         if outcome == Outcome::Succeeded {
             self.keep(took);
-        } else if let Some(call) = place(&mut flights.calls, id.index()) {
-            call.code = code.map(Into::into);
+        } else {
+            let trouble = flights.troubled.entry(id.index()).or_default();
+            trouble.code = code.map(Into::into);
         }
         let attempt = Attempt {
             outcome,
@@ -135,18 +150,25 @@ impl Numbers {
 
     /// A call is over.
     pub fn over(&mut self, flights: &mut Flights, over: Over<'_>, now: Time) {
-        let flight = place(&mut flights.calls, over.id.index()).take();
-        let attempts = flight.as_ref().map_or(0, |flight| flight.attempts);
-        let took = flight
-            .as_ref()
-            .map_or(Duration::ZERO, |it| now.since(it.began));
+        let (index, none) = (over.id.index(), Time::default());
+        let began = flights.began.get_mut(index).map(std::mem::take);
+        let began = began.filter(|began| *began != none);
+        // Of most calls there is none.
+        let trouble = if flights.troubled.is_empty() {
+            None
+        } else {
+            flights.troubled.remove(&index)
+        };
+        let tries = trouble.as_ref().map_or(1, |trouble| trouble.attempts);
+        let attempts = began.map_or(0, |_| tries);
+        let took = began.map_or(Duration::ZERO, |began| now.since(began));
         let mut name = Name::default();
         // The names of most calls are not kept, and not made.
         if self.statistics.names(took, attempts) {
             // A number fits.
             let _ = write!(name, "{} {}", over.kind, over.number);
         }
-        let told = flight.as_ref().and_then(|flight| flight.code.as_deref());
+        let told = trouble.as_ref().and_then(|it| it.code.as_deref());
         self.statistics.call(&Call {
             name: name.as_str(),
             attempts,
