@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from rate_limited.calls import Call
     from rate_limited.exceptions import RateLimitedError, ValidationError
     from rate_limited.resources import Resource
-    from rate_limited.runner import Failure, Runner
+    from rate_limited.runner import Failure, Plan, Report, Runner
 
 __version__ = "0.5.0"
 
 __all__ = [
     "Call",
     "Failure",
+    "Plan",
     "RateLimitedError",
+    "Report",
     "Resource",
     "Runner",
     "ValidationError",
@@ -34,7 +36,9 @@ __all__ = [
 _HOMES = {
     "Call": "calls",
     "Failure": "runner",
+    "Plan": "runner",
     "RateLimitedError": "exceptions",
+    "Report": "runner",
     "Resource": "resources",
     "Runner": "runner",
     "ValidationError": "exceptions",

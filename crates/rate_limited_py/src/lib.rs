@@ -7,6 +7,7 @@
 mod account;
 mod answers;
 mod api;
+mod bill;
 mod book;
 mod clock;
 #[cfg(feature = "cli")]
@@ -14,10 +15,12 @@ mod command;
 mod feedback;
 mod journal;
 mod machine;
+mod outlook;
 mod pacing;
 mod progress;
 mod resource;
 mod state;
+mod statistics;
 mod step;
 
 #[pyo3::pymodule]
@@ -29,13 +32,19 @@ mod _native {
     #[cfg(feature = "cli")]
     #[pymodule_export]
     use super::command::cli_main;
+    #[pymodule_export]
+    use super::bill::Bill;
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
+    use super::outlook::Outlook;
+    #[pymodule_export]
     use super::resource::{add_resource, resource_view, set_quota};
+    #[pymodule_export]
+    use super::statistics::{Report, Statistics};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
     use rate_limited_apis::{
