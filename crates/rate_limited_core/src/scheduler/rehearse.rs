@@ -45,10 +45,24 @@ impl Scheduler {
         self.attempts.ids().into_iter().filter_map(dispatched)
     }
 
-    /// What an attempt in flight costs at most; nothing if it is not in flight.
-    pub(crate) fn costs_of(&self, attempt: AttemptId) -> &[Cost] {
-        let attempt = self.attempts.get(attempt);
-        attempt.map_or(&[], |it| self.calls.get(it.call).costs.as_slice())
+    /// Puts what an attempt in flight costs at most into a list: with a pool, of the account of its member.
+    pub(crate) fn costs_of(&self, attempt: AttemptId, limiter: &Limiter, into: &mut Vec<Cost>) {
+        into.clear();
+        let Some(attempt) = self.attempts.get(attempt) else {
+            return;
+        };
+        let costs = self.calls.get(attempt.call).costs.as_slice();
+        match attempt.member {
+            None => into.extend_from_slice(costs),
+            Some(_) => {
+                let taken = self.pool.taken(limiter, attempt.member, costs);
+                into.extend(taken.unwrap_or_default());
+            }
+        }
+    }
+
+    pub(crate) fn has_members(&self) -> bool {
+        !self.pool.is_empty()
     }
 
     pub(crate) fn look_ahead(&self) -> u64 {
