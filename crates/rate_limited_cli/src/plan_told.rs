@@ -38,6 +38,10 @@ impl Told<'_> {
             .never_told()
             .into_iter()
             .for_each(|it| line("", it));
+        if let Some(earlier) = &self.work.earlier {
+            line("earlier", earlier.told());
+            earlier.goes_on().into_iter().for_each(|it| line("", it));
+        }
         self.tokens().into_iter().for_each(|it| line("tokens", it));
         self.cost().into_iter().for_each(|it| line("cost", it));
         line("finish", self.finish());
@@ -69,8 +73,16 @@ impl Told<'_> {
             })
         });
         let expected = &self.args.expected;
+        let earlier = work.earlier.as_ref().map(|earlier| {
+            json!({
+                "succeeded": earlier.before.succeeded,
+                "failed": earlier.before.failed,
+                "left_alone": earlier.left_alone,
+            })
+        });
         let plan = json!({
             "calls": plan.calls,
+            "earlier": earlier,
             "never_fit": {"calls": work.never.requests, "lines": work.never.lines},
             "unfinished": plan.unfinished,
             "prompt_tokens": work.prompts,
@@ -104,6 +116,10 @@ impl Told<'_> {
             input => input.display().to_string(),
         };
         let calls = counted(self.plan.calls, "request", "requests");
+        if self.work.earlier.is_some() {
+            let are = if self.plan.calls == 1 { "is" } else { "are" };
+            return format!("{calls} from {input} {are} left; nothing is sent");
+        }
         format!("{calls} from {input}; nothing is sent")
     }
 
@@ -205,7 +221,7 @@ impl Told<'_> {
         };
         format!(
             "{:<22} {} taken, {share:.0} % of what it lets through; {waits}",
-            meter.limit.to_string(),
+            meter.written(),
             whole(resource.charged.as_units())
         )
     }
