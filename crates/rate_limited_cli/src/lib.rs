@@ -20,7 +20,7 @@
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
 //! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
-//! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
+//! | `observer`, `reports`, `examples` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `planning`, `plan_args`, `plan_limits`, `earlier`, `journal_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `manual` | man pages, and what shells complete |
@@ -46,6 +46,7 @@ pub mod duration;
 mod earlier;
 mod ending;
 pub mod estimate;
+mod examples;
 mod execute;
 mod exit;
 mod feed;
