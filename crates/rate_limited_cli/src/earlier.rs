@@ -139,19 +139,24 @@ impl Earlier {
     /// What of earlier runs goes into the plan.
     pub(crate) fn told(&self) -> String {
         let Before { succeeded, failed } = self.before;
-        let mut told = format!("{} done before", grouped(succeeded));
-        if failed > 0 {
-            told += &format!(", {} failed for good", grouped(failed));
-        }
-        if self.left_alone > 0 {
-            told += &format!(", {} left alone", grouped(self.left_alone));
-        }
-        if self.unknown.total > 0 {
-            let calls = counted(self.unknown.total, "call was", "calls were");
-            told += &format!("; {calls} in flight when a run died");
-        }
-        told += "; what they took of the limits counts";
-        format!("{told} ({})", self.path.display())
+        let some = |count: u64, words: &str| match count {
+            0 => String::new(),
+            count => format!(", {} {words}", grouped(count)),
+        };
+        let in_flight = match self.unknown.total {
+            0 => String::new(),
+            calls => {
+                let calls = counted(calls, "call was", "calls were");
+                format!("; {calls} in flight when a run died")
+            }
+        };
+        format!(
+            "{} done before{}{}{in_flight}; what they took of the limits counts ({})",
+            grouped(succeeded),
+            some(failed, "failed for good"),
+            some(self.left_alone, "left alone"),
+            self.path.display()
+        )
     }
 
     /// Who is making the calls, if somebody is.

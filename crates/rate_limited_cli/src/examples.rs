@@ -196,10 +196,9 @@ mod tests {
 
     #[test]
     fn some_of_each_code_and_not_too_many() {
-        let mut output = "id,answer,error,attempts,tokens\n".to_owned();
-        for row in 0..100 {
-            output += &format!("r{row},,code-{}: text,1,\n", row % 10);
-        }
+        let row = |row: u32| format!("r{row},,code-{}: text,1,\n", row % 10);
+        let rows: String = (0..100).map(row).collect();
+        let output = format!("id,answer,error,attempts,tokens\n{rows}");
         let found = found(&output);
         assert_eq!(found.len(), MOST);
         let of_first = found.iter().filter(|(_, code, _)| code == "code-0");

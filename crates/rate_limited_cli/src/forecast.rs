@@ -83,13 +83,13 @@ fn assumed(state: &State, outlook: &Outlook, view: &View, counts: &Counts) -> As
     Assumed {
         latencies: state.caller.latest_latencies(),
         failure_rate: rate.min(0.9),
-        used: used(&state.meters, outlook.resources(), counts),
+        used: used(&state.meters, &outlook.resources(), counts),
         steps_max: STEPS_MAX,
     }
 }
 
 /// Of each resource the share of their bounds that calls use.
-fn used(meters: &Meters, resources: Vec<ResourceId>, counts: &Counts) -> Vec<(ResourceId, f64)> {
+fn used(meters: &Meters, resources: &[ResourceId], counts: &Counts) -> Vec<(ResourceId, f64)> {
     let share = counts.usage_share();
     let of_tokens = meters.iter().filter(|meter| meter.unit == Unit::Tokens);
     let share_of = |place: usize| Some((*resources.get(place)?, share));

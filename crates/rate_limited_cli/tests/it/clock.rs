@@ -192,10 +192,12 @@ fn refuses_until(after: Duration, tells_date: bool) -> (Server, Arc<AtomicUsize>
         }
         let now = jiff::Timestamp::now();
         let date = |at: jiff::Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let mut headers = format!("Retry-After: {}\r\n", date(now + after));
-        if tells_date {
-            headers += &format!("Date: {}\r\n", date(now));
-        }
+        let until = format!("Retry-After: {}\r\n", date(now + after));
+        let headers = if tells_date {
+            format!("{until}Date: {}\r\n", date(now))
+        } else {
+            until
+        };
         reply(429, &headers, "{}")
     });
     (server, asked)

@@ -52,12 +52,9 @@ impl Scheduler {
             return;
         };
         let costs = self.calls.get(attempt.call).costs.as_slice();
-        match attempt.member {
+        match self.pool.account(attempt.member) {
+            Some(account) => limiter.select(account, costs, into),
             None => into.extend_from_slice(costs),
-            Some(_) => {
-                let taken = self.pool.taken(limiter, attempt.member, costs);
-                into.extend(taken.unwrap_or_default());
-            }
         }
     }
 
