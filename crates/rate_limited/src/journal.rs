@@ -513,7 +513,7 @@ pub fn windows(resources: &[(String, Quota)]) -> Vec<(String, Option<Duration>)>
     resources.iter().map(window).collect()
 }
 
-fn past_of(meters: &[Meter], now: Time) -> Vec<PastMeter> {
+pub(crate) fn past_of(meters: &[Meter], now: Time) -> Vec<PastMeter> {
     let now = now.as_nanos();
     let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
     let past = |meter: &Meter| PastMeter {

@@ -61,4 +61,19 @@ impl Outlook {
     pub fn plan(&self, load: &Load, assumed: &Assumed) -> Plan {
         self.scheduler.plan(&self.limiter, load, assumed, self.now)
     }
+
+    /// The same after what earlier runs took of the resources, in the order in which the runner has them: what
+    /// a journal [knows](rate_limited_store::Onlooker) of them.
+    #[cfg(feature = "journal")]
+    #[must_use]
+    pub fn after(mut self, past: &[rate_limited_store::Meter]) -> Outlook {
+        let past = crate::journal::past_of(past, self.now);
+        for (id, meter) in self.resources().into_iter().zip(past) {
+            // Of a form that is not known here nothing is recalled.
+            let _ = self.limiter.recall(id, &meter.learnt);
+            self.limiter
+                .replay(id, &meter.charges, meter.paused_until, self.now);
+        }
+        self
+    }
 }

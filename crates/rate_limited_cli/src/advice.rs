@@ -4,12 +4,9 @@ use rate_limited::{Assumed, Plan};
 use rate_limited_report::Advice;
 
 use crate::args::Concurrency;
-use crate::limit::Limit;
-use crate::meters::Meters;
 use crate::plan_args::PlanArgs;
+use crate::plan_limits::Limits;
 use crate::planning::Work;
-use crate::preset::Preset;
-use crate::run;
 use crate::text::grouped;
 
 /// The one change that would make the run shortest, if any is worth it.
@@ -18,19 +15,12 @@ pub(crate) fn of(
     work: &Work<'_>,
     plan: &Plan,
     assumed: &Assumed,
-    limits: &[Limit],
-    preset: Option<Preset>,
+    limits: &Limits,
 ) -> Option<Advice> {
-    let smaller = smaller_answers(args, work, assumed, limits, preset);
+    let smaller = smaller_answers(args, work, assumed, limits);
     let wider = match plan.binding() {
-        Some(binding) => higher_limit(
-            args,
-            work,
-            assumed,
-            (limits, binding.resource.index()),
-            preset,
-        ),
-        None => more_in_flight(args, work, plan, assumed, limits, preset),
+        Some(binding) => higher_limit(args, work, assumed, (limits, binding.resource.index())),
+        None => more_in_flight(args, work, plan, assumed, limits),
     };
     Advice::best(plan.finish, [smaller, wider].into_iter().flatten())
 }
@@ -40,15 +30,14 @@ fn smaller_answers(
     args: &PlanArgs,
     work: &Work<'_>,
     assumed: &Assumed,
-    limits: &[Limit],
-    preset: Option<Preset>,
+    limits: &Limits,
 ) -> Option<Advice> {
     let told = args.expected.answer_tokens?;
     if work.answers >= work.answers_max {
         return None;
     }
-    let meters = meters(limits, work, preset)?;
-    let outlook = run::outlook(&args.run, &meters).ok()?;
+    let meters = limits.meters(work.bill().cloned()).ok()?;
+    let outlook = work.outlook(&args.run, &meters, args.run.limits.max_concurrent)?;
     let assumed = Assumed {
         used: Vec::new(),
         ..assumed.clone()
@@ -77,14 +66,12 @@ fn higher_limit(
     args: &PlanArgs,
     work: &Work<'_>,
     assumed: &Assumed,
-    (limits, binding): (&[Limit], usize),
-    preset: Option<Preset>,
+    (limits, binding): (&Limits, usize),
 ) -> Option<Advice> {
-    let mut limits = limits.to_vec();
-    let limit = limits.get_mut(binding)?;
-    limit.quota_micros = limit.quota_micros.checked_mul(2)?;
-    let change = format!("twice the limit ({limit})");
-    let outlook = run::outlook(&args.run, &meters(&limits, work, preset)?).ok()?;
+    let (limits, shown) = limits.doubled(binding)?;
+    let change = format!("twice the limit ({shown})");
+    let meters = limits.meters(work.bill().cloned()).ok()?;
+    let outlook = work.outlook(&args.run, &meters, args.run.limits.max_concurrent)?;
     Some(Advice {
         change,
         finish: outlook.plan(&work.load, assumed).finish,
@@ -97,8 +84,7 @@ fn more_in_flight(
     work: &Work<'_>,
     plan: &Plan,
     assumed: &Assumed,
-    limits: &[Limit],
-    preset: Option<Preset>,
+    limits: &Limits,
 ) -> Option<Advice> {
     let Concurrency::Fixed(told) = args.run.limits.max_concurrent else {
         return None;
@@ -106,8 +92,8 @@ fn more_in_flight(
     if plan.concurrency_binds.is_zero() {
         return None;
     }
-    let meters = meters(limits, work, preset)?;
-    let outlook = run::outlook_of(&args.run, &meters, Concurrency::Auto).ok()?;
+    let meters = limits.meters(work.bill().cloned()).ok()?;
+    let outlook = work.outlook(&args.run, &meters, Concurrency::Auto)?;
     let freely = outlook.plan(&work.load, assumed);
     Some(Advice {
         change: format!(
@@ -117,9 +103,4 @@ fn more_in_flight(
         ),
         finish: freely.finish,
     })
-}
-
-fn meters(limits: &[Limit], work: &Work<'_>, preset: Option<Preset>) -> Option<Meters> {
-    let meters = Meters::new(limits, preset).ok()?;
-    Some(meters.with_bill(work.bill().cloned()))
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rate_limited::http::Unit;
 use rate_limited::{Assumed, Load, Outlook, ResourceId, View};
 
-use crate::joint;
 use crate::meters::Meters;
 use crate::state::State;
 use crate::tally::Counts;
@@ -43,11 +42,6 @@ impl Forecast {
         view: &View,
         counts: &Counts,
     ) -> Option<Duration> {
-        if state.meters.is_pool() {
-            // What the limits of its accounts make of it together.
-            let latency = state.caller.mean_latency();
-            return joint::time_left(view, counts, state.totals?, &state.meters, latency);
-        }
         let load = state.load.as_ref()?;
         let latest = &mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -89,15 +83,15 @@ fn assumed(state: &State, outlook: &Outlook, view: &View, counts: &Counts) -> As
     Assumed {
         latencies: state.caller.latest_latencies(),
         failure_rate: rate.min(0.9),
-        used: used(&state.meters, outlook.resources(), counts),
+        used: used(&state.meters, &outlook.resources(), counts),
         steps_max: STEPS_MAX,
     }
 }
 
 /// Of each resource the share of their bounds that calls use.
-fn used(meters: &Meters, resources: Vec<ResourceId>, counts: &Counts) -> Vec<(ResourceId, f64)> {
+fn used(meters: &Meters, resources: &[ResourceId], counts: &Counts) -> Vec<(ResourceId, f64)> {
     let share = counts.usage_share();
-    let of_meters = resources.into_iter().zip(meters.iter());
-    let of_tokens = of_meters.filter(|(_, meter)| meter.unit == Unit::Tokens);
-    of_tokens.map(|(id, _)| (id, share)).collect()
+    let of_tokens = meters.iter().filter(|meter| meter.unit == Unit::Tokens);
+    let share_of = |place: usize| Some((*resources.get(place)?, share));
+    of_tokens.filter_map(|it| share_of(it.place)).collect()
 }

@@ -8,14 +8,12 @@ use crate::status::whole;
 
 /// Which limits held, where they were not told, or were lower than told; `None` where all were told right.
 pub(crate) fn told(view: &View, meters: &Meters) -> Option<String> {
-    let told = meters
-        .iter()
-        .map(|meter| (meter.name.as_str(), Some(meter.quota())));
-    let untold = meters.untold().iter().map(|it| (it.name.as_str(), None));
-    let found = told
-        .chain(untold)
+    let found = meters
+        .slots()
+        .into_iter()
         .zip(&view.resources)
-        .filter_map(|((name, told), resource)| {
+        .filter_map(|(slot, resource)| {
+            let told = slot.quota();
             let limit = resource.limit?.as_units();
             if told.is_some_and(|told| limit >= told) {
                 return None;
@@ -23,7 +21,8 @@ pub(crate) fn told(view: &View, meters: &Meters) -> Option<String> {
             let window = Human(resource.window);
             let told = told.map(|told| format!(" (told: {})", whole(told)));
             Some(format!(
-                "{name} {} in {window}{}",
+                "{} {} in {window}{}",
+                slot.full_name(),
                 whole(limit),
                 told.unwrap_or_default()
             ))

@@ -18,10 +18,10 @@
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `joint`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
-//! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
-//! | `planning`, `plan_args`, `journal_args`, `plan_told`, `advice` | the command `plan` |
+//! | `observer`, `reports`, `examples` | what is counted of a run, and the reports made of it: the command `report` |
+//! | `planning`, `plan_args`, `plan_limits`, `earlier`, `journal_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
 //! | `manual`, `reference` | man pages, what shells complete, and a page of Markdown |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
@@ -43,8 +43,10 @@ mod clean;
 mod csv_lines;
 mod decimal;
 pub mod duration;
+mod earlier;
 mod ending;
 pub mod estimate;
+mod examples;
 mod execute;
 mod exit;
 mod feed;
@@ -57,7 +59,6 @@ mod header;
 mod identity;
 pub mod input;
 mod job;
-mod joint;
 mod journal;
 mod journal_args;
 mod judge;
@@ -78,6 +79,7 @@ pub mod output;
 mod patience;
 mod plan;
 mod plan_args;
+mod plan_limits;
 mod plan_told;
 mod planning;
 mod pool;

@@ -60,6 +60,8 @@ pub(crate) struct Meter {
     pub(crate) limit: Limit,
     /// The account of a pool that has it.
     account: Option<String>,
+    /// Its number among the resources of the runner.
+    pub(crate) place: usize,
     /// What the description of the API says of it.
     spec: Option<&'static apis::Resource>,
 }
@@ -70,6 +72,19 @@ impl Meter {
         match &self.account {
             Some(account) => format!("{}@{account}", self.name),
             None => self.name.clone(),
+        }
+    }
+
+    /// The account of a pool that has it.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// The limit as it is written, and whose it is.
+    pub(crate) fn written(&self) -> String {
+        match &self.account {
+            Some(account) => format!("{} of {account}", self.limit),
+            None => self.limit.to_string(),
         }
     }
 
@@ -178,16 +193,48 @@ impl Units for Told {
     }
 }
 
-/// All limits of a run, in the order in which the runner numbers them.
+/// All limits of a run. Each knows its place among the resources of the runner: account by account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
     told: Vec<Meter>,
-    /// Limits that nobody told; behind those that are.
+    /// Limits that nobody told: of accounts of which no limit is told.
     untold: Vec<Untold>,
     /// The limit on what the run costs: the last one.
     bill: Option<Bill>,
     /// The members of a pool and their accounts, by name.
     members: Vec<(String, String)>,
+}
+
+/// A limit that was told, or one that was not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Slot<'a> {
+    Told(&'a Meter),
+    Untold(&'a Untold),
+}
+
+impl Slot<'_> {
+    fn place(&self) -> usize {
+        match self {
+            Slot::Told(meter) => meter.place,
+            Slot::Untold(untold) => untold.place,
+        }
+    }
+
+    /// The name by which it is known among those of all accounts.
+    pub(crate) fn full_name(&self) -> String {
+        match self {
+            Slot::Told(meter) => meter.full_name(),
+            Slot::Untold(untold) => untold.full_name(),
+        }
+    }
+
+    /// The limit that was told, in units.
+    pub(crate) fn quota(&self) -> Option<f64> {
+        match self {
+            Slot::Told(meter) => Some(meter.quota()),
+            Slot::Untold(_) => None,
+        }
+    }
 }
 
 /// A limit that several accounts have, each for its calls: together they let through what each does.
@@ -212,7 +259,7 @@ impl Meters {
     pub(crate) fn new(limits: &[Limit], preset: Option<Preset>) -> Result<Meters, Refusal> {
         Limit::check_distinct(limits)?;
         let alone = |name: &str| limits.iter().filter(|limit| limit.name == name).count() == 1;
-        let meter = |limit: &Limit| {
+        let meter = |(place, limit): (usize, &Limit)| {
             let spec = preset.and_then(|preset| preset.resource(&limit.name));
             let unit = match (limit.name.as_str(), spec, preset) {
                 (_, Some(spec), _) => spec.unit,
@@ -240,10 +287,12 @@ impl Meters {
                 unit,
                 limit: limit.clone(),
                 account: None,
+                place,
                 spec,
             })
         };
-        let told: Vec<_> = limits.iter().map(meter).collect::<Result<_, _>>()?;
+        let told = limits.iter().enumerate().map(meter);
+        let told: Vec<_> = told.collect::<Result<_, _>>()?;
         let untold = if told.is_empty() {
             Untold::of(preset)
         } else {
@@ -266,18 +315,23 @@ impl Meters {
         members: Vec<(String, String)>,
         preset: Option<Preset>,
     ) -> Result<Meters, Refusal> {
-        let mut told = Vec::new();
+        let (mut told, mut untold) = (Vec::new(), Vec::new());
         for (account, limits) in accounts {
-            let of_account = Meters::new(limits, preset)?.told.into_iter();
-            told.extend(of_account.map(|meter| Meter {
+            let before = told.len() + untold.len();
+            let of_account = Meters::new(limits, preset)?;
+            told.extend(of_account.told.into_iter().map(|meter| Meter {
                 account: Some(account.clone()),
+                place: before + meter.place,
                 ..meter
             }));
+            let of_account = of_account.untold.into_iter();
+            untold.extend(of_account.map(|it| it.of_account(account, before)));
         }
         Ok(Meters {
             told,
+            untold,
             members,
-            ..Meters::default()
+            bill: None,
         })
     }
 
@@ -305,11 +359,6 @@ impl Meters {
         self.told.iter()
     }
 
-    /// The limits that nobody told.
-    pub(crate) fn untold(&self) -> &[Untold] {
-        &self.untold
-    }
-
     /// The run's resource for one of the API, over the window that the API has: of those that the attempt takes from.
     pub(crate) fn of_api(&self, resource: &str, resources: &Resources) -> Option<ResourceId> {
         let told = self.iter().filter(|meter| meter.is_of(resource));
@@ -319,36 +368,48 @@ impl Meters {
         names.find_map(|name| resources.find(name))
     }
 
+    /// The accounts of a pool of which no limit is told.
+    pub(crate) fn found_out(&self) -> Vec<&str> {
+        let accounts = self.untold.iter().filter_map(|it| it.account.as_deref());
+        let mut accounts: Vec<_> = accounts.collect();
+        accounts.dedup();
+        accounts
+    }
+
+    /// All limits in the order of their places: those of the resources of the runner, but for that on costs.
+    pub(crate) fn slots(&self) -> Vec<Slot<'_>> {
+        let told = self.told.iter().map(Slot::Told);
+        let mut slots: Vec<_> = told.chain(self.untold.iter().map(Slot::Untold)).collect();
+        slots.sort_by_key(Slot::place);
+        slots
+    }
+
     /// A limit that was told, by its place.
     pub(crate) fn get(&self, place: usize) -> Option<&Meter> {
-        self.told.get(place)
+        self.told.iter().find(|meter| meter.place == place)
     }
 
     /// The name of a resource by its place.
     pub(crate) fn name(&self, place: usize) -> Option<String> {
-        let told = self.told.get(place).map(Meter::full_name);
-        let untold = || self.untold.get(place - self.told.len());
-        told.or_else(|| untold().map(|it| it.name.clone()))
+        let told = self.get(place).map(Meter::full_name);
+        let untold = || self.untold.iter().find(|it| it.place == place);
+        told.or_else(|| untold().map(Untold::full_name))
     }
 
     /// The limits as they are written on the command line.
     pub(crate) fn written(&self) -> String {
-        let limit = |meter: &Meter| match &meter.account {
-            Some(account) => format!("{} of {account}", meter.limit),
-            None => meter.limit.to_string(),
-        };
-        let limits: Vec<_> = self.iter().map(limit).collect();
+        let limits: Vec<_> = self.iter().map(Meter::written).collect();
         limits.join(", ")
     }
 
     /// The resources by name, with their quotas.
     pub(crate) fn quotas(&self) -> Vec<(String, Quota)> {
-        let quota = |meter: &Meter| (meter.full_name(), meter.as_quota());
-        self.iter()
-            .map(quota)
-            .chain(self.untold.iter().map(Untold::quota))
-            .chain(self.bill.as_ref().map(Bill::quota))
-            .collect()
+        let quota = |slot: Slot<'_>| match slot {
+            Slot::Told(meter) => (meter.full_name(), meter.as_quota()),
+            Slot::Untold(untold) => untold.as_quota(),
+        };
+        let slots = self.slots().into_iter().map(quota);
+        slots.chain(self.bill.as_ref().map(Bill::quota)).collect()
     }
 
     /// A runner of attempts by the member at a place, under these limits.
@@ -371,10 +432,14 @@ impl Meters {
             let mut member = Member::new(name, place).account(account);
             if !known.contains(&account.as_str()) {
                 known.push(account);
-                let ours = self
+                let told = self
                     .iter()
                     .filter(|it| it.account.as_ref() == Some(account));
-                member = ours.map(Meter::resource).fold(member, Member::resource);
+                let untold = self.untold.iter();
+                let untold = untold.filter(|it| it.account.as_ref() == Some(account));
+                let ours = told.map(Meter::resource);
+                let ours = ours.chain(untold.map(Untold::resource));
+                member = ours.fold(member, Member::resource);
             }
             members.push(member);
         }
@@ -389,10 +454,15 @@ impl Meters {
         costs: &[(&str, Amount)],
         charge: Option<Amount>,
     ) -> Vec<Amount> {
-        let amounts = self.iter().map(|meter| meter.amount(tokens, costs));
-        let untold = self.untold.iter().map(|it| it.amount(costs));
-        let charge = self.bill.as_ref().map(|_| charge.unwrap_or_default());
-        amounts.chain(untold).chain(charge).collect()
+        let mut amounts = vec![Amount::ZERO; self.told.len() + self.untold.len()];
+        for meter in self.iter() {
+            amounts[meter.place] = meter.amount(tokens, costs);
+        }
+        for untold in &self.untold {
+            amounts[untold.place] = untold.amount(costs);
+        }
+        amounts.extend(self.bill.as_ref().map(|_| charge.unwrap_or_default()));
+        amounts
     }
 
     /// The same for a request whose answer may have so many tokens less.
@@ -438,7 +508,8 @@ impl Meters {
         accounts.sort();
         accounts.dedup();
         let mut joint: Vec<Joint> = Vec::new();
-        for (place, meter) in self.iter().enumerate() {
+        for meter in self.iter() {
+            let place = meter.place;
             if let Some(known) = joint.iter_mut().find(|it| it.name == meter.name) {
                 known.quota += meter.quota();
                 known.rate += meter.rate();

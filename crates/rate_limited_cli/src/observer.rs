@@ -13,7 +13,6 @@ use rate_limited_report::{Attempt, Call, Cost, Meter, Outcome, Report, Sample, S
 use crate::call;
 use crate::duration;
 use crate::journal::with_ending;
-use crate::meters::Meters;
 use crate::price::MICROS_PER_DOLLAR;
 use crate::record::code;
 use crate::state::State;
@@ -102,10 +101,15 @@ impl Observer {
     fn look(&self, state: &State) {
         let view = state.view();
         let cost = cost(state);
+        let slots = state.meters.slots();
+        let slots: Vec<_> = slots
+            .iter()
+            .map(|slot| (slot.full_name(), slot.quota()))
+            .collect();
         let sample = Sample {
             in_flight: view.progress.in_flight,
             waiting: view.progress.waiting,
-            meters: meters(&state.meters, &view),
+            meters: meters(&slots, &view),
         };
         let statistics = &mut *self.lock();
         statistics.sample(self.started.elapsed(), &sample);
@@ -196,11 +200,8 @@ fn outcome(error: &HttpError) -> Outcome {
 }
 
 /// How full the limits are: against what was told, or else against what was found out.
-fn meters<'a>(meters: &'a Meters, view: &View) -> Vec<Meter<'a>> {
-    let told = meters.iter().map(|it| (it.name.as_str(), Some(it.quota())));
-    let untold = meters.untold().iter().map(|it| (it.name.as_str(), None));
-    let all = told.chain(untold).zip(&view.resources);
-    let meter = |((name, told), seen): ((&'a str, Option<f64>), &ResourceView)| {
+fn meters<'a>(slots: &'a [(String, Option<f64>)], view: &View) -> Vec<Meter<'a>> {
+    let meter = |((name, told), seen): (&'a (String, Option<f64>), &ResourceView)| {
         let quota = told.or_else(|| seen.limit.map(Amount::as_units))?;
         let found = if told.is_none() { ", found out" } else { "" };
         Some(Meter {
@@ -213,7 +214,11 @@ fn meters<'a>(meters: &'a Meters, view: &View) -> Vec<Meter<'a>> {
             share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
         })
     };
-    all.filter_map(meter).collect()
+    slots
+        .iter()
+        .zip(&view.resources)
+        .filter_map(meter)
+        .collect()
 }
 
 fn cost(state: &State) -> Option<Cost> {

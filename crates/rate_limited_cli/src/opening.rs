@@ -1,5 +1,7 @@
 //! What a run will do, said before it begins.
 
+use std::time::Duration;
+
 use crate::args::{Concurrency, OnUnknown};
 use crate::census::Surveyed;
 use crate::duration::Human;
@@ -21,6 +23,28 @@ pub(crate) struct Opening<'a> {
     pub(crate) on_unknown: OnUnknown,
     pub(crate) meters: &'a Meters,
     pub(crate) max_concurrent: Concurrency,
+    /// What the limits make of what is left, after what earlier runs took of them.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// How long what is left of a run takes by its limits alone.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) time: Duration,
+    /// The limit that binds.
+    pub(crate) binding: Option<String>,
+}
+
+impl Rest {
+    fn told(&self) -> String {
+        let Some(binding) = &self.binding else {
+            return "all that is left fits at once".to_owned();
+        };
+        let time = Human(self.time);
+        format!(
+            "by the limits alone about {time} for what is left, after what was taken of them before ({binding} binds)"
+        )
+    }
 }
 
 impl Opening<'_> {
@@ -77,9 +101,13 @@ impl Opening<'_> {
         if limits.is_empty() {
             return format!("no limits told (--limit, --rpm, --tpm): they are found out; {slots}");
         }
+        let found_out = match self.meters.found_out() {
+            accounts if accounts.is_empty() => String::new(),
+            accounts => format!(", those of {} are found out", accounts.join(", ")),
+        };
         match self.time() {
-            Some(time) => format!("limits: {limits}; {slots}; {time}"),
-            None => format!("limits: {limits}; {slots}"),
+            Some(time) => format!("limits: {limits}{found_out}; {slots}; {time}"),
+            None => format!("limits: {limits}{found_out}; {slots}"),
         }
     }
 
@@ -97,6 +125,9 @@ impl Opening<'_> {
 
     /// How long the limits alone make the run, should all answers be as long as they may be.
     fn time(&self) -> Option<String> {
+        if let Some(rest) = &self.rest {
+            return Some(rest.told());
+        }
         let totals = self.totals?;
         let work = Work::new(totals.requests, totals.tokens);
         Some(match self.meters.binding(work) {

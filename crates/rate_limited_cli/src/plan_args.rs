@@ -9,7 +9,7 @@ use crate::args::{RunArgs, count, share_below_one, some_time};
 /// Say what a run will come to: its end, its costs, which limit binds. Nothing is sent, no key is needed.
 ///
 /// It takes the options of `run`, and the same scheduler runs on virtual time. What is not known before is
-/// assumed: how long answers take and are. All requests are planned; a journal is not looked at.
+/// assumed: how long answers take and are. Where a journal is, what is left is planned, after what was used.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct PlanArgs {

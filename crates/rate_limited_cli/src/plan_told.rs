@@ -26,6 +26,10 @@ impl Told<'_> {
         let told = Foretold(self.plan);
         let mut lines = vec![("calls", self.calls())];
         lines.extend(self.work.never_told().map(|it| ("", it)));
+        if let Some(earlier) = &self.work.earlier {
+            lines.push(("earlier", earlier.told()));
+            lines.extend(earlier.goes_on().map(|it| ("", it)));
+        }
         lines.extend(self.tokens().map(|it| ("tokens", it)));
         lines.extend(self.cost().map(|it| ("cost", it)));
         lines.push(("finish", told.finish(Some("--max-cost"))));
@@ -55,8 +59,16 @@ impl Told<'_> {
             })
         });
         let expected = &self.args.expected;
+        let earlier = work.earlier.as_ref().map(|earlier| {
+            json!({
+                "succeeded": earlier.before.succeeded,
+                "failed": earlier.before.failed,
+                "left_alone": earlier.left_alone,
+            })
+        });
         let plan = json!({
             "calls": plan.calls,
+            "earlier": earlier,
             "never_fit": {"calls": work.never.requests, "lines": work.never.lines},
             "unfinished": plan.unfinished,
             "prompt_tokens": work.prompts,
@@ -90,6 +102,10 @@ impl Told<'_> {
             input => input.display().to_string(),
         };
         let calls = counted(self.plan.calls, "request", "requests");
+        if self.work.earlier.is_some() {
+            let are = if self.plan.calls == 1 { "is" } else { "are" };
+            return format!("{calls} from {input} {are} left; nothing is sent");
+        }
         format!("{calls} from {input}; nothing is sent")
     }
 
@@ -139,7 +155,7 @@ impl Told<'_> {
             .map(price::shown);
             return format!("--max-cost {most}: {spent} spent");
         };
-        limit_told(resource, &meter.limit.to_string())
+        limit_told(resource, &meter.written())
     }
 
     fn limit_json(resource: &PlannedResource) -> Value {

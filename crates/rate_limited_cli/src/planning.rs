@@ -7,16 +7,18 @@ use rate_limited::{Amount, Assumed, Load, Outlook};
 use rate_limited_report::never_told;
 
 use crate::advice;
-use crate::api;
+use crate::args::{Concurrency, RunArgs};
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::bill::{Bill, unpriced_told};
+use crate::earlier::{Asked, Earlier};
 use crate::exit::Exit;
 use crate::feed::FeedOptions;
 use crate::input::{Item, Reader};
 use crate::line::Glance;
-use crate::meters::Meters;
+use crate::meters::{Meters, Slot};
 use crate::output::OutputTarget;
 use crate::plan_args::PlanArgs;
+use crate::plan_limits::Limits;
 use crate::plan_told::Told;
 use crate::preset::Preset;
 use crate::raw_lines::Behind;
@@ -40,27 +42,27 @@ pub(crate) fn plan(args: &PlanArgs) -> Exit {
 
 fn text(args: &PlanArgs) -> Result<String, Refusal> {
     let run = &args.run;
-    if let Some(pool) = &run.api.pool {
-        return Err(Refusal::Plan(format!(
-            "a pool is not planned yet: leave out --pool {}, and tell what its accounts allow together with --limit",
-            pool.display()
-        )));
-    }
     let preset = run.api.api.as_deref().map(Preset::named).transpose()?;
     let output = run.output.clone().map_or(OutputTarget::Stdout, Into::into);
     let form = Form::of(run, preset, &output)?;
     let prices = Bill::priced(run.cost.price, preset);
     let mut options = source::options_priced(run, preset, form)?;
-    let limits = api::limits(preset, run.limits.all()?, run)?;
-    let meters = Meters::new(&limits, preset)?.with_bill(options.bill.clone());
+    let limits = Limits::told(run, preset)?;
+    let meters = limits.meters(options.bill.clone())?;
     options.bill = options.bill.or(prices);
     let outlook = run::outlook(run, &meters).map_err(|error| Refusal::Run(error.into()))?;
+    let earlier = Earlier::of(run, &meters, || limits.api(run))?;
+    let outlook = match &earlier {
+        Some(earlier) => earlier.outlook(outlook),
+        None => outlook,
+    };
     let mut work = Work::new(args, &outlook, &meters, options);
+    work.earlier = earlier;
     work.read(args)?;
     work.check(args)?;
     let assumed = work.assumed(args, &outlook);
     let plan = outlook.plan(&work.load, &assumed);
-    let advice = advice::of(args, &work, &plan, &assumed, &limits, preset);
+    let advice = advice::of(args, &work, &plan, &assumed, &limits);
     let told = Told {
         args,
         work: &work,
@@ -89,6 +91,8 @@ pub(crate) struct Work<'a> {
     pub(crate) answers: u64,
     pub(crate) cost: Cost,
     pub(crate) never: Never,
+    /// What earlier runs have done of it.
+    pub(crate) earlier: Option<Earlier>,
 }
 
 /// What requests cost.
@@ -134,6 +138,7 @@ impl<'a> Work<'a> {
                 ..Cost::default()
             },
             never: Never::default(),
+            earlier: None,
             options,
         }
     }
@@ -148,7 +153,12 @@ impl<'a> Work<'a> {
         for item in Reader::stream_of(BufReader::new(io::stdin()), "-", &form) {
             match item? {
                 Item::Request(request) => {
-                    self.count();
+                    self.count(&Asked {
+                        line: request.line,
+                        custom_id: request.custom_id.as_deref(),
+                        url_path: request.url_path.as_deref(),
+                        body: &request.body,
+                    });
                     self.request(&request);
                 }
                 Item::Bad(_) if policy != BadLinePolicy::Fail => {}
@@ -160,7 +170,13 @@ impl<'a> Work<'a> {
     }
 
     /// Whether there is anything to plan.
-    fn check(&self, args: &PlanArgs) -> Result<(), Refusal> {
+    fn check(&mut self, args: &PlanArgs) -> Result<(), Refusal> {
+        if let Some(earlier) = &mut self.earlier {
+            earlier.check()?;
+        }
+        if self.earlier.as_ref().is_some_and(|it| it.total() > 0) && self.never.requests == 0 {
+            return Ok(());
+        }
         match (self.load.calls(), self.never.requests) {
             (0, 0) => Err(Refusal::Empty(args.run.input.display().to_string())),
             (0, _) => Err(Refusal::Plan(format!(
@@ -171,9 +187,26 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn count(&mut self) {
-        self.is_wanted = self.seen < self.options.first.unwrap_or(u64::MAX);
-        self.seen += u64::from(self.is_wanted);
+    /// Looks whether a request belongs to the run and is still to be sent.
+    fn count(&mut self, asked: &Asked<'_>) {
+        let is_one = self.seen < self.options.first.unwrap_or(u64::MAX);
+        self.seen += u64::from(is_one);
+        let is_left = |earlier: &mut Earlier| earlier.leaves(asked);
+        self.is_wanted = is_one && self.earlier.as_mut().is_none_or(is_left);
+    }
+
+    /// A run that has not begun, with other limits or another bound on calls in flight.
+    pub(crate) fn outlook(
+        &self,
+        args: &RunArgs,
+        meters: &Meters,
+        max_concurrent: Concurrency,
+    ) -> Option<Outlook> {
+        let outlook = run::outlook_of(args, meters, max_concurrent).ok()?;
+        Some(match &self.earlier {
+            Some(earlier) => earlier.outlook(outlook),
+            None => outlook,
+        })
     }
 
     /// The tokens of a request's answers: at most, and expected.
@@ -208,7 +241,11 @@ impl<'a> Work<'a> {
             _ => 1.0,
         };
         let bill = self.cost.expected.as_units() / self.cost.most.as_units().max(1e-9);
-        let shares = self.meters.iter().map(|meter| share(meter.unit));
+        let slots = self.meters.slots().into_iter();
+        let shares = slots.map(|slot| match slot {
+            Slot::Told(meter) => share(meter.unit),
+            Slot::Untold(untold) => share(untold.unit),
+        });
         let shares = shares.chain(self.meters.bill().map(|_| bill));
         Assumed {
             latencies: vec![args.expected.latency],
@@ -230,8 +267,13 @@ impl<'a> Work<'a> {
 }
 
 impl Watch for Work<'_> {
-    fn glance(&mut self, _: &Glance<'_>, _: Behind) -> bool {
-        self.count();
+    fn glance(&mut self, glance: &Glance<'_>, _: Behind) -> bool {
+        self.count(&Asked {
+            line: glance.line,
+            custom_id: glance.custom_id.as_deref(),
+            url_path: glance.url_path.as_deref(),
+            body: glance.body.as_bytes(),
+        });
         false
     }
 

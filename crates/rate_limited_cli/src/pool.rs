@@ -54,6 +54,17 @@ pub(crate) struct Pool {
     pub(crate) accounts: Vec<(String, Vec<Limit>)>,
 }
 
+/// Who is in a pool and what limits them: all that can be known without a key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outline {
+    /// Each account with its limits, in the order in which the file names them first.
+    pub(crate) accounts: Vec<(String, Vec<Limit>)>,
+    /// The members and their accounts, by name.
+    pub(crate) members: Vec<(String, String)>,
+    /// Of each member where it is and the model that it asks for, as far as the file says it.
+    places: Vec<(Option<String>, Option<String>)>,
+}
+
 /// A member of a pool.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -79,27 +90,17 @@ impl Pool {
             path: path.to_owned(),
             why,
         };
-        let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-        if text.len() > FILE_BYTES_MAX {
-            return Err(bad("it is longer than 1 MB".to_owned()));
-        }
-        let written = parse(&text).map_err(&bad)?;
+        let (outline, written) = Outline::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut pool = Pool {
             path: path.to_owned(),
             members: Vec::new(),
-            accounts: Vec::new(),
+            accounts: outline.accounts,
         };
-        for written in written {
-            let name = written.name.clone();
+        for (written, (name, account)) in written.into_iter().zip(outline.members) {
             let of_member = |why: String| bad(format!("member {}: {why}", quoted(&name)));
-            pool.add(written, folder, args, preset).map_err(of_member)?;
-        }
-        if pool.members.is_empty() || pool.members.len() > MEMBERS_MAX {
-            let members = pool.members.len();
-            return Err(bad(format!(
-                "it has {members} members, and must have 1 to {MEMBERS_MAX}: write [[member]] and its name for each"
-            )));
+            let added = pool.add(written, account, folder, (args, preset));
+            added.map_err(of_member)?;
         }
         Ok(pool)
     }
@@ -107,22 +108,10 @@ impl Pool {
     fn add(
         &mut self,
         written: Written,
+        account: String,
         folder: &Path,
-        args: &ApiArgs,
-        preset: Option<Preset>,
+        (args, preset): (&ApiArgs, Option<Preset>),
     ) -> Result<(), String> {
-        let account = written.account.as_ref().unwrap_or(&written.name).clone();
-        for name in [&written.name, &account] {
-            check_name(name)?;
-        }
-        if self
-            .members
-            .iter()
-            .any(|member| member.name == written.name)
-        {
-            return Err("another member has this name".to_owned());
-        }
-        self.limit(&account, written.limits.as_deref())?;
         if written.key_env.is_some() && written.key_file.is_some() {
             return Err("it has both key_env and key_file: keep one of them".to_owned());
         }
@@ -146,6 +135,114 @@ impl Pool {
         Ok(())
     }
 
+    /// What the answers depend on, without secrets: where members are, and the models that they ask for.
+    pub(crate) fn identity(&self) -> String {
+        let members = self.members.iter();
+        identity(members.map(|member| (&member.base_url, member.model.as_deref())))
+    }
+
+    /// Its name and those of its members, for people.
+    pub(crate) fn shown(&self) -> String {
+        let names: Vec<_> = self.members.iter().map(|member| &*member.name).collect();
+        format!("the pool {} ({})", self.path.display(), names.join(", "))
+    }
+
+    /// Puts a refusal of what a member says into words of the file.
+    pub(crate) fn refusal(&self, member: &Member, refusal: &Refusal) -> Refusal {
+        Refusal::Pool {
+            path: self.path.clone(),
+            why: format!("member {}: {}", quoted(&member.name), in_file(refusal)),
+        }
+    }
+}
+
+/// Where members are, and the models that they ask for.
+fn identity<'a>(members: impl Iterator<Item = (&'a BaseUrl, Option<&'a str>)>) -> String {
+    let of_member = |(base_url, model): (&BaseUrl, Option<&str>)| {
+        let url = base_url.shown().trim_end_matches('/').to_owned();
+        match model {
+            Some(model) => format!("{url} ({model})"),
+            None => url,
+        }
+    };
+    let mut parts: Vec<_> = members.map(of_member).collect();
+    parts.sort();
+    parts.dedup();
+    parts.join(", ")
+}
+
+impl Outline {
+    /// That of the pool that a file describes. Keys and addresses are not looked at.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no pool.
+    pub(crate) fn load(path: &Path) -> Result<Outline, Refusal> {
+        Outline::read(path).map(|(outline, _)| outline)
+    }
+
+    fn read(path: &Path) -> Result<(Outline, Vec<Written>), Refusal> {
+        let bad = |why: String| Refusal::Pool {
+            path: path.to_owned(),
+            why,
+        };
+        let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+        if text.len() > FILE_BYTES_MAX {
+            return Err(bad("it is longer than 1 MB".to_owned()));
+        }
+        let written = parse(&text).map_err(&bad)?;
+        let mut outline = Outline::default();
+        for written in &written {
+            let name = &written.name;
+            let of_member = |why: String| bad(format!("member {}: {why}", quoted(name)));
+            outline.enlist(written).map_err(of_member)?;
+        }
+        let members = outline.members.len();
+        if !(1..=MEMBERS_MAX).contains(&members) {
+            return Err(bad(format!(
+                "it has {members} members, and must have 1 to {MEMBERS_MAX}: write [[member]] and its name for each"
+            )));
+        }
+        Ok((outline, written))
+    }
+
+    /// As [`Pool::identity`], without any key.
+    ///
+    /// # Errors
+    /// A member of which it is not known where it is.
+    pub(crate) fn identity(
+        &self,
+        args: &ApiArgs,
+        preset: Option<Preset>,
+    ) -> Result<String, Refusal> {
+        let url = |told: &Option<String>| {
+            let base_url = told.clone().or_else(|| args.base_url.clone());
+            let args = ApiArgs {
+                base_url,
+                ..args.clone()
+            };
+            key::base_url(&args, preset)
+        };
+        let urls = self.places.iter().map(|(told, _)| url(told));
+        let urls: Vec<_> = urls.collect::<Result<_, _>>()?;
+        let models = self.places.iter().map(|(_, model)| model.as_deref());
+        Ok(identity(urls.iter().zip(models)))
+    }
+
+    fn enlist(&mut self, written: &Written) -> Result<(), String> {
+        let account = written.account.as_ref().unwrap_or(&written.name);
+        for name in [&written.name, account] {
+            check_name(name)?;
+        }
+        if self.members.iter().any(|(name, _)| *name == written.name) {
+            return Err("another member has this name".to_owned());
+        }
+        self.limit(account, written.limits.as_deref())?;
+        self.members.push((written.name.clone(), account.clone()));
+        let place = (written.base_url.clone(), written.model.clone());
+        self.places.push(place);
+        Ok(())
+    }
+
     /// Takes in the limits that a member tells of its account.
     fn limit(&mut self, account: &str, told: Option<&[String]>) -> Result<(), String> {
         let parsed = told.unwrap_or_default().iter().map(|limit| limit.parse());
@@ -165,35 +262,6 @@ impl Pool {
             Some(_) => {}
         }
         Ok(())
-    }
-
-    /// What the answers depend on, without secrets: where members are, and the models that they ask for.
-    pub(crate) fn identity(&self) -> String {
-        let of_member = |member: &Member| {
-            let url = member.base_url.shown().trim_end_matches('/').to_owned();
-            match &member.model {
-                Some(model) => format!("{url} ({model})"),
-                None => url,
-            }
-        };
-        let mut parts: Vec<_> = self.members.iter().map(of_member).collect();
-        parts.sort();
-        parts.dedup();
-        parts.join(", ")
-    }
-
-    /// Its name and those of its members, for people.
-    pub(crate) fn shown(&self) -> String {
-        let names: Vec<_> = self.members.iter().map(|member| &*member.name).collect();
-        format!("the pool {} ({})", self.path.display(), names.join(", "))
-    }
-
-    /// Puts a refusal of what a member says into words of the file.
-    pub(crate) fn refusal(&self, member: &Member, refusal: &Refusal) -> Refusal {
-        Refusal::Pool {
-            path: self.path.clone(),
-            why: format!("member {}: {}", quoted(&member.name), in_file(refusal)),
-        }
     }
 }
 

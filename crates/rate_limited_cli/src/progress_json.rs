@@ -38,14 +38,15 @@ pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Dur
 }
 
 fn limits(view: &View, meters: &Meters) -> Vec<Value> {
-    let limit = |(meter, it): (&crate::meters::Meter, &rate_limited::ResourceView)| {
-        json!({
-            "name": meter.name,
+    let limit = |meter: &crate::meters::Meter| {
+        let it = view.resources.get(meter.place)?;
+        Some(json!({
+            "name": meter.full_name(),
             "used": (it.charged + it.held).as_units(),
             "limit": it.limit.map(Amount::as_units),
             "told": meter.quota(),
             "window_seconds": meter.limit.window.as_secs_f64(),
-        })
+        }))
     };
-    meters.iter().zip(&view.resources).map(limit).collect()
+    meters.iter().filter_map(limit).collect()
 }

@@ -1,15 +1,14 @@
 //! `rate-limited report`: what a run did, as a page, as data or as a few lines.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use rate_limited_report::{Example, Report, is_report};
+use rate_limited_report::{Report, is_report};
 use rate_limited_store::{Peeked, peek};
-use serde::Deserialize;
 
 use crate::args::{ReportArgs, ReportForm, RunArgs};
+use crate::examples;
 use crate::exit::Exit;
 use crate::journal;
 use crate::observer::{recalled, write_whole};
@@ -18,16 +17,6 @@ use crate::refusal::Refusal;
 use crate::say::{complain, print, say};
 use crate::state::State;
 use crate::text::{counted, shortened};
-
-/// Errors that are shown of each code, and in all.
-const EXAMPLES_OF_CODE: u32 = 3;
-const EXAMPLES_MAX: usize = 20;
-
-/// The most characters of an error that are shown.
-const EXAMPLE_CHARS_MAX: usize = 300;
-
-/// Lines of an output that are longer have no error.
-const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What is looked at of a file that may be a report.
 const BEGINNING: usize = 64;
@@ -57,7 +46,7 @@ fn try_report(args: &ReportArgs) -> Result<(), Refusal> {
         // The one that was named may have been moved together with its journal.
         let named = journal::beside(&args.path) == path;
         let output = if named { &args.path } else { &output };
-        let examples = examples(output);
+        let examples = examples::of(output);
         report.examples = examples.map_err(|source| unreadable(output, source))?;
     }
     if let Some(file) = file {
@@ -218,52 +207,4 @@ fn beginning(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut found = Vec::new();
     file.take(BEGINNING as u64).read_to_end(&mut found)?;
     Ok(Some(found))
-}
-
-/// A line of an output, as far as it tells of an error.
-#[derive(Deserialize)]
-struct Line {
-    custom_id: String,
-    error: Option<Told>,
-}
-
-#[derive(Deserialize)]
-struct Told {
-    code: String,
-    message: String,
-}
-
-/// What the errors of an output say: some of each code.
-fn examples(output: &Path) -> io::Result<Vec<Example>> {
-    let mut lines = BufReader::new(File::open(output)?);
-    let (mut line, mut examples) = (Vec::new(), Vec::new());
-    let mut codes: BTreeMap<String, u32> = BTreeMap::new();
-    while examples.len() < EXAMPLES_MAX {
-        line.clear();
-        if lines
-            .by_ref()
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)?
-            == 0
-        {
-            break;
-        }
-        let Ok(Line {
-            custom_id,
-            error: Some(Told { code, message }),
-        }) = serde_json::from_slice(&line)
-        else {
-            continue;
-        };
-        let seen = codes.entry(code.clone()).or_default();
-        *seen += 1;
-        if *seen <= EXAMPLES_OF_CODE {
-            examples.push(Example {
-                call: shortened(&custom_id, 80),
-                code: shortened(&code, 80),
-                text: shortened(&message, EXAMPLE_CHARS_MAX),
-            });
-        }
-    }
-    Ok(examples)
 }

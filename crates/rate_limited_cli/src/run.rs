@@ -4,10 +4,11 @@ use std::fs::File;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rate_limited::journal::{JournalError, Recording, Seen};
-use rate_limited::{ConfigError, Finished, Order, Outlook, Runner, SharedError};
-use rate_limited_store::{Walk, remove};
+use rate_limited::{Assumed, ConfigError, Finished, Order, Outlook, Runner, SharedError};
+use rate_limited_store::{Meter, Walk, remove};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -23,7 +24,7 @@ use crate::job::{Entry, Job};
 use crate::journal::RunJournal;
 use crate::meters::Meters;
 use crate::observer::Observer;
-use crate::opening::Opening;
+use crate::opening::{Opening, Rest};
 use crate::output::OutputTarget;
 use crate::patience;
 use crate::plan::Follower;
@@ -46,6 +47,9 @@ use crate::state::State;
 use crate::stop::Stopper;
 use crate::verdict;
 use crate::warnings::Warnings;
+
+/// After this many steps the rest is taken to go on as before, where an estimate has to do.
+const STEPS_MAX: u64 = 8_192;
 
 /// Runs what the command line says.
 pub(crate) fn run(args: &RunArgs) -> Exit {
@@ -132,7 +136,7 @@ impl<'a> Prepared<'a> {
         // Not before: opening a pipe may wait for ever, and then signals have to end the process.
         let signals = Signals::listen().map_err(Refusal::System)?;
         if !args.quiet {
-            opening(args, &looked, &api, &meters).say();
+            opening(args, &looked, &api, (&meters, journal.as_ref())).say();
             journal.iter().flat_map(RunJournal::told).for_each(say);
             looked.too_large.iter().for_each(say);
         }
@@ -400,8 +404,9 @@ fn opening<'a>(
     args: &RunArgs,
     looked: &'a Looked,
     api: &'a Api,
-    meters: &'a Meters,
+    (meters, journal): (&'a Meters, Option<&RunJournal>),
 ) -> Opening<'a> {
+    let journal = journal.filter(|journal| !journal.is_empty());
     Opening {
         input: looked.source.name(),
         api: &api.shown,
@@ -410,7 +415,27 @@ fn opening<'a>(
         on_unknown: args.journal.on_unknown,
         meters,
         max_concurrent: args.limits.max_concurrent,
+        rest: journal.and_then(|journal| rest(args, looked, meters, &journal.known.past.meters)),
     }
+}
+
+/// What the limits alone make of what is left, after what was taken of them before.
+fn rest(args: &RunArgs, looked: &Looked, meters: &Meters, past: &[Meter]) -> Option<Rest> {
+    let assumed = Assumed {
+        latencies: vec![Duration::ZERO],
+        steps_max: STEPS_MAX,
+        ..Assumed::default()
+    };
+    let sends_nothing = meters.runner(|_, _| async { Err(CallError::HeldBack) });
+    // A deadline is no limit of the API.
+    let mut runner = paced(sends_nothing, args, args.limits.max_concurrent).deadline(None);
+    let outlook = runner.outlook().ok()?.after(past);
+    let plan = outlook.plan(looked.load.as_ref()?, &assumed);
+    let binding = plan.binding();
+    Some(Rest {
+        time: plan.finish,
+        binding: binding.and_then(|it| meters.name(it.resource.index())),
+    })
 }
 
 /// What goes on beside a run, until it is dropped.

@@ -24,10 +24,16 @@ pub(crate) enum Shown {
 
 /// Each resource as `used/limit`, and what was told where a lower limit is in force.
 pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<String> {
-    let used = meters.iter().zip(&view.resources).map(|(meter, resource)| {
+    let slots = meters.slots().into_iter().zip(&view.resources);
+    let used = slots.map(|(slot, resource)| {
+        let name = slot.full_name();
         let used = (resource.charged + resource.held).as_units();
-        let told = meter.quota();
-        let limit = resource.limit.map_or(told, Amount::as_units);
+        let in_force = resource.limit.map(Amount::as_units);
+        let Some(told) = slot.quota() else {
+            let limit = in_force.map(whole);
+            return format!("{name} {}/{}", whole(used), limit.as_deref().unwrap_or("?"));
+        };
+        let limit = in_force.unwrap_or(told);
         let bar = match shown {
             Shown::Figures => String::new(),
             Shown::Bars => format!("{} ", bar(used / limit)),
@@ -37,20 +43,9 @@ pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<St
         } else {
             String::new()
         };
-        let name = meter.full_name();
         format!("{name} {bar}{}/{}{told}", whole(used), whole(limit))
     });
     let used: Vec<_> = used.collect();
-    let untold = view
-        .resources
-        .get(meters.iter().count()..)
-        .unwrap_or_default();
-    let untold = meters.untold().iter().zip(untold).map(|(meter, resource)| {
-        let used = whole((resource.charged + resource.held).as_units());
-        let limit = resource.limit.map(|limit| whole(limit.as_units()));
-        format!("{} {used}/{}", meter.name, limit.as_deref().unwrap_or("?"))
-    });
-    let used: Vec<_> = used.into_iter().chain(untold).collect();
     let money = meters.bill().zip(view.resources.last());
     let money = money.map(|(bill, it)| {
         let [taken, most] = [it.charged + it.held, bill.most].map(price::shown);

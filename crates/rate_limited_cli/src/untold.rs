@@ -16,6 +16,10 @@ use crate::preset::Preset;
 pub(crate) struct Untold {
     pub(crate) name: String,
     pub(crate) unit: Unit,
+    /// The account of a pool that has it.
+    pub(crate) account: Option<String>,
+    /// Its number among the resources of the runner.
+    pub(crate) place: usize,
     /// What the description of the API says of it.
     spec: Option<&'static apis::Resource>,
 }
@@ -34,17 +38,23 @@ impl Untold {
             .filter(|spec| is_told(spec))
             .map(Untold::new)
             .collect();
-        if !told.is_empty() {
-            return told;
+        let mut all = told;
+        if all.is_empty() {
+            let of_requests = metered().find(|spec| spec.unit == Unit::Requests);
+            all.push(of_requests.map_or_else(Untold::requests, Untold::new));
         }
-        let of_requests = metered().find(|spec| spec.unit == Unit::Requests);
-        vec![of_requests.map_or_else(Untold::requests, Untold::new)]
+        for (place, untold) in all.iter_mut().enumerate() {
+            untold.place = place;
+        }
+        all
     }
 
     fn new(spec: &'static apis::Resource) -> Untold {
         Untold {
             name: spec.name.clone(),
             unit: spec.unit,
+            account: None,
+            place: 0,
             spec: Some(spec),
         }
     }
@@ -53,7 +63,26 @@ impl Untold {
         Untold {
             name: "requests".to_owned(),
             unit: Unit::Requests,
+            account: None,
+            place: 0,
             spec: None,
+        }
+    }
+
+    /// The same in an account of a pool, of which so many resources come before it.
+    pub(crate) fn of_account(self, account: &str, before: usize) -> Untold {
+        Untold {
+            account: Some(account.to_owned()),
+            place: before + self.place,
+            ..self
+        }
+    }
+
+    /// The name by which it is known among those of all accounts.
+    pub(crate) fn full_name(&self) -> String {
+        match &self.account {
+            Some(account) => format!("{}@{account}", self.name),
+            None => self.name.clone(),
         }
     }
 
@@ -93,9 +122,9 @@ impl Untold {
     }
 
     /// What the journal is told of it.
-    pub(crate) fn quota(&self) -> (String, Quota) {
+    pub(crate) fn as_quota(&self) -> (String, Quota) {
         let unknown = || Quota::per(Amount::MAX, UNKNOWN_WINDOW);
-        (self.name.clone(), self.shape().unwrap_or_else(unknown))
+        (self.full_name(), self.shape().unwrap_or_else(unknown))
     }
 }
 

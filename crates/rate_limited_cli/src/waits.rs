@@ -18,6 +18,9 @@ pub(crate) struct WaitArgs {
     /// How long an answer that has begun may be silent
     #[arg(long = "idle-timeout", value_name = "DURATION", default_value = "120s", value_parser = some_time)]
     idle: Duration,
+    /// The fewest bytes a second that an answer has to bring, on average over the idle time-out; 0: none
+    #[arg(long = "min-speed", value_name = "BYTES", default_value_t = 10)]
+    min_speed: u32,
 }
 
 impl WaitArgs {
@@ -25,7 +28,8 @@ impl WaitArgs {
     pub(crate) fn tell(&self, builder: ClientBuilder) -> ClientBuilder {
         let builder = builder
             .connect_timeout(self.connect)
-            .idle_timeout(self.idle);
+            .idle_timeout(self.idle)
+            .min_speed(self.min_speed);
         match self.first_byte {
             Some(limit) => builder.first_byte_timeout(limit),
             None => builder,

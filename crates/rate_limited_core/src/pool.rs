@@ -244,6 +244,11 @@ impl Pool {
         first.map(|(_, id)| id)
     }
 
+    /// The account of a member.
+    pub(crate) fn account(&self, member: Option<MemberId>) -> Option<AccountId> {
+        Some(self.members.get(member?.index())?.view.account)
+    }
+
     /// Puts what an attempt took by its member into a list of its own; without a pool it is all.
     pub(crate) fn taken(
         &self,

@@ -41,7 +41,7 @@
 //! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
 //! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
 //! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
-//! | `peek` | a glance at a journal, whoever has it |
+//! | `peek` | a glance at a journal, whoever has it; one who only looks on |
 //! | `verify`, `salvage` | what is damaged, and what can be kept |
 //! | [`Digest`] | keys of calls, hashes of requests |
 //!
@@ -84,7 +84,7 @@ pub use error::{Damage, JournalError, OpenError, Table};
 pub use journal::{Durability, Journal, Opened, Options, Ticket};
 pub use opening::remove;
 pub use past::{Charge, Counts, Meter, Past, Unfinished};
-pub use peek::{Peeked, peek};
+pub use peek::{Onlooker, Peeked, peek};
 pub use policy::{Begun, Decision, Objection, OnChange, OnUnknown, Policy};
 pub use record::{Back, Charged, Dispatch, End, Ended, Failure, Position, Record, State};
 pub use salvage::{Salvaged, salvage};

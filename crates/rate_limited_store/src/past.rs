@@ -213,10 +213,27 @@ fn meter(
     let Some(known) = store.resource(id).cloned() else {
         return Ok(Meter::default());
     };
-    let since = window.map(|window| {
+    let since = since(window);
+    let meter = taken(&known, since, charges);
+    store.drop_charges(known.id, since.unwrap_or(Wall(i64::MAX)), charges)?;
+    if meter.spent != known.spent {
+        store.put_resource(ResourceRow {
+            spent: meter.spent,
+            ..known
+        })?;
+    }
+    Ok(meter)
+}
+
+/// What counts no more is before this moment.
+fn since(window: Option<Duration>) -> Option<Wall> {
+    window.map(|window| {
         let nanos = i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
         Wall(Wall::now().0.saturating_sub(nanos))
-    });
+    })
+}
+
+fn taken(known: &ResourceRow, since: Option<Wall>, charges: &[ChargeRow]) -> Meter {
     let mut meter = Meter {
         charges: Vec::new(),
         spent: known.spent,
@@ -232,12 +249,49 @@ fn meter(
         }
     }
     meter.charges.sort_unstable_by_key(|charge| charge.at);
-    store.drop_charges(known.id, since.unwrap_or(Wall(i64::MAX)), charges)?;
-    if meter.spent != known.spent {
-        store.put_resource(ResourceRow {
-            spent: meter.spent,
-            ..known
-        })?;
+    meter
+}
+
+/// What opening the journal would find, with nothing written. While somebody has it, calls in flight are not
+/// unknown; what is reserved for them counts as used either way.
+pub(crate) fn foresee(
+    mut seen: Seen,
+    is_held: bool,
+    resources: &[(String, Option<Duration>)],
+) -> Past {
+    let mut charges = seen.charges;
+    let now = Wall::now();
+    for row in &mut seen.open {
+        if row.in_flight != IN_FLIGHT {
+            continue;
+        }
+        for (resource, at, amount) in row.charges() {
+            charges.push(ChargeRow {
+                resource,
+                at: at.min(now),
+                amount: amount.max(0),
+            });
+        }
+        if !is_held {
+            row.in_flight = UNKNOWN;
+            row.crashes = row.crashes.saturating_add(1);
+        }
     }
-    Ok(meter)
+    let known = |name: &str| seen.resources.iter().find(|row| row.name == name);
+    let meter = |(name, window): &(String, Option<Duration>)| {
+        known(name).map_or_else(Meter::default, |row| taken(row, since(*window), &charges))
+    };
+    let unknown = seen.open.iter().filter(|row| row.in_flight == UNKNOWN);
+    Past {
+        counts: Counts {
+            unfinished: seen.open.len() as u64,
+            unknown: unknown.count() as u64,
+            ..seen.counts
+        },
+        meters: resources.iter().map(meter).collect(),
+        unfinished: seen.open.iter().map(OpenRow::unfinished).collect(),
+        job: seen.job.0.into_iter().collect(),
+        end: seen.end,
+        ..Past::default()
+    }
 }

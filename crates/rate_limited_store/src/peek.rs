@@ -1,17 +1,20 @@
 //! A glance at a journal that changes nothing, whoever has it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::OpenError;
-use crate::look::{self, Damages};
+use crate::look::{self, Damages, Seen};
 use crate::opening::{damaged, foreign, missing, newer, refused, system};
-use crate::past::Counts;
+use crate::past::{self, Counts, Past};
 use crate::place::{self, Kind};
 use crate::rows::WAITING;
 use crate::side::{self, Tally};
 use crate::store;
+use crate::sum::Id;
 use crate::verify;
 
 /// What a journal has.
@@ -35,6 +38,81 @@ pub struct Peeked {
 /// # Errors
 /// It is no journal, of a later version, or damaged; or it cannot be read.
 pub fn peek(path: &Path) -> Result<Peeked, OpenError> {
+    let Glimpse {
+        seen, lost, holder, ..
+    } = glimpse(path)?;
+    let unknown = seen.open.iter().filter(|row| row.in_flight != WAITING);
+    let unknown: Vec<_> = unknown.map(|row| row.key).collect();
+    Ok(Peeked {
+        counts: Counts {
+            unfinished: seen.open.len() as u64,
+            unknown: unknown.len() as u64,
+            ..seen.counts
+        },
+        unknown,
+        lost,
+        job: seen.job.0.into_iter().collect(),
+        holder,
+    })
+}
+
+/// Somebody who reads what a journal has, whoever writes it, and changes nothing.
+///
+/// It is for looking ahead: what it says is how things stood at one moment.
+///
+/// ```
+/// use rate_limited_store::{Digest, Found, Journal, Onlooker, Options, Walk};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("run.journal");
+/// drop(Journal::open(&path, &Options::default())?);
+/// let onlooker = Onlooker::new(&path, &[])?;
+/// assert_eq!(onlooker.past.counts.done, 0);
+/// let key = Digest::of(&[b"a"]);
+/// assert_eq!(Walk::beside(&onlooker)?.look(key, key)?, Found::New { position: 0 });
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Onlooker {
+    /// What opening the journal would find. Calls in flight are not over.
+    pub past: Arc<Past>,
+    /// Who has it, if somebody does.
+    pub holder: Option<String>,
+    pub(crate) path: PathBuf,
+    pub(crate) id: Id,
+}
+
+impl Onlooker {
+    /// Looks at the journal at `path`, and at what was taken of these resources, which have such windows.
+    ///
+    /// # Errors
+    /// It is no journal, of a later version, or damaged; or it cannot be read.
+    pub fn new(
+        path: &Path,
+        resources: &[(String, Option<Duration>)],
+    ) -> Result<Onlooker, OpenError> {
+        let Glimpse { seen, holder, .. } = glimpse(path)?;
+        Ok(Onlooker {
+            id: seen.totals.id,
+            past: Arc::new(past::foresee(seen, holder.is_some(), resources)),
+            path: path.to_owned(),
+            holder,
+        })
+    }
+}
+
+/// One state of a journal.
+#[derive(Default)]
+struct Glimpse {
+    seen: Seen,
+    lost: u64,
+    holder: Option<String>,
+}
+
+fn glimpse(path: &Path) -> Result<Glimpse, OpenError> {
     // The count first: results may be added meanwhile, and none may seem to be lost.
     let count = side::count(path).map_err(system(path))?;
     let is_held = place::is_held(path).map_err(system(path))?;
@@ -46,9 +124,9 @@ pub fn peek(path: &Path) -> Result<Peeked, OpenError> {
         Kind::Broken(what) => return Err(verify::broken(path, what)),
         // A run died as it began, or is about to.
         Kind::Empty => {
-            return Ok(Peeked {
+            return Ok(Glimpse {
                 holder,
-                ..Peeked::default()
+                ..Glimpse::default()
             });
         }
     }
@@ -63,19 +141,7 @@ pub fn peek(path: &Path) -> Result<Peeked, OpenError> {
     }
     let seen = looked.map_err(|error| refused(path, &error))?;
     let (lost, ..) = missing(count, Tally::from(&seen.totals));
-    let unknown = seen.open.iter().filter(|row| row.in_flight != WAITING);
-    let unknown: Vec<_> = unknown.map(|row| row.key).collect();
-    Ok(Peeked {
-        counts: Counts {
-            unfinished: seen.open.len() as u64,
-            unknown: unknown.len() as u64,
-            ..seen.counts
-        },
-        unknown,
-        lost,
-        job: seen.job.0.into_iter().collect(),
-        holder,
-    })
+    Ok(Glimpse { seen, lost, holder })
 }
 
 #[cfg(test)]

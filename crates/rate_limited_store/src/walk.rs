@@ -6,7 +6,7 @@
 //! row: the k-th occurrence is the k-th everywhere.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
@@ -16,6 +16,7 @@ use crate::error::{Damage, JournalError, Table};
 use crate::journal::Journal;
 use crate::keys::Keys;
 use crate::past::{Past, Unfinished};
+use crate::peek::Onlooker;
 use crate::record::{Position, State};
 use crate::rows::{CallRow, WRONG_SUM};
 use crate::store;
@@ -156,9 +157,20 @@ impl Walk {
     /// # Errors
     /// The file cannot be read.
     pub fn new(journal: &Journal) -> Result<Walk, JournalError> {
-        let past = Arc::clone(&journal.past);
-        let path = journal.path().to_owned();
-        let db = store::connect(&path, false)?;
+        Walk::from(journal.id, journal.path(), Arc::clone(&journal.past))
+    }
+
+    /// A walk of one who only looks on: what it calls new gets no position that anybody else knows of.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn beside(onlooker: &Onlooker) -> Result<Walk, JournalError> {
+        let past = Arc::clone(&onlooker.past);
+        Walk::from(onlooker.id, &onlooker.path, past)
+    }
+
+    fn from(id: Id, path: &Path, past: Arc<Past>) -> Result<Walk, JournalError> {
+        let db = store::connect(path, false)?;
         let counts = past.counts;
         // A call that is run again lies in both tables.
         let both = past
@@ -170,8 +182,8 @@ impl Walk {
             rows: counts.done + counts.failed + counts.unfinished - both,
             end: past.end,
             next: past.end,
-            id: journal.id,
-            path,
+            id,
+            path: path.to_owned(),
             db,
             past,
             ahead: Rows::default(),

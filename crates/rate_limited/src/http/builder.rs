@@ -12,6 +12,7 @@ use super::body::Reading;
 use super::client::Inner;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
+use super::head::HEAD_BYTES_MAX;
 use super::secrets::Secrets;
 use super::transport::{self, Transport};
 use super::{Api, Client, Key, tls};
@@ -19,6 +20,8 @@ use super::{Api, Client, Key, tls};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Above the 60 to 100 s after which common proxies cut a silent answer themselves.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// A slow model on a small machine writes more; over the idle time-out it makes 1.2 kB.
+const MIN_SPEED: u32 = 10;
 const BODY_BYTES_MAX: usize = 64 << 20;
 /// Below the 5 s after which common servers close an idle connection, so that a request is seldom
 /// written into one that is just being closed.
@@ -51,6 +54,7 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     first_byte_timeout: Option<Duration>,
     idle_timeout: Duration,
+    min_speed: u32,
     body_bytes_max: usize,
     http2: bool,
     proxy_from_env: bool,
@@ -123,6 +127,7 @@ impl ClientBuilder {
             connect_timeout: CONNECT_TIMEOUT,
             first_byte_timeout: None,
             idle_timeout: IDLE_TIMEOUT,
+            min_speed: MIN_SPEED,
             body_bytes_max: BODY_BYTES_MAX,
             http2: false,
             proxy_from_env: true,
@@ -213,17 +218,37 @@ impl ClientBuilder {
     /// How long the server may be silent between two pieces of the body of its answer. Default: 120 s,
     /// which is more than common proxies let pass.
     ///
-    /// A server that goes on to send a byte now and then is ended by the time-out of the attempt alone.
+    /// A server that goes on to send a byte now and then is ended by
+    /// [`min_speed`](ClientBuilder::min_speed).
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
+        self
+    }
+
+    /// The fewest bytes a second, after decompression, that the body of an answer has to bring on average over
+    /// the idle time-out; a slower one is given up, and the attempt fails as by a time-out. 0: none. Default: 10,
+    /// which is 1.2 kB in 120 s.
+    ///
+    /// It keeps a server that drips a byte a second from holding a connection, and a call, for the whole
+    /// time-out of the attempt. Blanks before the first other byte do not count: some servers send them while a
+    /// call waits for its turn. Neither does the head.
+    ///
+    /// ```
+    /// use rate_limited::http::Client;
+    ///
+    /// let client = Client::builder("http://localhost:8080").min_speed(0).build()?;
+    /// # Ok::<(), rate_limited::http::BuildError>(())
+    /// ```
+    pub fn min_speed(mut self, bytes_per_second: u32) -> Self {
+        self.min_speed = bytes_per_second;
         self
     }
 
     /// The length of an answer, in bytes after decompression, beyond which it is cut off and the call
     /// fails. Default: 64 MiB.
     ///
-    /// Of the body of an error no more than 1 MiB is read. A head of more than 100 headers or about
-    /// 400 kB is refused, too.
+    /// Of the body of an error no more than 1 MiB is read. A head of more than 100 headers or 64 kB is
+    /// refused, too.
     pub fn body_bytes_max(mut self, bytes: usize) -> Self {
         self.body_bytes_max = bytes;
         self
@@ -274,6 +299,7 @@ impl ClientBuilder {
             reading: Reading {
                 bytes_max: self.body_bytes_max,
                 idle_timeout: self.idle_timeout,
+                min_speed: self.min_speed,
             },
             http2: self.http2,
             query_key: self.query_key(),
@@ -307,6 +333,7 @@ impl ClientBuilder {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(usize::MAX)
+            .http2_max_header_list_size(HEAD_BYTES_MAX)
             .tcp_nodelay(true)
             .tcp_keepalive(TCP_KEEPALIVE);
         if !self.http2 {
@@ -407,6 +434,7 @@ impl fmt::Debug for ClientBuilder {
             .field("connect_timeout", &self.connect_timeout)
             .field("first_byte_timeout", &self.first_byte_timeout)
             .field("idle_timeout", &self.idle_timeout)
+            .field("min_speed", &self.min_speed)
             .field("body_bytes_max", &self.body_bytes_max)
             .field("http2", &self.http2)
             .field("proxy_from_env", &self.proxy_from_env)

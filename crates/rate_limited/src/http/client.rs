@@ -241,6 +241,9 @@ impl Inner {
         loop {
             let response = self.send(url, sending, departure).await?;
             let head = Head::of(&response, SystemTime::now());
+            if head.is_too_large() {
+                return Err(self.transport.too_large_a_head(head.status));
+            }
             match redirect::next(&head, &sending.method) {
                 Some(next) if redirects_left > 0 => url = next,
                 _ => {

@@ -8,6 +8,11 @@ use reqwest::{Response, Url};
 
 use super::text::one_line;
 
+/// The longest head, in bytes of names and values, with a few for each field. The layers below read a head of
+/// HTTP/1.1 as a whole, and stop only at about 400 kB; those of HTTP/2 stop here by themselves.
+pub(super) const HEAD_BYTES_MAX: u32 = 64 << 10;
+/// What HTTP/1.1 has around a name and its value: `: ` and the end of the line.
+const FIELD_BYTES: usize = 4;
 const REQUEST_ID_CHARS: usize = 128;
 const REQUEST_ID_NAMES: &[&str] = &["x-request-id", "request-id", "apim-request-id"];
 
@@ -39,6 +44,13 @@ impl Head {
             location: text_of(headers, LOCATION.as_str()),
             url: response.url().clone(),
         }
+    }
+
+    /// Whether it is larger than any honest one.
+    pub(super) fn is_too_large(&self) -> bool {
+        let fields = self.headers.0.iter();
+        let bytes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
+        bytes.sum::<usize>() > HEAD_BYTES_MAX as usize
     }
 
     pub(super) fn is_success(&self) -> bool {

@@ -58,6 +58,9 @@ impl Judge<'_> {
             None => Err(self.refused(answer, &feedback)),
             Some(Fault::TooLarge) => Err(self.too_large(answer)),
             Some(Fault::Silent(limit)) => Err(self.transport.silent(limit).with_answer(answer)),
+            Some(Fault::Slow(speed, stretch)) => {
+                Err(self.transport.slow(speed, stretch).with_answer(answer))
+            }
             Some(Fault::Broken(error)) => Err(self
                 .transport
                 .broken(error, self.secrets)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rate_limited_core::Class;
 use reqwest::Url;
 
+use super::head::HEAD_BYTES_MAX;
 use super::outgoing::Departure;
 use super::secrets::{Secrets, percent_decoded};
 use super::text::{one_line, scrub_urls};
@@ -104,6 +105,22 @@ impl Transport {
             "{origin} fell silent in the middle of its answer, for the idle time-out of {limit:?}"
         );
         HttpError::new(Class::Failure, "timeout", what).unknown()
+    }
+
+    /// What it means that an answer came too slowly.
+    pub(super) fn slow(&self, min_speed: u32, stretch: Duration) -> HttpError {
+        let origin = &self.origin;
+        let what = format!(
+            "{origin} sent its answer at less than {min_speed} bytes a second over {stretch:?}, the lowest speed"
+        );
+        HttpError::new(Class::Failure, "timeout", what).unknown()
+    }
+
+    /// What it means that an answer has more head than any honest one. Nothing of it is believed.
+    pub(super) fn too_large_a_head(&self, status: u16) -> HttpError {
+        let (origin, most) = (&self.origin, HEAD_BYTES_MAX >> 10);
+        let what = format!("the headers of {origin} (HTTP {status}) are larger than {most} kB");
+        HttpError::new(Class::Failure, "bad_answer", what).unknown()
     }
 
     fn told_before(&self, error: &reqwest::Error, departure: &Departure) -> Option<Told> {

@@ -219,3 +219,38 @@ fn the_library_without_features_is_lean() {
         );
     }
 }
+
+/// The page that says which test holds what names none that is gone.
+#[test]
+fn tests_that_are_named_exist() {
+    let page = root().join("docs/reliability.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let section = page
+        .split("## ")
+        .find(|section| section.starts_with("Which test holds what"))
+        .expect("the section");
+    let mut all = String::new();
+    for folder in ["crates", "python/tests"] {
+        collect_tests(&root().join(folder), &mut all);
+    }
+    // Only rows name tests.
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let words = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let names: Vec<_> = words.filter(|word| word.contains('_')).collect();
+    assert!(names.len() > 80, "{}", names.len());
+    let is_there =
+        |name: &&str| all.contains(&format!("fn {name}(")) || all.contains(&format!("def {name}("));
+    let gone: Vec<_> = names.into_iter().filter(|name| !is_there(name)).collect();
+    assert!(gone.is_empty(), "docs/reliability.md names {gone:?}");
+}
+
+fn collect_tests(folder: &Path, all: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect_tests(&path, all);
+        } else if path.extension().is_some_and(|it| it == "rs" || it == "py") {
+            all.push_str(&fs::read_to_string(&path).expect("a text"));
+        }
+    }
+}

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{http_date, seconds};
-use crate::moment::Moment;
+use crate::moment::{Moment, WAIT_MAX};
 
 /// The wait that a `Retry-After` asks for: seconds, or an HTTP date in any of its forms; of several, in
-/// one value, the longest. A past date is a wait of zero.
+/// one value, the longest. A past date is a wait of zero; one that is
+/// [`WAIT_MAX`] or more ahead is none: one of the two clocks is wrong.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,7 +20,11 @@ use crate::moment::Moment;
 /// assert_eq!(retry_after("-5", now), None);
 /// ```
 pub fn retry_after(value: &str, now: Moment) -> Option<Duration> {
-    let until = |date| http_date(date, now).map(|moment| now.until(moment));
+    // One of more than a year ahead says that a clock is wrong, not when to come again.
+    let until = |date| {
+        let wait = http_date(date, now).map(|moment| now.until(moment));
+        wait.filter(|wait| *wait < WAIT_MAX)
+    };
     let (mut longest, mut previous, mut start) = (None, 0, 0);
     for piece in value.split(',') {
         let end = start + piece.len();

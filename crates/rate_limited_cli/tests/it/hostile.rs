@@ -19,8 +19,8 @@ use crate::world::{KEY, World, command, requests};
 const PASSWORD: &str = "of-proxy-CANARY-42";
 
 /// Does the same with each connection, and counts them.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     connections: Arc<AtomicUsize>,
 }
 
@@ -41,7 +41,7 @@ impl Server {
     }
 
     /// Answers one request a connection with what `answer` makes of it; none is left unread.
-    fn answering(answer: impl Fn(&str) -> Vec<u8> + Clone + Send + 'static) -> Server {
+    pub(crate) fn answering(answer: impl Fn(&str) -> Vec<u8> + Clone + Send + 'static) -> Server {
         Server::new(move |mut stream| {
             if let Some(request) = request(&mut stream) {
                 let _ = stream.write_all(&answer(&request));
@@ -51,7 +51,7 @@ impl Server {
         })
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 }
@@ -76,7 +76,7 @@ fn request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-fn reply(status: u16, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn reply(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }

@@ -179,6 +179,48 @@ fn a_later_run_knows_what_each_account_has_used() {
     assert_eq!(work, [8, 16]);
 }
 
+/// Accounts of which nobody told a limit: each is found out, alone or beside one that was told.
+#[test]
+fn limits_that_nobody_told_are_found_account_by_account() {
+    for told in [false, true] {
+        let world = world(10, 30, 2);
+        let url = world.base_url();
+        let limits = if told {
+            "limits = [\"requests=30/2s\"]\n"
+        } else {
+            ""
+        };
+        // What is not told comes before what is: places are those of accounts.
+        let pool = format!(
+            "[[member]]\nname = \"a\"\nbase_url = \"{url}\"\nkey_env = \"POOL_A\"\n\
+             [[member]]\nname = \"b\"\naccount = \"team\"\nkey_env = \"POOL_B\"\n{limits}"
+        );
+        fs::write(world.path("pool.toml"), pool).expect("room");
+        let outcome = run(&world, &requests(240), &["--max-retries", "0"]);
+        outcome.expect(0, 240);
+        let stats = world.account_stats();
+        let work: Vec<_> = stats.iter().map(|it| it.limits[0].work).collect();
+        println!("told: {told}: {work:?}, {} refusals", refusals(&stats));
+        // Both were of use: a quarter of the work is the share of the small one.
+        assert!(work[0] >= 24 && work[1] >= 120, "{work:?}");
+        assert!(stats[0].refusals <= 24, "{stats:?}");
+        assert!(stats[1].refusals <= if told { 2 } else { 24 }, "{stats:?}");
+        let found = outcome
+            .stderr
+            .lines()
+            .find(|line| line.contains("limits found out: "));
+        let found = found.unwrap_or_else(|| panic!("{}", outcome.stderr));
+        assert!(found.contains("requests@a "), "{found}");
+        assert_eq!(found.contains("requests@team"), !told, "{found}");
+        let opening = if told {
+            "limits: requests=30/2s of team, those of a are found out; "
+        } else {
+            "no limits told"
+        };
+        assert!(outcome.stderr.contains(opening), "{}", outcome.stderr);
+    }
+}
+
 #[test]
 fn a_member_asks_for_its_own_model() {
     let world = world(2, 4, 1);

@@ -248,6 +248,58 @@ fn what_errors_say_is_shown_when_it_is_asked_for() {
     );
 }
 
+/// Tables and rows have examples, too: by the column of names, else by the number of the row.
+#[test]
+fn errors_of_rows_are_shown_from_tables_and_lines() {
+    let named = "id,text\nfirst,a\nsecond,b\n";
+    let nameless = "name,text\nfirst,a\nsecond,b\n";
+    let objects = "{\"id\":\"first\",\"text\":\"a\"}\n{\"id\":\"second\",\"text\":\"b\"}\n";
+    for (input, text, output, names) in [
+        ("in.csv", named, "out.csv", ["first", "second"]),
+        ("in.csv", named, "out.tsv", ["first", "second"]),
+        ("in.csv", named, "out.jsonl", ["first", "second"]),
+        ("in.csv", nameless, "out.csv", ["row 1", "row 2"]),
+        ("in.csv", nameless, "out.jsonl", ["line-2", "line-3"]),
+        ("in.jsonl", objects, "out.jsonl", ["first", "second"]),
+    ] {
+        let world = World::slow(0);
+        fs::write(world.path(input), text).expect("room");
+        let schema = "{\"type\":\"array\",\"minItems\":99}";
+        fs::write(world.path("schema.json"), schema).expect("room");
+        let run = [
+            "run",
+            input,
+            "-o",
+            output,
+            "--model",
+            "m",
+            "--max-retries",
+            "0",
+        ];
+        let rows = ["--prompt", "Say {{text}}", "--schema", "schema.json"];
+        let outcome = world.run_command(&[&run[..], &rows].concat());
+        assert_eq!(outcome.code, Some(1), "{output}: {}", outcome.stderr);
+        let report = |more: &[&str]| {
+            let told = ["report", output, "--format", "json"];
+            let outcome = world.run_command(&[&told[..], more].concat());
+            let report: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+            report["examples"].as_array().cloned().unwrap_or_default()
+        };
+        assert!(report(&[]).is_empty());
+        let examples = report(&["--with-examples"]);
+        let told = |field: &str| -> Vec<_> {
+            let texts = examples.iter().filter_map(|it| it[field].as_str());
+            texts.collect()
+        };
+        assert_eq!(told("call"), names, "{input} {output}");
+        assert!(told("code").iter().all(|code| *code == told("code")[0]));
+        assert!(
+            told("text").iter().all(|text| text.len() > 10),
+            "{examples:?}"
+        );
+    }
+}
+
 #[test]
 fn a_run_of_nothing_and_one_without_a_journal_are_told_of() {
     let world = World::slow(0);

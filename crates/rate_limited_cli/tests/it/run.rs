@@ -212,3 +212,39 @@ fn where_slots_bind_the_summary_says_so() {
     let told = "2 in flight binds; the limits would allow about 5";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
 }
+
+/// What calls are called never leads to a file.
+#[test]
+fn names_of_calls_are_never_paths() {
+    let world = World::slow(0);
+    let names = [
+        "../up",
+        "/tmp/rate-limited-test",
+        "a/b",
+        ".",
+        "CON",
+        "a\\u0000b",
+        "\\u202egpj.exe",
+    ];
+    let line = |name: &&str| {
+        format!("{{\"custom_id\":\"{name}\",\"body\":{{\"messages\":[],\"max_tokens\":5}}}}\n")
+    };
+    let lines: String = names.iter().map(line).collect();
+    let outcome = world.run(&lines, &["--report", "told.html"]);
+    outcome.expect(0, names.len());
+    let written =
+        |name: &str| serde_json::from_str::<String>(&format!("\"{name}\"")).expect("text");
+    assert_eq!(outcome.all("/custom_id"), names.map(written));
+    let files = std::fs::read_dir(world.path("")).expect("a folder");
+    for file in files {
+        let name = file.expect("a file").file_name();
+        let name = name.to_string_lossy();
+        let is_ours = ["in.", "out.", "told."]
+            .iter()
+            .any(|start| name.starts_with(start));
+        assert!(is_ours, "{name}");
+    }
+    for outside in ["../up", "/tmp/rate-limited-test"] {
+        assert!(!world.path(outside).exists(), "{outside}");
+    }
+}

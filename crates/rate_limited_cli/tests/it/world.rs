@@ -157,7 +157,7 @@ impl World {
 }
 
 impl Outcome {
-    fn of(child: Child) -> Outcome {
+    pub(crate) fn of(child: Child) -> Outcome {
         let output = child.wait_with_output().expect("it runs");
         let [stdout, stderr] =
             [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("text"));

@@ -49,6 +49,16 @@ impl Limiter {
         Ok(id)
     }
 
+    /// The account of a resource, by its number from 1 on; 0: of none.
+    pub(crate) fn account_of(&self, resource: ResourceId) -> u16 {
+        self.ledgers[resource.index()].account
+    }
+
+    /// How many accounts there are.
+    pub(crate) fn accounts(&self) -> u16 {
+        self.accounts.len() as u16
+    }
+
     /// Puts what a call takes of an account, and of what is of none, into a list.
     pub(crate) fn select(&self, account: AccountId, costs: &[Cost], into: &mut Vec<Cost>) {
         into.clear();

@@ -35,6 +35,7 @@ const BUNDLES_IN_FLIGHT: u32 = 8;
 #[derive(Clone, Debug)]
 pub struct Load {
     resources: Vec<Of>,
+    accounts: u16,
     calls_max: u32,
     /// From so many bundles on neighbours are joined, and from how many on next.
     steps_max: usize,
@@ -49,6 +50,8 @@ pub struct Load {
 #[derive(Clone, Copy, Debug)]
 struct Of {
     resource: ResourceId,
+    /// By its number from 1 on; 0: of none.
+    account: u16,
     call_max: i64,
     bundle_max: i64,
 }
@@ -75,6 +78,7 @@ impl Load {
             let call_max = quota.capacity().as_micros();
             Of {
                 resource,
+                account: limiter.account_of(resource),
                 call_max,
                 bundle_max: call_max / BUNDLE_PER_QUOTA,
             }
@@ -86,6 +90,7 @@ impl Load {
         let steps_max = steps_max.max(1);
         Load {
             resources: limiter.quotas().map(of).collect(),
+            accounts: limiter.accounts(),
             calls_max: (in_flight / BUNDLES_IN_FLIGHT).max(1),
             steps_max,
             join_at: 2 * steps_max,
@@ -96,12 +101,13 @@ impl Load {
     }
 
     /// Adds a call that costs this much of each resource, in their order. One that costs more than there
-    /// will ever be of a resource is left out: that resource is returned. Costs that are missing are zero.
+    /// will ever be of a resource is left out: that resource is returned. With
+    /// [accounts](Limiter::account) it has to fit into one of them; if it does not, the resource is that with the
+    /// largest quota. Costs that are missing are zero.
     pub fn add(&mut self, costs: &[Amount]) -> Option<ResourceId> {
         let micros = |place: usize| costs.get(place).map_or(0, |cost| cost.as_micros().max(0));
-        let mut all = self.resources.iter().enumerate();
-        if let Some((_, of)) = all.find(|(place, of)| micros(*place) > of.call_max) {
-            return Some(of.resource);
+        if let Some(above) = self.too_small(micros) {
+            return Some(above.resource);
         }
         self.costs.extend((0..self.resources.len()).map(micros));
         self.calls.push(1);
@@ -110,6 +116,31 @@ impl Load {
             self.join();
         }
         None
+    }
+
+    /// The resource that keeps a call from ever going.
+    fn too_small(&self, micros: impl Fn(usize) -> i64) -> Option<Of> {
+        let of_account = |account: u16| {
+            let mut all = self.resources.iter().enumerate();
+            let above =
+                all.find(|(place, of)| of.account == account && micros(*place) > of.call_max);
+            above.map(|(_, of)| *of)
+        };
+        if let Some(of_all) = of_account(0) {
+            return Some(of_all);
+        }
+        let mut largest: Option<Of> = None;
+        for account in 1..=self.accounts {
+            let above = of_account(account)?;
+            largest = Some(largest.map_or(above, |former| {
+                if former.call_max < above.call_max {
+                    above
+                } else {
+                    former
+                }
+            }));
+        }
+        largest
     }
 
     /// The calls.

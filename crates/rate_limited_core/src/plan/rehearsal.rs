@@ -36,6 +36,8 @@ pub(crate) struct Rehearsal<'a> {
     never_fit: Vec<CallId>,
     /// How many calls a step of the load stands for, once such steps are dispatched.
     bundled: u32,
+    /// What an attempt costs: kept for its room in memory.
+    costs: Vec<Cost>,
 }
 
 /// What is noted of one resource.
@@ -100,6 +102,7 @@ impl<'a> Rehearsal<'a> {
             vain_polls: 0,
             never_fit: Vec::new(),
             bundled: 1,
+            costs: Vec::new(),
         }
     }
 
@@ -175,7 +178,9 @@ impl<'a> Rehearsal<'a> {
         let in_flight = self.ends.len() as u64 * u64::from(self.bundled);
         self.in_flight_max = self.in_flight_max.max(in_flight);
         (self.last_dispatch, self.vain_polls) = (self.now, 0);
-        for cost in self.scheduler.costs_of(attempt) {
+        self.scheduler
+            .charges(attempt, &self.limiter, &mut self.costs);
+        for cost in &self.costs {
             if let Some(book) = self.books.iter_mut().find(|book| book.id == cost.resource) {
                 book.reserved = book.reserved.saturating_add(cost.amount.as_micros());
             }
@@ -228,7 +233,9 @@ impl<'a> Rehearsal<'a> {
             Class::Success
         };
         let mut usage = Vec::new();
-        for cost in self.scheduler.costs_of(attempt) {
+        self.scheduler
+            .charges(attempt, &self.limiter, &mut self.costs);
+        for cost in &self.costs {
             let Some(book) = self.books.iter_mut().find(|book| book.id == cost.resource) else {
                 continue;
             };
@@ -273,8 +280,13 @@ impl<'a> Rehearsal<'a> {
             .zip(&mark.reserved)
             .map(|(book, before)| book.reserved - before)
             .collect();
-        let done = self.least_time(self.attempts - mark.attempts, &since);
-        let times = self.least_time(steps, &left) / done;
+        let attempts = self.attempts - mark.attempts;
+        // What calls cost in each account does not add up to what they take: there their number has to do.
+        let times = if self.scheduler.has_members() {
+            steps as f64 / attempts as f64
+        } else {
+            self.least_time(steps, &left) / self.least_time(attempts, &since)
+        };
         let span = self.last_dispatch.since(mark.at);
         let is_some = steps > 0 && times.is_finite();
         is_some.then(|| (span.mul_f64(times.max(0.0)), times))

@@ -69,6 +69,23 @@ impl Scheduler {
         attempt.map_or(&[], |it| self.calls.get(it.call).costs.as_slice())
     }
 
+    /// Puts what an attempt in flight costs at most into a list: with a pool, of the account of its member.
+    pub(crate) fn charges(&self, attempt: AttemptId, limiter: &Limiter, into: &mut Vec<Cost>) {
+        into.clear();
+        let Some(attempt) = self.attempts.get(attempt) else {
+            return;
+        };
+        let costs = self.calls.get(attempt.call).costs.as_slice();
+        match self.pool.account(attempt.member) {
+            Some(account) => limiter.select(account, costs, into),
+            None => into.extend_from_slice(costs),
+        }
+    }
+
+    pub(crate) fn has_members(&self) -> bool {
+        !self.pool.is_empty()
+    }
+
     pub(crate) fn look_ahead(&self) -> u64 {
         self.settings.look_ahead.into()
     }

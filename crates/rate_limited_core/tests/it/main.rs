@@ -12,6 +12,7 @@ mod limits;
 mod order;
 mod play;
 mod pool;
+mod pool_found;
 mod properties;
 mod reference;
 mod replay;

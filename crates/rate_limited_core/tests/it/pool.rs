@@ -4,8 +4,8 @@ use crate::play::{End, Over, Play, Reply, START, Sent, always, at, secs};
 use crate::reference::{self, Charge};
 use proptest::prelude::*;
 use rate_limited_core::{
-    Amount, Class, Cost, Failure, Input, Limiter, MaxConcurrent, MemberId, Order, Outcome, Quota,
-    Resource, ResourceId, Settings, Stop, Time, WaitingOn,
+    Amount, Assumed, Class, Cost, Failure, Input, Limiter, Load, MaxConcurrent, MemberId, Order,
+    Outcome, Quota, Resource, ResourceId, Settings, Stop, Time, WaitingOn,
 };
 use std::time::Duration;
 
@@ -392,4 +392,82 @@ proptest! {
             reference::check(&per_minute(*most), true, &taken(&|call| fitting[call]));
         }
     }
+}
+
+/// What a pool will come to is what it then comes to: its end, and what each account takes.
+#[test]
+fn the_plan_of_a_pool_is_what_it_does() {
+    let limits = [(60, 90_000), (300, 1_000_000), (120, 20_000)];
+    for (calls, tokens) in [(1_000, 100), (2_400, 1_000), (300, 15_000), (7, 10)] {
+        let (mut play, costs) = World::new(&limits).play(&[0, 1, 1, 2], settings(Order::Packed));
+        let costs = costs(tokens);
+        let amounts: Vec<_> = costs.iter().map(|cost| cost.amount).collect();
+        let mut load = Load::new(&play.limiter, play.scheduler.settings(), 100_000);
+        for _ in 0..calls {
+            assert_eq!(load.add(&amounts), None);
+        }
+        let plan = play
+            .scheduler
+            .plan(&play.limiter, &load, &Assumed::default(), START);
+        for _ in 0..calls {
+            play.schedule(&costs);
+        }
+        assert_eq!(play.run(), Over::Idle);
+        let ends = play.ends.values().map(|(_, at)| *at).max().expect("calls");
+        let (planned, took) = (plan.finish.as_secs_f64(), ends.since(START).as_secs_f64());
+        assert!(
+            (planned - took).abs() <= 0.02 * took + 1.0,
+            "{calls} calls of {tokens}: planned {planned} s, took {took} s"
+        );
+        assert_eq!((plan.calls, plan.unfinished), (calls, 0));
+        // The first resource of each account is its requests: they are charged to nobody else.
+        let requests = plan.resources.iter().step_by(2);
+        let charged: Vec<_> = requests.map(|it| it.charged.as_units() as usize).collect();
+        let made = [&[0][..], &[1, 2], &[3]].map(|members| moments(&play, members).len());
+        assert_eq!(charged.iter().sum::<usize>(), calls as usize);
+        for (charged, made) in charged.into_iter().zip(made) {
+            assert!(charged.abs_diff(made) <= made / 50 + 2, "{charged}, {made}");
+        }
+    }
+}
+
+/// A list too long to be played is taken to go on as its first part did.
+#[test]
+fn the_plan_of_a_long_list_is_that_of_its_beginning_carried_on() {
+    let (play, costs) =
+        World::new(&[(60, 90_000), (300, 1_000_000)]).play(&[0, 1], settings(Order::Packed));
+    let amounts: Vec<_> = costs(10).iter().map(|cost| cost.amount).collect();
+    let mut load = Load::new(&play.limiter, play.scheduler.settings(), 100_000);
+    for _ in 0..36_000 {
+        load.add(&amounts);
+    }
+    let plan = |steps_max| {
+        let assumed = Assumed {
+            steps_max,
+            ..Assumed::default()
+        };
+        let plan = play.scheduler.plan(&play.limiter, &load, &assumed, START);
+        (plan.finish.as_secs_f64(), plan.is_extrapolated)
+    };
+    let (whole, begun) = (plan(1_000_000), plan(8_000));
+    assert!(!whole.1 && begun.1);
+    assert!(
+        (begun.0 / whole.0 - 1.0).abs() < 0.05,
+        "{whole:?} {begun:?}"
+    );
+}
+
+#[test]
+fn a_call_has_to_fit_into_one_account() {
+    let (play, costs) =
+        World::new(&[(60, 100), (60, 1_000)]).play(&[0, 1], settings(Order::Packed));
+    let mut load = Load::new(&play.limiter, play.scheduler.settings(), 100);
+    let mut add = |tokens| {
+        let amounts: Vec<_> = costs(tokens).iter().map(|cost| cost.amount).collect();
+        load.add(&amounts)
+            .map(|id| play.limiter.name(id).to_owned())
+    };
+    assert_eq!((add(100), add(1_000)), (None, None));
+    assert_eq!(add(1_001).as_deref(), Some("tokens@1"), "that with most");
+    assert_eq!(load.calls(), 2);
 }

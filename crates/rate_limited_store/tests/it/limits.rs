@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use rate_limited_store::{Charge, Charged, Dispatch, Journal, Opened, Options, Record, Wall};
+use rate_limited_store::{
+    Charge, Charged, Dispatch, Journal, Onlooker, Opened, Options, Record, Wall,
+};
 
 use crate::support::{Place, dispatch, end, key};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Opens it, and finds what somebody who only looks on has foreseen.
 fn open(place: &Place) -> Opened {
     let options = Options {
         resources: vec![
@@ -16,7 +19,18 @@ fn open(place: &Place) -> Opened {
         ],
         ..Options::default()
     };
-    Journal::open(&place.path(), &options).expect("a good journal")
+    let foreseen = place.path().exists().then(|| {
+        let onlooker = Onlooker::new(&place.path(), &options.resources);
+        onlooker.expect("a good journal")
+    });
+    let opened = Journal::open(&place.path(), &options).expect("a good journal");
+    if let Some(foreseen) = foreseen {
+        let (foreseen, past) = (foreseen.past, &opened.past);
+        assert_eq!(foreseen.meters, past.meters);
+        assert_eq!(foreseen.counts, past.counts);
+        assert_eq!(foreseen.unfinished, past.unfinished);
+    }
+    opened
 }
 
 fn charged(resource: u32, at: Wall, micros: i64) -> Charged {
@@ -123,4 +137,32 @@ fn resources_are_known_by_name() {
     assert_eq!((money.charges.len(), images.charges.len()), (1, 0));
     assert_eq!((&money.learnt, images.learnt.len()), (&learnt, 0));
     assert_eq!(requests.paused_until, until);
+}
+
+/// Whoever looks on while it is written sees how things stand, and calls nothing unknown that is under way.
+#[test]
+fn an_onlooker_sees_what_is_in_flight_and_disturbs_nobody() {
+    let place = Place::new();
+    let opened = open(&place);
+    let resources = [("requests".to_owned(), Some(MINUTE))];
+    let on_its_way = Dispatch {
+        position: 0,
+        key: key(0),
+        request: key(0),
+        attempt: 1,
+        crashes: 0,
+        reserved: vec![charged(0, Wall::now(), 7_000_000)],
+    };
+    let journal = &opened.journal;
+    let ticket = journal.push(Record::Dispatch(on_its_way)).expect("open");
+    journal.wait(ticket).expect("room");
+    let seen = Onlooker::new(&place.path(), &resources).expect("a good journal");
+    assert!(seen.holder.is_some());
+    assert_eq!(seen.past.meters[0].charges[0].micros, 7_000_000);
+    let counts = seen.past.counts;
+    assert_eq!((counts.unfinished, counts.unknown), (1, 0));
+    let ticket = journal.push(Record::End(end(0))).expect("open");
+    journal.wait(ticket).expect("room");
+    let seen = Onlooker::new(&place.path(), &resources).expect("a good journal");
+    assert_eq!((seen.past.counts.done, seen.past.counts.unfinished), (1, 0));
 }

@@ -9,7 +9,7 @@ mod rows;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rate_limited::http::{Answer, Client, HttpError};
+use rate_limited::http::{Answer, Client, ClientBuilder, HttpError};
 use rate_limited_core::Class;
 
 use super::fault_server::{CERTIFICATE, FaultServer, Step};
@@ -18,6 +18,8 @@ use rows::{Row, Want};
 
 /// How long each wait of the client may be; none is longer than a few of them.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// Bytes a second: more than any row trickles.
+const MIN_SPEED: u32 = 50;
 /// What a runner would give to an attempt as a whole.
 const TOTAL: Duration = Duration::from_millis(1_500);
 /// The machine may be busy.
@@ -30,15 +32,18 @@ fn client(server: &FaultServer) -> Client {
 
 /// A client that waits so many times as long.
 fn patient_client(server: &FaultServer, times: u32) -> Client {
+    patient_builder(server, times).build().unwrap()
+}
+
+fn patient_builder(server: &FaultServer, times: u32) -> ClientBuilder {
     Client::builder(server.url())
         .root_certificates(CERTIFICATE)
         .proxy_from_env(false)
         .connect_timeout(times * PATIENCE)
         .first_byte_timeout(times * PATIENCE)
         .idle_timeout(times * PATIENCE)
+        .min_speed(MIN_SPEED)
         .body_bytes_max(MIB)
-        .build()
-        .unwrap()
 }
 
 /// An honest answer to each request of a connection, known by its body.
@@ -314,6 +319,25 @@ async fn the_first_byte_is_waited_for_from_the_moment_of_sending_on() {
         script.push(Step::Send(vec![*byte]));
     }
     let server = FaultServer::start(vec![script], None).await;
-    let client = patient_client(&server, 4);
+    let client = patient_builder(&server, 4).min_speed(2).build().unwrap();
     assert!(post(&client, b"{}".to_vec()).await.0.unwrap().is_ok());
+}
+
+/// A server that is too slow is named with the speed that it had to have.
+#[tokio::test]
+async fn a_drip_is_given_up_and_says_why() {
+    let head = Step::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
+    let drip = Step::Trickle(b"7", Duration::from_millis(50));
+    let server = FaultServer::start(vec![vec![Step::Read, head, drip]], None).await;
+    let error = post(&client(&server), b"{}".to_vec()).await.0.unwrap();
+    let error = error.unwrap_err();
+    assert_eq!((error.class(), error.code()), (Class::Failure, "timeout"));
+    let told = "sent its answer at less than 50 bytes a second over 400ms, the lowest speed";
+    assert!(error.message().ends_with(told), "{error}");
+    // What came is kept, as of any answer that broke off.
+    assert!(
+        error
+            .answer()
+            .is_some_and(|answer| answer.body.starts_with(b"77"))
+    );
 }

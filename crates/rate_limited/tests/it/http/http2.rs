@@ -19,6 +19,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -50,6 +51,34 @@ fn head(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &[STATUS_200])
 }
 
+/// A head on stream 1 with this status and one more field so long, in as many frames as that takes.
+fn head_with(status: &str, name: &str, value_bytes: usize) -> Vec<u8> {
+    // A field that is written out: of a known name the number, else its length and itself; then the value's.
+    let mut block = [&[8, 3], status.as_bytes(), &[0]].concat();
+    for (text, length) in [(name, name.len()), ("y", value_bytes)] {
+        // Seven bits of the length, and the rest in further ones of seven each, the lowest first.
+        if length < 127 {
+            block.push(u8::try_from(length).unwrap());
+        } else {
+            let mut rest = length - 127;
+            block.push(127);
+            while rest >= 128 {
+                block.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            block.push(u8::try_from(rest).unwrap());
+        }
+        block.extend_from_slice(&text.as_bytes().repeat(length / text.len()));
+    }
+    let pieces: Vec<&[u8]> = block.chunks(16_000).collect();
+    let frames = pieces.iter().enumerate().map(|(number, piece)| {
+        let kind = if number == 0 { HEADERS } else { CONTINUATION };
+        let is_last = number == pieces.len() - 1;
+        frame(kind, if is_last { END_HEADERS } else { 0 }, 1, piece)
+    });
+    frames.collect::<Vec<_>>().concat()
+}
+
 fn good(stream: u32) -> Vec<u8> {
     [head(stream), frame(DATA, END_STREAM, stream, br#"{"n":1}"#)].concat()
 }
@@ -65,6 +94,8 @@ enum Deed {
     Says(Vec<u8>),
     Closes(Vec<u8>),
     Floods(Vec<u8>),
+    /// The first ones, and then the others each 50 ms.
+    Drips(Vec<u8>, Vec<u8>),
 }
 
 /// A server over TLS with these settings. Over each connection after the first one it answers well.
@@ -136,6 +167,14 @@ async fn play(wire: &mut TlsStream<TcpStream>, settings: &[u8], deed: Deed) -> s
             };
             tokio::select! { end = read => end, end = write => end }
         }
+        Deed::Drips(first, then) => {
+            wire.write_all(&first).await?;
+            loop {
+                wire.write_all(&then).await?;
+                wire.flush().await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
 }
 
@@ -158,6 +197,7 @@ fn patient_client(port: u16, http2: bool, patience: Duration) -> Client {
         .http2(http2)
         .first_byte_timeout(patience)
         .idle_timeout(patience)
+        .min_speed(50)
         .body_bytes_max(1 << 20)
         .build()
         .unwrap()
@@ -224,7 +264,6 @@ fn other_rows() -> Vec<Row> {
     let unknown = frame(HEADERS, END_HEADERS, 1, &[0xff; 20]);
     let headless = frame(DATA, END_STREAM, 1, b"{}");
     let http1 = b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec();
-    let floods = |frame: Vec<u8>| Deed::Floods(frame.repeat(100));
     vec![
         (
             "RST_STREAM within the body",
@@ -243,6 +282,16 @@ fn other_rows() -> Vec<Row> {
         ("data before a head", says(headless), BROKEN),
         ("an answer to a stream nobody opened", says(good(3)), BROKEN),
         ("headers that cannot be decoded", says(unknown), BROKEN),
+    ]
+}
+
+/// What has no end, or comes too slowly.
+fn floods() -> Vec<Row> {
+    let floods = |frame: Vec<u8>| Deed::Floods(frame.repeat(100));
+    let open_head = frame(HEADERS, 0, 1, &[STATUS_200]);
+    let field = [&[0, 1][..], b"x", &[100], &[b'y'; 100]].concat();
+    let continued = frame(CONTINUATION, 0, 1, &field.repeat(100));
+    vec![
         (
             "a flood of PING",
             floods(frame(PING, 0, 0, &[7; 8])),
@@ -253,12 +302,43 @@ fn other_rows() -> Vec<Row> {
             floods(frame(SETTINGS, 0, 0, &[])),
             SILENT,
         ),
+        (
+            "a flood of interim answers",
+            floods(head_with("103", "x", 1)),
+            SILENT,
+        ),
+        (
+            "a head without end",
+            Deed::Floods([open_head, continued.repeat(1_000)].concat()),
+            BROKEN,
+        ),
+        (
+            "a header of 66 kB",
+            Deed::Says(head_with("200", "x", 66_000)),
+            BROKEN,
+        ),
+        (
+            "a body that trickles for ever",
+            Deed::Drips(head(1), frame(DATA, 0, 1, b"7")),
+            SILENT,
+        ),
     ]
 }
 
 #[tokio::test]
+async fn a_header_of_60_kb_is_read() {
+    let answer = [
+        head_with("200", "x", 60_000),
+        frame(DATA, END_STREAM, 1, br#"{"n":1}"#),
+    ];
+    let (port, _) = serve(vec![], Deed::Says(answer.concat())).await;
+    let client = patient_client(port, true, Duration::from_secs(8));
+    assert_eq!(post(&client, 2).await.unwrap().body, r#"{"n":1}"#);
+}
+
+#[tokio::test]
 async fn each_row_ends_as_stated() {
-    for (name, deed, want) in [farewells(), other_rows()].concat() {
+    for (name, deed, want) in [farewells(), other_rows(), floods()].concat() {
         let (port, connections) = serve(vec![], deed).await;
         // Where nothing is waited for, a busy machine is not to be taken for silence.
         let patience = if want == SILENT { 500 } else { 8_000 };

@@ -115,6 +115,22 @@ fn silences() -> Vec<Row> {
             "a body that trickles for ever",
             vec![
                 Step::Send(CHUNKED.into()),
+                Step::Trickle(b"1\r\n7\r\n", often),
+            ],
+            SILENT,
+        ),
+        after_reading(
+            "an error that trickles for ever",
+            vec![
+                Step::Send("HTTP/1.1 500 X\r\n\r\n".into()),
+                Step::Trickle(b"x", 5 * often),
+            ],
+            NO_ERROR,
+        ),
+        after_reading(
+            "blanks before an answer, for ever",
+            vec![
+                Step::Send(CHUNKED.into()),
                 Step::Trickle(b"1\r\n \r\n", often),
             ],
             Want::GivenUp,
@@ -136,7 +152,7 @@ fn silences() -> Vec<Row> {
                 )),
                 Step::Trickle(b"3\r\n:\n\n\r\n", often),
             ],
-            Want::GivenUp,
+            SILENT,
         ),
     ]
 }
@@ -431,9 +447,34 @@ fn heads() -> Vec<Row> {
             Want::Broken,
         ),
         says(
-            "a header of 300 kB",
-            body(&[b"x: ", &b"y".repeat(300_000)[..]].concat()),
+            "a header of 60 kB",
+            body(&[b"x: ", &b"y".repeat(60_000)[..]].concat()),
             Want::Good("{}"),
+        ),
+        says(
+            "a header of 66 kB",
+            body(&[b"x: ", &b"y".repeat(66_000)[..]].concat()),
+            BAD_ANSWER,
+        ),
+        says(
+            "66 headers of 1 kB",
+            body(
+                [b"x: ", &b"y".repeat(1_000)[..], b"\r\n"]
+                    .concat()
+                    .repeat(66)
+                    .trim_ascii_end(),
+            ),
+            BAD_ANSWER,
+        ),
+        says(
+            "an error with a header of 300 kB",
+            [
+                b"HTTP/1.1 401 X\r\nx: ",
+                &b"y".repeat(300_000)[..],
+                b"\r\n\r\n",
+            ]
+            .concat(),
+            BAD_ANSWER,
         ),
         says(
             "a header of 2 MB",
