@@ -71,7 +71,9 @@ def examples() -> Path:
 def command() -> str:
     """The command `rate-limited`."""
     beside = Path(sys.executable).with_name("rate-limited")
-    found = os.environ.get("RATE_LIMITED_BINARY") or (str(beside) if beside.exists() else shutil.which("rate-limited"))
+    found = os.environ.get("RATE_LIMITED_BINARY") or (
+        str(beside) if beside.exists() else shutil.which("rate-limited")
+    )
     if found is None:
         pytest.fail("no command rate-limited: build it and let RATE_LIMITED_BINARY name it")
     return found
@@ -127,9 +129,7 @@ def test_a_script_against_its_api(
 ) -> None:
     name, *arguments = line.split()
     with simulated(api, options) as address:
-        said = run(
-            examples() / "apis" / name, *arguments, folder=tmp_path, RATE_LIMITED_BASE_URL=address
-        )
+        said = run(examples() / "apis" / name, *arguments, folder=tmp_path, RATE_LIMITED_BASE_URL=address)
         seen = stats(address)
     assert f"{calls} of {calls} done" in said, said
     assert seen["arrivals"] >= calls

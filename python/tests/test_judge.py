@@ -105,7 +105,9 @@ def test_an_error_in_the_guise_of_a_success_fails_or_stops(server: Refusing) -> 
     assert record["status"] == "failed" and "channel_not_found" in record["error"]
     assert not runner.interrupted
     runner = run(
-        Api("slack"), answers_of(server, (200, {}, {"ok": False, "error": "invalid_auth"})), {"requests": 1_000}
+        Api("slack"),
+        answers_of(server, (200, {}, {"ok": False, "error": "invalid_auth"})),
+        {"requests": 1_000},
     )
     assert runner.interrupted
 
@@ -133,4 +135,4 @@ def test_copies_of_the_error(server: Refusing) -> None:  # noqa: F811
     error = runner.last[1][0][0]
     assert isinstance(error, AnswerError) and error.value == failure[2]
     assert copy.copy(error).value == error.value
-    assert "channel" in str(pickle.loads(pickle.dumps(AnswerError("no channel", None, 1))))  # type: ignore[arg-type]  # noqa: S301
+    assert "channel" in str(pickle.loads(pickle.dumps(AnswerError("no channel", None, 1))))  # type: ignore[arg-type]

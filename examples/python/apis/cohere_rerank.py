@@ -16,7 +16,11 @@ import httpx
 from rate_limited import Runner
 from rate_limited.apis import Api
 
-DOCUMENTS = ["It sleeps through most of the day.", "It is fond of cold water.", "It can be heard from far away."]
+DOCUMENTS = [
+    "It sleeps through most of the day.",
+    "It is fond of cold water.",
+    "It can be heard from far away.",
+]
 QUESTIONS = ["When does it sleep?", "What does it like?", "Is it loud?", "Where does it swim?"]
 
 api = Api("cohere")

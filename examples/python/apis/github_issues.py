@@ -31,7 +31,9 @@ client = httpx.Client(
 
 def issues(page: int) -> httpx.Response:
     """One page. The response itself is returned, since its headers say what remains of the hour."""
-    response = client.get("/repos/rust-lang/rust/issues", params={"state": "open", "per_page": 100, "page": page})
+    response = client.get(
+        "/repos/rust-lang/rust/issues", params={"state": "open", "per_page": 100, "page": page}
+    )
     response.raise_for_status()  # a 403 that means "wait" is told from one that means "never"
     return response
 
@@ -47,7 +49,9 @@ def main() -> None:
             print(f"page {page}: {answer}")
             continue
         done += 1
-        print(f"page {page}: {len(answer.content)} bytes, {answer.headers.get('x-ratelimit-remaining')} remain")
+        print(
+            f"page {page}: {len(answer.content)} bytes, {answer.headers.get('x-ratelimit-remaining')} remain"
+        )
     print(f"{done} of {len(PAGES)} done")
 
 
