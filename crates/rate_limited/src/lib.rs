@@ -109,9 +109,3 @@ pub use rate_limited_report::Report;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guides/first_run.md")]
-#[doc = include_str!("../../../docs/guides/resume.md")]
-#[doc = include_str!("../../../docs/guides/several_limits.md")]
-#[doc = include_str!("../../../docs/guides/tuning.md")]
-struct Guides;
