@@ -1,4 +1,4 @@
-"""The scripts of `examples/python` run as they stand, each against the simulated server of its API.
+"""The scripts of `examples/python/apis` run as they stand, each against the simulated server of its API.
 
 The command `rate-limited` serves it: the one that `RATE_LIMITED_BINARY` names, or that is installed beside this Python, or
 on the path.
@@ -152,13 +152,6 @@ def test_what_is_done_is_not_asked_for_again(tmp_path: Path) -> None:
         for _ in range(2):
             assert "12 of 12 done" in run(script, folder=tmp_path, RATE_LIMITED_BASE_URL=address)
         assert stats(address)["arrivals"] == 12
-
-
-def test_the_scripts_beside_them(tmp_path: Path) -> None:
-    assert "40 of 40 done" in run(examples() / "first_run.py", folder=tmp_path)
-    with simulated(None, ["requests=50/1m", "tokens=90k/1m"]) as address:
-        said = run(examples() / "openai_chat.py", folder=tmp_path, OPENAI_BASE_URL=address)
-        assert "20 of 20 answered" in said, said
 
 
 def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
