@@ -1,8 +1,4 @@
-"""The scripts of `examples/python/apis` run as they stand, each against the simulated server of its API.
-
-The command `rate-limited` serves it: the one that `RATE_LIMITED_BINARY` names, or that is installed beside this Python, or
-on the path.
-"""
+"""The scripts of `examples/python/apis` run as they stand, each against the simulated server of its API."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -21,6 +16,7 @@ from typing import Any
 
 import pytest
 from notebooks import executed, nbformat
+from support import binary
 
 SECONDS_PER_SCRIPT = 60
 # Nobody's keys are for these, and proxies are not for loopback.
@@ -68,24 +64,13 @@ def examples() -> Path:
     pytest.fail("the examples were not found above the tests")
 
 
-def command() -> str:
-    """The command `rate-limited`."""
-    beside = Path(sys.executable).with_name("rate-limited")
-    found = os.environ.get("RATE_LIMITED_BINARY") or (
-        str(beside) if beside.exists() else shutil.which("rate-limited")
-    )
-    if found is None:
-        pytest.fail("no command rate-limited: build it and let RATE_LIMITED_BINARY name it")
-    return found
-
-
 @contextmanager
 def simulated(api: str | None, options: list[str]) -> Iterator[str]:
     """The address of a server that speaks like an API; `NAME=QUOTA/WINDOW` is a limit."""
     told = [part for option in options for part in (["--limit", option] if "=" in option else [option])]
     named = ["--api", api] if api is not None else []
     server = subprocess.Popen(
-        [command(), "simulate", "--port", "0", *named, *told],
+        [binary(), "simulate", "--port", "0", *named, *told],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
