@@ -12,10 +12,11 @@ from typing import Any
 
 from rate_limited import _loop, validators
 from rate_limited._bill import Budget, is_rejected
-from rate_limited._classify import FATAL, PERMANENT, class_of
+from rate_limited._classify import FATAL, PERMANENT, Meaning
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorder
+from rate_limited._judge import Judge
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
 from rate_limited._log import EventLog
 from rate_limited._sdk_retries import RetryWatch
@@ -65,6 +66,7 @@ class Attempts:
         self._retries = retries
         self._feedback = feedback
         self._log = log
+        self._judge = Judge(resources)
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -122,7 +124,9 @@ class Attempts:
         self._note(ledger, index, error)
         self._retries.look(error)
         self._feedback.hear(attempt, error)
-        meaning = class_of(error)
+        return self._meant(self._judge.of_failure(error), error)
+
+    def _meant(self, meaning: Meaning, error: BaseException) -> Verdict:
         self._log.attempt(meaning.class_, error)
         if meaning.class_ == FATAL and meaning.why is not None:
             self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
@@ -130,6 +134,10 @@ class Attempts:
 
     def _answered(self, ledger: Ledger, index: int, attempt: int, call: Call, answer: Any) -> Verdict:
         self._feedback.hear(attempt, answer)
+        guise = self._judge.of_answer(call, answer)
+        if guise is not None:
+            self._note(ledger, index, guise[1])
+            return self._meant(*guise)
         usage = self._usage(ledger, index, call, answer) if self._settles else None
         if self._checks:
             class_ = self._validate(ledger, index, call, answer)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rate_limited.calls import Call
 
 __all__ = [
+    "AnswerError",
     "BudgetSpentError",
     "EarlierError",
     "JournalError",
@@ -65,6 +66,38 @@ class ValidationError(RateLimitedError):
     def __reduce__(self) -> tuple[Callable[..., ValidationError], tuple[object, ...]]:
         # `args` holds the message alone, so that the text shows no answer; a copy needs all three.
         return type(self), (self.message, self.call, self.value, *self.args[1:])
+
+
+class AnswerError(RateLimitedError):
+    """An answer that has a status of success, and an error in its body, as Slack's and those of GraphQL may.
+
+    What is an error is for the description of the API to say that the runner's resources come from.
+
+    Args:
+        message: what was wrong, for people.
+        call: the call that was answered.
+        value: the answer itself.
+
+    >>> from rate_limited.calls import Call
+    >>> error = AnswerError("an error (ratelimited)", Call(len, ([],), {}), {"ok": False})
+    >>> str(error), error.value
+    ('an error (ratelimited)', {'ok': False})
+    """
+
+    call: Call
+    """The call that was answered."""
+
+    value: Any
+    """The answer."""
+
+    def __init__(self, message: str, call: Call, value: Any) -> None:
+        super().__init__(message)
+        self.call = call
+        self.value = value
+
+    def __reduce__(self) -> tuple[Callable[..., AnswerError], tuple[object, ...]]:
+        # `args` holds the message alone, so that the text shows no answer; a copy needs all three.
+        return type(self), (self.args[0], self.call, self.value)
 
 
 class BudgetSpentError(RateLimitedError):

@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,19 @@ def watchdog() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
         faulthandler.cancel_dump_traceback_later()
+
+
+def binary() -> str:
+    """The command `rate-limited`: the one that is named, or installed beside this Python, or was built last."""
+    named, beside = os.environ.get("RATE_LIMITED_BINARY"), Path(sys.executable).with_name("rate-limited")
+    if named or beside.exists():
+        return named or str(beside)
+    for folder in Path(__file__).resolve().parents:
+        built = [folder / "target" / profile / "rate-limited" for profile in ("release", "debug")]
+        built = [file for file in built if file.is_file()]
+        if built:
+            return str(max(built, key=lambda file: file.stat().st_mtime))
+    pytest.fail("no command rate-limited: build it, or let RATE_LIMITED_BINARY name it")
 
 
 def plenty() -> list[Resource]:

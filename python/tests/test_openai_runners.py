@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support import kinds, watchdog  # noqa: F401 - a fixture
+from support import binary, kinds, watchdog  # noqa: F401 - a fixture
 from test_clients import Refusing
 
 from rate_limited import Failure, Resource, Runner
@@ -36,27 +36,11 @@ openai = pytest.importorskip("openai")
 keys = (f"test of a runner {number}" for number in itertools.count())
 
 
-def binary() -> Path:
-    """The command-line program: the one that is named, or the one built last above the tests."""
-    named = os.environ.get("RATE_LIMITED_BIN")
-    if named:
-        return Path(named)
-    for folder in Path(__file__).resolve().parents:
-        built = [folder / "target" / profile / "rate-limited" for profile in ("release", "debug")]
-        built = [file for file in built if file.is_file()]
-        if built:
-            return max(built, key=lambda file: file.stat().st_mtime)
-    message = "rate-limited is not built: run cargo build, or set RATE_LIMITED_BIN"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 class Server:
     """A simulated API in a process of its own."""
 
     def __init__(self, *limits: str) -> None:
-        command = [str(binary()), "simulate", "--port", "0", "--latency", "5ms-20ms"]
+        command = [binary(), "simulate", "--port", "0", "--latency", "5ms-20ms"]
         for limit in limits:
             command += ["--limit", limit]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -85,6 +85,29 @@ def test_while_it_waits() -> None:
     thread.join(5)
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_time_out_is_no_time_at_which_an_answer_comes(calls: int) -> None:
+    told: list[dict[str, Any]] = []
+    may_end = threading.Event()
+    runner = scheduled(
+        quiet(
+            lambda _: may_end.wait(5),
+            timeout=600,
+            max_concurrent=1,
+            progress=told.append,
+            progress_interval=0.02,
+        ),
+        *range(calls),
+    )
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    on = "answers" if calls == 1 else "calls in flight"
+    assert eventually(lambda: any(state["waiting_on"] == on for state in list(told)))
+    may_end.set()
+    thread.join()
+    assert {state["wait_seconds"] for state in told if state["waiting_on"] == on} == {None}
+
+
 def test_while_it_is_paused() -> None:
     runner = quiet(str)
     runner.pause()

@@ -45,6 +45,25 @@ impl Api {
         fields.into_iter().collect()
     }
 
+    /// The fields at the top of answers by which errors with a status of success are known.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// assert_eq!(Api::named("slack")?.disguise_fields(), ["error", "ok"]);
+    /// assert!(Api::named("github")?.disguise_fields().is_empty());
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn disguise_fields(&self) -> Vec<&str> {
+        let known = self.disguised.iter();
+        let sources = known.flat_map(|it| {
+            let places = it.when.iter().flat_map(|condition| &condition.at);
+            places.chain(&it.status_at)
+        });
+        let fields: BTreeSet<&str> = sources.filter_map(Source::field).collect();
+        fields.into_iter().collect()
+    }
+
     /// Where answers tell what a resource is charged, in its plainest form; `None`: they do not, or in a
     /// header.
     ///

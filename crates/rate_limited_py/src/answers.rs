@@ -24,9 +24,20 @@ pub(crate) fn read_answer<'py>(
     headers: Vec<(String, String)>,
     body: &[u8],
 ) -> PyResult<Bound<'py, PyDict>> {
+    meaning(py, named(api)?, status, &headers, body)
+}
+
+/// As [`read_answer`], for any description.
+pub(crate) fn meaning<'py>(
+    py: Python<'py>,
+    api: &Api,
+    status: u16,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> PyResult<Bound<'py, PyDict>> {
     let now = Moment::from(SystemTime::now());
     let answer = Answer::new(status, &headers, body).repeatable(true);
-    let feedback = named(api)?.read(&answer, now);
+    let feedback = api.read(&answer, now);
     let wait = feedback.wait.as_ref().map(|wait| wait.after);
     let dict = PyDict::new(py);
     dict.set_item("class", class_name(&feedback))?;

@@ -1,6 +1,6 @@
 //! The description of an API: what calls take of its limits, and what answers say they took.
 
-use crate::answers::named;
+use crate::answers::{meaning, named};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -55,6 +55,18 @@ impl Api {
     #[getter]
     fn name(&self) -> &str {
         &self.get().name
+    }
+
+    /// Where the API is, if it is always there.
+    #[getter]
+    fn base_url(&self) -> Option<&str> {
+        self.get().base_url.as_deref()
+    }
+
+    /// The environment variable that usually holds its key.
+    #[getter]
+    fn key_env(&self) -> Option<&str> {
+        self.get().key_env.as_deref()
     }
 
     /// All that is known, for people.
@@ -182,6 +194,22 @@ impl Api {
     /// The fields at the top of answers that `charges` has to see.
     fn answer_fields(&self) -> Vec<&str> {
         self.get().answer_fields()
+    }
+
+    /// The fields at the top of answers by which errors with a status of success are known.
+    fn disguise_fields(&self) -> Vec<&str> {
+        self.get().disguise_fields()
+    }
+
+    /// What an answer means, as `read_answer` tells it.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: &[u8],
+    ) -> PyResult<Bound<'py, PyDict>> {
+        meaning(py, self.get(), status, &headers, body)
     }
 
     /// What a good answer says was charged, by resource.

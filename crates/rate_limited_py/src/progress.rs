@@ -6,6 +6,7 @@ use crate::machine::Inner;
 use crate::state::waiting_on;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use rate_limited_core::WaitingOn;
 
 impl Inner {
     pub(crate) fn progress<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -30,7 +31,10 @@ impl Inner {
         }
         dict.set_item("paused", progress.paused)?;
         let wait = state.wait;
+        // Answers come when they come: what is known of those is only when an attempt is cut off.
+        let is_known = |on| !matches!(on, WaitingOn::InFlight | WaitingOn::Concurrency);
         let left = wait
+            .filter(|wait| is_known(wait.on))
             .and_then(|wait| wait.until)
             .map(|until| until.since(now()).as_secs_f64());
         dict.set_item("waiting_on", wait.map(|wait| waiting_on(wait.on)))?;

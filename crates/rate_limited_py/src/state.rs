@@ -498,6 +498,7 @@ pub(crate) fn waiting_on(on: WaitingOn) -> String {
         }
         WaitingOn::Quota(resource) => format!("quota of {}", name(resource)),
         WaitingOn::Paused { resource, .. } => format!("the server's limit of {}", name(resource)),
+        WaitingOn::Refused { .. } => "the server, which refuses".into(),
         WaitingOn::Concurrency => "calls in flight".into(),
         WaitingOn::Backoff => "the back-off of a retry".into(),
         WaitingOn::Probe => "the server to come back".into(),

@@ -84,6 +84,25 @@ class Api:
         return self._native.name
 
     @property
+    def base_url(self) -> str | None:
+        """Where the API is, for a client's `base_url`; None where the description does not say, and with a part in
+        braces where that is yours, such as a shop's name.
+
+        >>> Api("groq").base_url
+        'https://api.groq.com/openai/v1'
+        """
+        return self._native.base_url
+
+    @property
+    def key_env(self) -> str | None:
+        """The environment variable that usually holds the key; None where the description names none.
+
+        >>> Api("groq").key_env
+        'GROQ_API_KEY'
+        """
+        return self._native.key_env
+
+    @property
     def tiers(self) -> list[str]:
         """The plans whose limits are known.
 

@@ -70,7 +70,7 @@ def answer_of(answer: object, names: Iterable[str]) -> tuple[list[tuple[str, str
     """
     response = getattr(answer, "http_response", answer)
     if getattr(response, "headers", None) is not None and not isinstance(response, Mapping):
-        content = _content(response)
+        content = content_of(response)
         if content is not None:
             return headers_of(response), content
     return headers_of(answer), encode({name: field(answer, name) for name in names})
@@ -88,8 +88,12 @@ def field(holder: object, name: str) -> Any:
     return getattr(holder, _CAPITAL.sub(r"_\1", name).lower(), None) if value is None else value
 
 
-def _content(response: object) -> bytes | None:
-    """The body of a response if it is there already; nothing is read from the connection for it."""
+def content_of(response: object) -> bytes | None:
+    """The body of a response if it is there already; nothing is read from the connection for it.
+
+    >>> content_of(print) is None
+    True
+    """
     for name in ("_content", "_body", "content"):
         # The private ones are those of requests and aiohttp, whose public ones would read, or be awaited.
         try:
