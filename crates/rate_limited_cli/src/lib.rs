@@ -93,6 +93,7 @@ pub mod record;
 mod recorded;
 mod refusal;
 pub mod reorder;
+mod repeats;
 mod report;
 mod reports;
 pub mod request;
@@ -103,6 +104,8 @@ mod run;
 mod say;
 pub mod scan;
 mod schema;
+mod scratch;
+mod seen;
 #[cfg(feature = "simulate")]
 mod serve;
 mod shape;
