@@ -19,9 +19,9 @@ generates = true
 
 
 def description(api, told):
-    """`api`: the limits as the judge has them; `told`: those that the client is told, whose windows are shorter."""
+    """`api`: the limits as the judge has them; `told`: those that the client is told."""
     windows = {limit["name"]: limit["window"] for limit in told}
-    return HEAD + "".join(resource(limit, windows.get(limit["name"], 60)) for limit in api)
+    return HEAD + "".join(resource(limit, windows.get(limit["name"], limit["window"])) for limit in api)
 
 
 def resource(limit, window):
