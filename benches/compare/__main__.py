@@ -1,4 +1,8 @@
-"""Measures this project, its rivals and the optimum on the same work: `python3 benches/compare --help`."""
+"""Measures this project, its rivals and the optimum on the same work: `python3 benches/compare --help`.
+
+What is installed and built for it, and what was measured, is kept in `benches/.cache`, or in the folder that the environment
+variable RATE_LIMITED_BENCH_CACHE names.
+"""
 
 import argparse
 import json
@@ -9,12 +13,14 @@ from pathlib import Path
 
 import overhead
 import report
+import stream
 from measure import measure
 from scenario import Scenario
 from tool import CACHE, ROOT, Tool, build
 
 SCENARIOS = ROOT / "benches" / "scenarios"
 OVERHEAD = CACHE / "overhead.json"
+STREAM = CACHE / "stream.json"
 
 
 def arguments():
@@ -24,9 +30,12 @@ def arguments():
     parser.add_argument("--speed", type=float, help="how much shorter than a minute windows are; default: as the scenario says")
     parser.add_argument("--together", type=int, default=8, help="how many tools run at a time, each with its own server")
     parser.add_argument("--results", type=Path, default=CACHE / "results.jsonl", help="where measurements go, one a line")
+    parser.add_argument("--install", action="store_true", help="install the tools, and measure nothing")
     parser.add_argument("--no-install", action="store_true", help="take what is installed already")
     parser.add_argument("--fresh", action="store_true", help="forget earlier measurements")
     parser.add_argument("--overhead", action="store_true", help="measure what a call costs instead of the scenarios")
+    parser.add_argument("--stream", action="store_true", help="measure whether memory stays flat instead of the scenarios")
+    parser.add_argument("--calls", type=int, default=stream.CALLS, help="how many calls --stream makes; default: %(default)s")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md at the end")
     parser.add_argument("--page-only", action="store_true", help="write the page from what was measured before")
     parser.add_argument("--debug", action="store_true", help="debug builds: for trying the harness, not for figures")
@@ -56,26 +65,43 @@ def main():
     if not args.page_only:
         run(args, tools, scenarios)
     if args.page or args.page_only:
-        costs = json.loads(OVERHEAD.read_text()) if OVERHEAD.exists() else None
-        report.write(args.results, every_scenario, every_tool, overhead.page(costs))
+        costs, memory = (json.loads(it.read_text()) if it.exists() else None for it in (OVERHEAD, STREAM))
+        report.write(args.results, every_scenario, every_tool, overhead.page(costs) + "\n" + stream.page(memory))
 
 
 def run(args, tools, scenarios):
-    binaries = build(args.overhead or any(tool.rust for tool in tools), args.debug)
+    if args.overhead:
+        tools = [tool for tool in tools if tool.name in overhead.TOOLS]
+    elif args.stream:
+        tools = [tool for tool in tools if tool.ours]
     install(tools, args.no_install)
+    if args.install:
+        return
+    binaries = build(args.overhead or any(tool.rust for tool in tools), args.debug)
     if args.overhead:
         OVERHEAD.write_text(json.dumps(overhead.measure(binaries), indent=1))
         print(overhead.page(json.loads(OVERHEAD.read_text())))
-        return
-    able = [tool for tool in tools if not tool.reason]
-    measured = [one for it in scenarios for one in compare(able, it, binaries, args)]
-    if args.check:
-        check(measured)
+    elif args.stream:
+        keeps_flat(args, tools, binaries)
+    else:
+        able = [tool for tool in tools if not tool.reason]
+        measured = [one for it in scenarios for one in compare(able, it, binaries, args)]
+        if args.check:
+            check(measured)
+
+
+def keeps_flat(args, tools, binaries):
+    if not tools or tools[0].reason:
+        sys.exit("the Python package is needed: leave out --tools and --no-install")
+    found = stream.measure(binaries, tools[0].python, args.calls)
+    STREAM.write_text(json.dumps(found))
+    if wrong := list(stream.check(found)):
+        sys.exit("\n".join(wrong))
 
 
 def install(tools, already):
     for tool in tools:
-        tool.reason = tool.reason or ("" if already else tool.install())
+        tool.reason = tool.reason or tool.install(already)
         if tool.reason:
             print(f"{tool.name}: left out, {tool.reason}")
 

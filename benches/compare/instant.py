@@ -1,4 +1,8 @@
-"""Instant calls through the tool that is installed: prints one JSON object. `instant.py rate_limited|async_batch_llm`"""
+"""Instant calls through the tool that is installed: prints one JSON value.
+
+`instant.py rate_limited|async_batch_llm`: what they cost. `instant.py count sync|async N`: N of them and nothing else, for
+`benches/instructions`. `instant.py map N`: resident bytes at each hundredth of N calls of `map`.
+"""
 
 import asyncio
 import gc
@@ -59,7 +63,23 @@ def measured(run, calls):
     }
 
 
-def main(tool):
+def mapped(calls):
+    from rate_limited import Resource, Runner
+
+    limits = [Resource("r", 10**9, 60, lambda _: 1) for _ in range(2)]
+    runner, taken = Runner(int, limits, progress=False), []
+    for row, _ in enumerate(runner.map(range(calls))):
+        if row % max(1, calls // 100) == 0:
+            taken.append(resident())
+    runner.close()
+    return taken
+
+
+def main(tool, *more):
+    if tool == "map":
+        return mapped(int(more[0]))
+    if tool == "count":
+        return len(rate_limited(same if more[0] == "async" else lambda n: n, int(more[1])))
     if tool == "async_batch_llm":
         return {"async": measured(async_batch_llm, 2_000)}
     return {
@@ -68,4 +88,4 @@ def main(tool):
     }
 
 
-print(json.dumps(main(sys.argv[1])))
+print(json.dumps(main(*sys.argv[1:])))

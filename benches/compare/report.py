@@ -51,8 +51,14 @@ def write(results, scenarios, tools, overhead):
     PAGE.write_text("\n".join(part for part in parts if part))
 
 
-INTRODUCTION = """No figure here is typed in: `{command}` measures all of them anew and writes this page. It needs network
-for the first installation of the rivals, and takes about half an hour. One scenario: `python3 benches/compare --scenarios NAME --page`.
+INTRODUCTION = """No figure here is typed in. How to repeat it:
+
+- `{command}` measures everything anew, that of the README too, and writes this page: about an hour and a half, at most three hours.
+- `python3 benches/compare --fresh --page`: the scenarios alone, about half an hour. It needs network for the first installation
+  of the rivals (`--install` does that alone); later, `--no-install` needs none.
+- `python3 benches/compare --scenarios NAME --tools reference,rate-limited --page`: one row, a minute.
+- `python3 benches/compare --overhead --page`: what a call costs, five minutes; `--stream`: ten million calls, half an hour;
+  `benches/instructions`: instructions a call, which need valgrind and no idle machine.
 
 Each tool does the same work with 64 calls at once, against a server process that judges by its own rules
 (`crates/rate_limited_sim`). The **optimum** is what no client can beat: the largest over all limits of

@@ -13,7 +13,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-CACHE = ROOT / "benches" / ".cache"
+CACHE = Path(os.environ.get("RATE_LIMITED_BENCH_CACHE", ROOT / "benches" / ".cache")).resolve()
 
 
 @dataclass
@@ -74,14 +74,17 @@ class Tool:
         tables = list(CACHE.glob("litellm/lib/python*/site-packages/litellm/litellm_core_utils/tokenizers"))
         return {"TIKTOKEN_CACHE_DIR": str(tables[0])} if tables else {}
 
-    def install(self):
-        """Installs its packages, unless they are there; the reason if that fails."""
+    def install(self, already=False):
+        """Installs its packages, unless they are there; the reason if that fails, or if nothing may be installed."""
         if self.adapter == "command.py" or self.rust:
             return ""
         place = CACHE / self.environment_name
         stamp = place / "installed"
         wanted = "\n".join(self.packages)
-        if stamp.exists() and stamp.read_text().startswith(wanted) and not self.ours:
+        is_there = stamp.exists() and stamp.read_text() == wanted
+        if already:
+            return "" if is_there else f"it is not installed: run `python3 benches/compare --install --tools {self.name}`"
+        if is_there and not self.ours:
             return ""
         commands = [] if place.exists() else [[sys.executable, "-m", "venv", str(place)]]
         pip = [self.python, "-m", "pip", "install", "-q"]
@@ -114,8 +117,8 @@ def build(rivals, debug=False):
     return Binaries(built / "examples" / "judge", built / "rate-limited", place / "release" / "rivals")
 
 
-def cargo(*args):
-    subprocess.run(["cargo", *map(str, args)], cwd=ROOT, check=True)
+def cargo(*args, **more):
+    return subprocess.run(["cargo", *map(str, args)], cwd=ROOT, check=True, **more)
 
 
 def wheel():

@@ -4,28 +4,7 @@ import json
 import os
 import sys
 
-KINDS = {"sliding": "sliding", "fixed": "fixed", "bucket": "bucket"}
-
-
-def description(work):
-    """The limits as they are told, and how the API counts."""
-    told = {limit["name"]: limit for limit in work["limits"]}
-    parts = ['name = "bench"', 'title = "The judge"', 'as_of = "2026-11-27"', 'source = "benches"', 'like = "openai"',
-             'auth = { header = "Authorization", prefix = "Bearer " }', 'answers = "json"',
-             '[[endpoints]]\npath = "/chat/completions"\nclass = "chat"\ngenerates = true']
-    for limit in work["api"]:
-        name, charged = limit["name"], limit.get("charged", "bound")
-        cost = "{ request = 1 }" if name == "requests" else "{ prompt = 1, answer = 1 }"
-        window = told.get(name, limit)["window"]
-        lines = [
-            "[[resources]]", f'name = "{name}"', f'unit = "{name}"', f'window = "{window * 1000:.0f}ms"',
-            f'kind = "{limit.get("kind", "sliding")}"', f'counted = "{limit.get("counted", "arrival")}"',
-            f'settlement = "{"keep" if name == "requests" or charged == "bound" else "usage"}"', f"cost = {cost}",
-            "[resources.feedback]", f'limit = "header:x-ratelimit-limit-{name}"',
-            f'remaining = "header:x-ratelimit-remaining-{name}"',
-        ]
-        parts.append("\n".join(lines))
-    return "\n".join(parts) + "\n"
+from description import description
 
 
 def main():
@@ -33,7 +12,7 @@ def main():
         work = json.load(file)
     api = work["results_file"] + ".api.toml"
     with open(api, "w") as file:
-        file.write(description(work))
+        file.write(description(work["api"], work["limits"]))
     os.environ["OPENAI_API_KEY"] = "none"
     limits = []
     for limit in work["limits"]:

@@ -1,10 +1,12 @@
-"""This project's Python package, with aiohttp."""
+"""This project's Python package, with aiohttp, told of the API in a file as its users write one."""
 
 import asyncio
 
 import aiohttp
-from adapter import bound, main
-from rate_limited import Resource, Runner
+from adapter import main
+from description import description
+from rate_limited import Runner
+from rate_limited.apis import Api
 
 
 class Failed(Exception):
@@ -14,21 +16,11 @@ class Failed(Exception):
 
 
 def resources(work):
-    rules = {limit["name"]: limit for limit in work.api}
-    for limit in work.limits:
-        if limit["name"] == "requests":
-            yield Resource("requests", limit["quota"], limit["window"], arguments_usage_extractor=lambda _: 1)
-        elif rules["tokens"].get("charged", "bound") == "bound":
-            yield Resource(
-                "tokens", limit["quota"], limit["window"],
-                arguments_usage_extractor=lambda call: bound(call.get_argument("body")),
-            )
-        else:
-            yield Resource(
-                "tokens", limit["quota"], limit["window"],
-                results_usage_extractor=lambda _call, answer: answer["usage"]["total_tokens"],
-                max_results_usage_estimator=lambda call: bound(call.get_argument("body")), learn=True,
-            )
+    file = work.results_file + ".api.toml"
+    with open(file, "w") as out:
+        out.write(description(work.api, work.limits))
+    limits = {limit["name"]: (limit["quota"], limit["window"]) for limit in work.limits}
+    return Api.load(file).resources(limits=limits, request=lambda call: call.get_argument("body"))
 
 
 async def everything(work):
@@ -36,15 +28,18 @@ async def everything(work):
 
         async def ask(body):
             async with session.post(work.url + "/v1/chat/completions", json=body) as response:
+                await response.read()
                 if response.status != 200:
                     raise Failed(response)
-                return await response.json()
+                # The response itself, since its headers say what remains of the limits.
+                return response
 
-        runner = Runner(ask, list(resources(work)), max_concurrent=work.concurrency, max_retries=5, progress=False)
+        runner = Runner(ask, resources(work), max_concurrent=work.concurrency, max_retries=5, progress=False)
         for request in work.requests:
             runner.schedule(body=request["body"])
-        results, _ = await runner.run_coro()
-    return [(it["custom_id"], answer) for it, answer in zip(work.requests, results) if answer is not None]
+        responses, _ = await runner.run_coro()
+        answered = [(it["custom_id"], response) for it, response in zip(work.requests, responses) if response is not None]
+        return [(custom_id, await response.json()) for custom_id, response in answered]
 
 
 main(lambda work: asyncio.run(everything(work)))

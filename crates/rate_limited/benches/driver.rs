@@ -1,4 +1,7 @@
 //! What the driver adds to the core: lateness of wake-ups, CPU while it waits, and its own cost a call.
+//!
+//! `count LIMITS CALLS` does that many instant calls and nothing else, for `benches/instructions`; `flat CALLS` shows how
+//! much memory they take while they go, for `benches/stream`.
 
 #![expect(
     clippy::print_stdout,
@@ -20,9 +23,17 @@ fn main() {
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime");
-    runtime.block_on(lateness());
-    runtime.block_on(idle());
-    runtime.block_on(throughput());
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| args.get(at).and_then(|text| text.parse().ok());
+    match (args.first().map(String::as_str), number(1), number(2)) {
+        (Some("count"), Some(limits), Some(calls)) => runtime.block_on(instant(limits, calls)),
+        (Some("flat"), Some(calls), _) => runtime.block_on(flat(calls)),
+        _ => runtime.block_on(async {
+            lateness().await;
+            idle().await;
+            throughput().await;
+        }),
+    }
 }
 
 /// How much later than its moment each call goes that waits for a distance of 5 ms.
@@ -67,22 +78,51 @@ async fn idle() {
 /// Calls that end at once, without a limit and with two that do not bind.
 async fn throughput() {
     for limits in [0, 2] {
-        let mut runner = Runner::new(|n: u64| std::future::ready(Ok::<_, Infallible>(n)));
-        for name in ["requests", "tokens"].into_iter().take(limits) {
-            runner = runner.resource(Resource::per_minute(name, 1_000_000_000_u64));
-        }
         let (start, before) = (Instant::now(), cpu());
-        let mut ended = 0_u64;
-        runner
-            .run_each(Inputs::iterate(0..CALLS), |_| ended += 1)
-            .await
-            .expect("a sound runner");
-        assert_eq!(ended, CALLS);
+        instant(limits, CALLS).await;
         let (took, used) = (start.elapsed().as_secs_f64(), cpu().saturating_sub(before));
         let rate = CALLS as f64 / took / 1_000.0;
         let each = used.as_secs_f64() * 1e6 / CALLS as f64;
         println!("instant calls, {limits} limits: {rate:.0} k/s, {each:.2} µs of CPU a call");
     }
+}
+
+async fn instant(limits: u64, calls: u64) {
+    let mut ended = 0_u64;
+    runner(limits)
+        .run_each(Inputs::iterate(0..calls), |_| ended += 1)
+        .await
+        .expect("a sound runner");
+    assert_eq!(ended, calls);
+}
+
+/// Resident memory at each tenth of the way, in the order in which calls end and in that of the input.
+async fn flat(calls: u64) {
+    let shown = |what: &str, ended: &mut u64| {
+        *ended += 1;
+        if (*ended).is_multiple_of((calls / 10).max(1)) {
+            println!("{what} {ended} {}", resident());
+        }
+    };
+    let mut ended = 0;
+    runner(2)
+        .run_each(Inputs::iterate(0..calls), |_| shown("run_each", &mut ended))
+        .await
+        .expect("a sound runner");
+    let results = runner(2).stream(Inputs::iterate(0..calls));
+    let mut results = results.expect("a sound runner");
+    ended = 0;
+    while results.next().await.is_some() {
+        shown("stream", &mut ended);
+    }
+}
+
+fn runner(limits: u64) -> Runner<u64, u64> {
+    let mut runner = Runner::new(|n: u64| std::future::ready(Ok::<_, Infallible>(n)));
+    for name in ["requests", "tokens"].into_iter().take(limits as usize) {
+        runner = runner.resource(Resource::per_minute(name, 1_000_000_000_u64));
+    }
+    runner
 }
 
 /// The CPU time of this process so far; zero where the system does not tell. A tick is 10 ms.
@@ -95,4 +135,11 @@ fn cpu() -> Duration {
         .take(2)
         .filter_map(|n| n.parse::<u64>().ok());
     Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+/// The resident memory of this process, in bytes; 0 where the system does not tell.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4_096
 }

@@ -7,7 +7,7 @@ use rate_limited_core::{AttemptId, CallId, Class};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc::UnboundedSender;
@@ -24,6 +24,8 @@ pub(crate) enum Event<Resp> {
         attempt: AttemptId,
         /// The place of the member that it took.
         member: usize,
+        /// Whether it left in the same moment: one that never waits has no event of its own for that.
+        sent: bool,
         end: End<Resp>,
     },
 }
@@ -63,17 +65,17 @@ where
         // A driver that is gone does not need to know.
         let _ = sent.send(Event::Sent(attempt));
     });
-    let guarded = Guarded {
-        work: Box::pin(work),
-        signal,
-    };
     let mut report = Report {
         ids,
         events: Some(events),
     };
     let task = async move {
-        let end = guarded.await;
-        report.send(end);
+        // What the work holds is gone before its end is told.
+        let (end, sent) = {
+            let work = pin!(work);
+            Guarded { work, signal }.await
+        };
+        report.send(end, sent);
     };
     // Whoever starts it is in its span.
     #[cfg(feature = "tracing")]
@@ -89,7 +91,7 @@ struct Report<Resp> {
 }
 
 impl<Resp> Report<Resp> {
-    fn send(&mut self, end: End<Resp>) {
+    fn send(&mut self, end: End<Resp>, sent: bool) {
         let (call, attempt, member) = self.ids;
         if let Some(events) = self.events.take() {
             // A driver that is gone does not need to know.
@@ -97,6 +99,7 @@ impl<Resp> Report<Resp> {
                 call,
                 attempt,
                 member,
+                sent,
                 end,
             });
         }
@@ -105,25 +108,30 @@ impl<Resp> Report<Resp> {
 
 impl<Resp> Drop for Report<Resp> {
     fn drop(&mut self) {
-        self.send(End::Lost);
+        self.send(End::Lost, false);
     }
 }
 
-/// Turns a panic of the user's code into an end like any other.
-struct Guarded<Work> {
-    work: Pin<Box<Work>>,
+/// Turns a panic of the user's code into an end like any other, and tells when the request has left: at the first
+/// poll that does not end it, or with the end.
+struct Guarded<'a, Work> {
+    work: Pin<&'a mut Work>,
     signal: Signal,
 }
 
-impl<Resp, Work: Future<Output = End<Resp>>> Future for Guarded<Work> {
-    type Output = End<Resp>;
+impl<Resp, Work: Future<Output = End<Resp>>> Future for Guarded<'_, Work> {
+    type Output = (End<Resp>, bool);
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End<Resp>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<(End<Resp>, bool)> {
         let Guarded { work, signal } = &mut *self;
-        let poll = || sent::during(signal, || work.as_mut().poll(context));
+        let poll = || sent::within(signal, || work.as_mut().poll(context));
         match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(poll) => poll,
-            Err(panic) => Poll::Ready(End::Panicked(message_of(&*panic))),
+            Ok(Poll::Pending) => {
+                signal.polled();
+                Poll::Pending
+            }
+            Ok(Poll::Ready(end)) => Poll::Ready((end, signal.ends())),
+            Err(panic) => Poll::Ready((End::Panicked(message_of(&*panic)), false)),
         }
     }
 }

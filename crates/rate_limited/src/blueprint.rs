@@ -144,9 +144,9 @@ impl<Req, Resp> Blueprint<Req, Resp> {
 
     /// What a call takes of the resources that it takes from. One of which it takes nothing is left
     /// out, unless its real usage is told only afterwards.
-    pub(crate) fn costs(&self, request: &Req) -> Result<Vec<Cost>, ScheduleError> {
+    pub(crate) fn costs(&self, request: &Req, costs: &mut Vec<Cost>) -> Result<(), ScheduleError> {
         let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
-        let mut costs = Vec::with_capacity(ids.len());
+        costs.clear();
         for (resource, id) in self.resources.iter().zip(ids) {
             let amount = catch_unwind(AssertUnwindSafe(|| resource.cost_of(request)));
             let amount = amount.map_err(|_| ScheduleError::Panicked {
@@ -160,7 +160,7 @@ impl<Req, Resp> Blueprint<Req, Resp> {
                 costs.push(Cost::new(*id, amount));
             }
         }
-        Ok(costs)
+        Ok(())
     }
 
     /// What a call has really taken, where its answer tells.
@@ -184,6 +184,9 @@ impl<Req, Resp> Blueprint<Req, Resp> {
         member: usize,
         told: impl Fn(&Resource<Req, Resp>) -> Option<Amount>,
     ) -> Vec<Cost> {
+        if !self.resources.iter().any(Resource::tells_anything) {
+            return Vec::new();
+        }
         let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
         let account = self.members.get(member).map(|member| &*member.account);
         let usage = |(resource, id): (&Resource<Req, Resp>, &ResourceId)| {

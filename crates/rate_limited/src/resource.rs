@@ -352,6 +352,11 @@ impl<Req, Resp> Resource<Req, Resp> {
         self.usage.is_some()
     }
 
+    /// Whether any end of an attempt may tell the real usage.
+    pub(crate) fn tells_anything(&self) -> bool {
+        self.usage.is_some() || self.failed_usage.is_some()
+    }
+
     /// The real usage of a failed attempt, if its error tells one.
     pub(crate) fn failed_usage_of(
         &self,

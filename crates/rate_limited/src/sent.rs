@@ -6,17 +6,17 @@
 //! that knows better takes the signal over with [`defer`].
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
-
-type Tell = Box<dyn FnOnce() + Send>;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tells the driver, once, that the request has left.
 #[derive(Clone)]
-pub struct Signal(Arc<Mutex<State>>);
+pub struct Signal(Arc<State<dyn Fn() + Send + Sync>>);
 
-struct State {
-    tell: Option<Tell>,
-    deferred: bool,
+struct State<Tell: ?Sized> {
+    told: AtomicBool,
+    deferred: AtomicBool,
+    tell: Tell,
 }
 
 impl std::fmt::Debug for Signal {
@@ -30,22 +30,40 @@ thread_local! {
 }
 
 impl Signal {
-    pub(crate) fn new(tell: impl FnOnce() + Send + 'static) -> Signal {
-        Signal(Arc::new(Mutex::new(State {
-            tell: Some(Box::new(tell)),
-            deferred: false,
-        })))
+    pub(crate) fn new(tell: impl Fn() + Send + Sync + 'static) -> Signal {
+        Signal(Arc::new(State {
+            told: AtomicBool::new(false),
+            deferred: AtomicBool::new(false),
+            tell,
+        }))
     }
 
     /// Says that the request leaves now; further calls do nothing.
     pub fn sent(&self) {
-        if let Some(tell) = self.lock().tell.take() {
-            tell();
+        if self.is_first() {
+            (self.0.tell)();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A poll has ended: the request counts as sent, unless the signal was taken over.
+    pub(crate) fn polled(&self) {
+        if !self.is_deferred() {
+            self.sent();
+        }
+    }
+
+    /// The attempt has ended: whether its end says as well that its request had left, which nobody has told before.
+    pub(crate) fn ends(&self) -> bool {
+        !self.is_deferred() && self.is_first()
+    }
+
+    fn is_deferred(&self) -> bool {
+        self.0.deferred.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody has told before; from now on somebody has.
+    fn is_first(&self) -> bool {
+        !self.0.told.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -68,20 +86,24 @@ impl Signal {
 /// ```
 pub fn defer() -> Option<Signal> {
     let signal = CURRENT.with_borrow(Clone::clone)?;
-    signal.lock().deferred = true;
+    signal.0.deferred.store(true, Ordering::Release);
     Some(signal)
 }
 
 /// Runs one poll of an attempt's future; after the first one its request counts as sent, unless the
 /// signal was taken over.
+#[cfg(any(feature = "tower", all(test, feature = "http")))]
 pub(crate) fn during<T>(signal: &Signal, poll: impl FnOnce() -> T) -> T {
+    let result = within(signal, poll);
+    signal.polled();
+    result
+}
+
+/// Runs one poll of an attempt's future, in which the signal can be taken over.
+pub(crate) fn within<T>(signal: &Signal, poll: impl FnOnce() -> T) -> T {
     let former = CURRENT.replace(Some(signal.clone()));
     let _restore = Restore(former);
-    let result = poll();
-    if !signal.lock().deferred {
-        signal.sent();
-    }
-    result
+    poll()
 }
 
 /// Puts the former signal back, after a panic too.

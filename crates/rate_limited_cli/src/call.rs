@@ -231,13 +231,8 @@ impl Caller {
         }
         let watched = self.observer.leaves(is_retry, self.timeout);
         let started = Instant::now();
-        let limit = if self.once {
-            self.timeout
-        } else {
-            Duration::MAX
-        };
-        let Ok(answer) = timeout(limit, self.send(backend, &job)).await else {
-            let maybe_done = !self.may_repeat(&job);
+        let Some(answer) = self.in_time(self.send(backend, &job)).await else {
+            let (limit, maybe_done) = (self.timeout, !self.may_repeat(&job));
             return Err(CallError::TooLong { limit, maybe_done });
         };
         trip.ends(answer.as_ref().err());
@@ -258,14 +253,24 @@ impl Caller {
         })
     }
 
+    /// What it comes to; `None` if it takes too long, where that is watched here.
+    async fn in_time<T>(&self, sending: impl Future<Output = T>) -> Option<T> {
+        if self.once {
+            timeout(self.timeout, sending).await.ok()
+        } else {
+            Some(sending.await)
+        }
+    }
+
     async fn send(&self, backend: &Backend, job: &Job) -> Result<Answer, HttpError> {
-        let path = self.route.path(&job.request);
+        let (client, path) = (&backend.client, self.route.path(&job.request));
         match job.request.method {
-            Method::Get => backend.client.get(path).await,
-            Method::Post => {
+            Method::Get => client.get(path).await,
+            Method::Post if client.recognises_calls() => {
                 let (body, name) = (backend.body(&job.request.body), self.names.name(job));
-                backend.client.post_once(path, body, &name).await
+                client.post_once(path, body, &name).await
             }
+            Method::Post => client.post(path, backend.body(&job.request.body)).await,
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use crate::prefix::Mark;
 use crate::request::Request;
 use crate::rows::Form;
 use crate::scan::Scan;
+use crate::seen::Seen;
 use crate::stamp::Stamp;
 use crate::text::grouped;
 
@@ -78,6 +78,17 @@ pub enum InputError {
         line: u64,
         /// The bytes before the fault.
         offset: u64,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The names of its lines could not be compared.
+    #[error(
+        "failed to compare the names in the input {}: {source}, in a temporary file; set TMPDIR to a folder on a sound disk",
+        path.display()
+    )]
+    Names {
+        /// The input.
+        path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
@@ -158,13 +169,8 @@ struct Origin {
 enum Ids {
     /// A scan has found them: the line, and the line that has the name first.
     Scanned(HashMap<u64, u64>),
-    /// Seen so far, by 128 bits of hash. A stream cannot be read again to tell two names of one hash
-    /// apart, so the hash is as long as makes that never happen: with keys drawn at random, the odds
-    /// over ten million names are below 10⁻²⁴.
-    Watched {
-        first_lines: HashMap<u128, u64>,
-        keys: [RandomState; 2],
-    },
+    /// Seen so far.
+    Watched(Seen),
 }
 
 impl Reader<BufReader<File>> {
@@ -209,22 +215,18 @@ impl Reader<BufReader<File>> {
 impl<R: BufRead> Reader<R> {
     /// Reads a source that can be read only once, such as standard input; `name` is for messages.
     ///
-    /// The names of all lines so far are remembered as hashes, 33 to 66 bytes each; lines without a
-    /// `custom_id` cost nothing.
+    /// The names of all lines so far are remembered as hashes: some in memory, more in a temporary file, up to 72 bytes
+    /// each. Lines without a `custom_id` cost nothing.
     pub fn stream(source: R, name: &str) -> Reader<R> {
         Reader::stream_of(source, name, &Form::Requests)
     }
 
     /// As [`Reader::stream`], for lines of any form.
     pub(crate) fn stream_of(source: R, name: &str, form: &Form) -> Reader<R> {
-        let keys = [RandomState::new(), RandomState::new()];
         Reader {
             name: name.to_owned(),
             lines: Lines::new(source, LINE_BYTES_MAX, form),
-            ids: Ids::Watched {
-                first_lines: HashMap::new(),
-                keys,
-            },
+            ids: Ids::Watched(Seen::default()),
             origin: None,
             plan: None,
             ended: false,
@@ -243,7 +245,10 @@ impl<R: BufRead> Reader<R> {
             .map_err(|source| self.lines.failed(&self.name, source))?
         {
             Some(Judged::Over(line, position)) => Ok(Some(Item::Over { line, position })),
-            Some(Judged::Good(good)) => Ok(Some(self.ids.judge(good))),
+            Some(Judged::Good(good)) => match self.ids.judge(good) {
+                Ok(item) => Ok(Some(item)),
+                Err(source) => Err(self.lines.failed(&self.name, source)),
+            },
             Some(Judged::Bad(bad)) => Ok(Some(Item::Bad(bad))),
             Some(Judged::Known(..)) => unreachable!("nothing is known at a glance here"),
             None => self.end().map(|()| None),
@@ -284,23 +289,22 @@ impl Ids {
         matches!(self, Ids::Scanned(duplicates) if duplicates.contains_key(&line))
     }
 
-    fn judge(&mut self, good: Good) -> Item {
+    fn judge(&mut self, good: Good) -> io::Result<Item> {
         let (id, line) = (
             good.parsed.request.custom_id.as_deref(),
             good.parsed.request.line,
         );
         let first_line = match self {
             Ids::Scanned(duplicates) => duplicates.get(&line).copied(),
-            Ids::Watched { first_lines, keys } => id.and_then(|id| {
-                let [high, low] = keys.each_ref().map(|key| u128::from(key.hash_one(id)));
-                let first = *first_lines.entry(high << 64 | low).or_insert(line);
-                (first != line).then_some(first)
-            }),
+            Ids::Watched(seen) => {
+                let first = id.map(|id| seen.first(id, line)).transpose()?;
+                first.filter(|first| *first != line)
+            }
         };
-        match first_line {
+        Ok(match first_line {
             Some(first_line) => Item::Bad(good.duplicate_of(first_line)),
             None => Item::Request(good.parsed.request),
-        }
+        })
     }
 }
 

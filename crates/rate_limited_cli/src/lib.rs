@@ -96,6 +96,7 @@ mod recorded;
 mod reference;
 mod refusal;
 pub mod reorder;
+mod repeats;
 mod report;
 mod reports;
 pub mod request;
@@ -106,6 +107,8 @@ mod run;
 mod say;
 pub mod scan;
 mod schema;
+mod scratch;
+mod seen;
 #[cfg(feature = "simulate")]
 mod serve;
 mod shape;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use crate::bad_line::{BadLine, BadLinePolicy};
@@ -10,6 +10,7 @@ use crate::input::{self, InputError, LINE_BYTES_MAX};
 use crate::judge::{Good, Judged, Lines};
 use crate::line::Glance;
 use crate::raw_lines::Behind;
+use crate::repeats::Repeats;
 use crate::request::{Request, record_id};
 use crate::rows::Form;
 use crate::stamp::Stamp;
@@ -65,8 +66,8 @@ impl Scan {
 
 /// Looks through a file of requests once, from beginning to end.
 ///
-/// Memory stays bounded, apart from a hash for each `custom_id` (9 to 18 bytes) and what names used
-/// twice take. A file without requests is no error: [`Scan::requests`] is 0.
+/// Memory stays bounded, apart from what names used twice take: hashes of many names are compared in a temporary file, 8
+/// bytes each. A file without requests is no error: [`Scan::requests`] is 0.
 ///
 /// # Errors
 /// The file cannot be read, is no regular file, is compressed, or changes meanwhile; under
@@ -199,7 +200,11 @@ impl Scanner<'_> {
         bad: &mut BadLines,
     ) -> Result<HashMap<u64, u64>, InputError> {
         let mut duplicates = HashMap::new();
-        let Some(suspects) = names.suspects() else {
+        let read = |source| InputError::Names {
+            path: self.path.to_owned(),
+            source,
+        };
+        let Some(suspects) = names.suspects().map_err(read)? else {
             return Ok(duplicates);
         };
         let (source, _) = input::open_file(self.path)?;
@@ -283,9 +288,7 @@ impl BadLines {
 /// The names seen in the first pass, as hashes.
 #[derive(Default)]
 struct Names {
-    seen: HashSet<u64>,
-    /// Hashes that came more than once.
-    repeated: HashSet<u64>,
+    hashes: Repeats,
     /// Lines that another line's name speaks of: `line-7`, and it is not on line 7.
     claimed: HashSet<u64>,
     unnamed: bool,
@@ -297,26 +300,21 @@ impl Names {
             self.unnamed = true;
             return;
         };
-        let hash = hash(id);
-        if !self.seen.insert(hash) {
-            self.repeated.insert(hash);
-        }
+        self.hashes.add(hash(id));
         self.claimed
             .extend(line_claimed(id).filter(|claimed| *claimed != line));
     }
 
     /// What the second pass looks for; `None` if there is nothing to find.
-    fn suspects(self) -> Option<Suspects> {
+    fn suspects(self) -> io::Result<Option<Suspects>> {
         let claimed = if self.unnamed {
             self.claimed
         } else {
             HashSet::new()
         };
-        let suspects = Suspects {
-            repeated: self.repeated,
-            claimed,
-        };
-        (!suspects.repeated.is_empty() || !suspects.claimed.is_empty()).then_some(suspects)
+        let repeated = self.hashes.find()?;
+        let suspects = Suspects { repeated, claimed };
+        Ok((!suspects.repeated.is_empty() || !suspects.claimed.is_empty()).then_some(suspects))
     }
 }
 

@@ -1,27 +1,19 @@
 //! Lines on disk whose turn has not come.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::offsets::Offsets;
+use crate::scratch::Scratch;
 
-/// Names tried beside one path: more are in use only where something goes wrong for good.
-const NAMES_MAX: u32 = 16;
-
-/// A file that is made when the first line comes.
-///
-/// Only its owner can read it. Where the system allows, its name is removed as soon as it is open, so
-/// that a crash leaves nothing behind; elsewhere it is removed at the end.
+/// A [scratch file](Scratch) that is made when the first line comes.
 #[derive(Debug)]
 pub(crate) struct Spill {
     /// Where it is, or will be.
     path: PathBuf,
     /// Where it goes if it cannot be made there.
     elsewhere: PathBuf,
-    file: Option<File>,
-    /// A name that is still in its folder.
-    named: Option<PathBuf>,
+    scratch: Option<Scratch>,
     end: u64,
     places: Offsets,
 }
@@ -32,8 +24,7 @@ impl Spill {
         Spill {
             path,
             elsewhere,
-            file: None,
-            named: None,
+            scratch: None,
             end: 0,
             places: Offsets::default(),
         }
@@ -58,10 +49,10 @@ impl Spill {
 
     /// Keeps a line. After an error it is not kept, and what was kept before still is.
     pub(crate) fn put(&mut self, index: u64, line: &[u8]) -> io::Result<()> {
-        if self.file.is_none() {
+        if self.scratch.is_none() {
             self.create()?;
         }
-        let Some(file) = &mut self.file else {
+        let Some(Scratch { file, .. }) = &mut self.scratch else {
             return Err(io::ErrorKind::NotFound.into());
         };
         file.seek(SeekFrom::Start(self.end))?;
@@ -75,9 +66,10 @@ impl Spill {
 
     /// Gives back a line. After an error it can be asked for again.
     pub(crate) fn take(&mut self, index: u64) -> io::Result<Option<Vec<u8>>> {
-        let (Some(place), Some(file)) = (self.places.get(index), &mut self.file) else {
+        let (Some(place), Some(scratch)) = (self.places.get(index), &mut self.scratch) else {
             return Ok(None);
         };
+        let file = &mut scratch.file;
         let mut length = [0; 8];
         file.seek(SeekFrom::Start(place))?;
         file.read_exact(&mut length)?;
@@ -100,49 +92,11 @@ impl Spill {
     }
 
     fn create(&mut self) -> io::Result<()> {
-        let (path, file) = create_beside(&self.path).or_else(|_| create_beside(&self.elsewhere))?;
-        self.file = Some(file);
-        self.named = if cfg!(unix) && std::fs::remove_file(&path).is_ok() {
-            None
-        } else {
-            Some(path.clone())
-        };
-        self.path = path;
+        let scratch = Scratch::beside(&self.path).or_else(|_| Scratch::beside(&self.elsewhere))?;
+        scratch.path().clone_into(&mut self.path);
+        self.scratch = Some(scratch);
         Ok(())
     }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        drop(self.file.take());
-        if let Some(path) = &self.named {
-            std::fs::remove_file(path).ok();
-        }
-    }
-}
-
-/// Makes a new file at `path`, or at `path.2`, `path.3`, … where a file is in the way.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut tried = path.to_owned();
-    for number in 2..=NAMES_MAX {
-        match create_new(&tried) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let mut name = path.as_os_str().to_owned();
-                name.push(format!(".{number}"));
-                tried = name.into();
-            }
-            other => return other.map(|file| (tried, file)),
-        }
-    }
-    create_new(&tried).map(|file| (tried, file))
-}
-
-fn create_new(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]
@@ -190,9 +144,10 @@ mod tests {
             0
         );
         let metadata = spill
-            .file
+            .scratch
             .as_ref()
             .expect("open")
+            .file
             .metadata()
             .expect("known");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);

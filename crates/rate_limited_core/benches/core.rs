@@ -2,6 +2,8 @@
 //!
 //! A limit binds, so that every settlement is followed by polls that find no room, and every dispatch
 //! by a wait: nothing is amortised over a burst. Run with `cargo bench -p rate_limited_core`.
+//!
+//! `count CASE WAITING CALLS` does that many calls and nothing else, for `benches/instructions`; cases are counted from 0.
 
 #![expect(
     clippy::print_stdout,
@@ -133,17 +135,29 @@ fn measure(name: &str, order: Order, mixed: bool, waiting: u32) {
     );
 }
 
+/// What is measured: its name, the order, and whether costs differ.
+const CASES: [(&str, Order, bool); 3] = [
+    ("packed, all calls alike", Order::Packed, false),
+    ("packed, token costs spread 128 ×", Order::Packed, true),
+    ("in order, all calls alike", Order::InOrder, false),
+];
+
 fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| args.get(at).and_then(|text| text.parse::<u32>().ok());
+    if let (Some(case), Some(waiting), Some(calls)) = (number(1), number(2), number(3)) {
+        let (_, order, mixed) = CASES[case as usize];
+        let mut bench = Bench::new(order, mixed, waiting);
+        for _ in 0..calls {
+            bench.turn(mixed);
+        }
+        return;
+    }
     println!("one schedule, one admission, one settlement; two resources, of which requests bind");
     for waiting in [10_000_000, 100_000, 1_000] {
-        measure("packed, all calls alike", Order::Packed, false, waiting);
-        measure(
-            "packed, token costs spread 128 ×",
-            Order::Packed,
-            true,
-            waiting,
-        );
-        measure("in order, all calls alike", Order::InOrder, false, waiting);
+        for (name, order, mixed) in CASES {
+            measure(name, order, mixed, waiting);
+        }
     }
 }
 

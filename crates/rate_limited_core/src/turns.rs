@@ -150,6 +150,10 @@ impl Turns {
         woken.collect()
     }
 
+    pub(crate) fn has_wakes(&self) -> bool {
+        self.seats.iter().flatten().any(|seat| seat.wake)
+    }
+
     fn seat(&mut self, who: SchedulerId) -> &mut Seat {
         self.seats[who.0 as usize]
             .as_mut()

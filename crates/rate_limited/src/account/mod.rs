@@ -1,8 +1,8 @@
 //! The shared part: the quotas of one account, and all who take from them.
 //!
 //! Runners and those who [ask](desk) for quota one by one take from the same books under one lock. Whoever
-//! closes the books tells those for whom something came back; nobody waits for the lock longer than a
-//! decision of the core takes, and no foreign code runs under it.
+//! closes the books tells those for whom something came back; nobody waits for the lock longer than a few
+//! decisions of the core take, and no foreign code runs under it.
 
 mod desk;
 mod ticket;
@@ -208,6 +208,9 @@ impl Drop for Guard<'_> {
         let Some(mut books) = self.books.take() else {
             return;
         };
+        if self.woken.is_empty() && !books.limiter.has_wakes() {
+            return;
+        }
         books.close(self.by, self.clock, &mut self.woken);
         // A waker may run anything, and that may open the books.
         drop(books);

@@ -9,20 +9,31 @@ where
     Req: Clone + Send + 'static,
     Resp: Send + 'static,
 {
-    /// Takes in what an answer or an error tells of the resources.
-    pub(super) fn hear(&mut self, (attempt, member): (AttemptId, usize), end: &End<Resp>) {
+    /// Takes in what an answer or an error tells of the resources; before it, that the request was sent, which
+    /// otherwise is given back.
+    pub(super) fn hear(
+        &mut self,
+        (attempt, member): (AttemptId, usize),
+        sent: Option<Input>,
+        end: &End<Resp>,
+    ) -> Option<Input> {
         let told = match end {
             End::Value(value) | End::Invalid(value) => self.blueprint.feedback(member, Ok(value)),
             End::Error(_, error) => self.blueprint.feedback(member, Err(&**error)),
-            End::Panicked(_) | End::Lost => return,
+            End::Panicked(_) | End::Lost => Vec::new(),
         };
-        for (resource, feedback) in told {
-            self.input(Input::Feedback {
+        if told.is_empty() {
+            return sent;
+        }
+        let told = told
+            .into_iter()
+            .map(|(resource, feedback)| Input::Feedback {
                 resource,
                 attempt,
                 feedback,
             });
-        }
+        self.inputs(sent.into_iter().chain(told));
+        None
     }
 
     /// Lets handles see how the run stands.

@@ -4,6 +4,7 @@
 //! says, sleep until something happens. Nothing is polled on a schedule.
 
 mod attempts;
+mod decisions;
 mod looks;
 mod outlook;
 mod records;
@@ -18,11 +19,11 @@ use crate::error::{ConfigError, ScheduleError};
 use crate::handle::{Handle, Told, Wishes};
 use crate::inputs::Inputs;
 use crate::recorder::{Place, Recorder, Setback};
-use crate::result::{AttemptError, CallResult, SharedError};
+use crate::result::{AttemptError, SharedError};
 use crate::runner::Finished;
 use crate::witness::Witness;
 use rate_limited_core::{
-    AttemptId, CallId, Class, Failure, Input, Limiter, Outcome, Output, Scheduler, Settings, Stop,
+    AttemptId, CallId, Class, Cost, Input, Limiter, Outcome, Output, Scheduler, Settings, Stop,
     Time, Wait,
 };
 use records::{Admitted, Records};
@@ -49,6 +50,12 @@ pub(crate) struct Driver<Req, Resp> {
     /// The tasks of the attempts in flight, by the index of their ids.
     tasks: Vec<Option<(AttemptId, AbortHandle)>>,
     events: (UnboundedSender<Event<Resp>>, UnboundedReceiver<Event<Resp>>),
+    /// What the core has said and is not done yet; empty between two turns.
+    said: Vec<Output>,
+    /// What the latest call costs.
+    costs: Vec<Cost>,
+    /// Whether the core has been told something since it was asked.
+    has_news: bool,
     /// Calls scheduled so far, those that never fit included.
     scheduled: u64,
     told: Told,
@@ -124,6 +131,9 @@ where
             calls: Vec::new(),
             tasks: Vec::new(),
             events: unbounded_channel(),
+            said: Vec::new(),
+            costs: Vec::new(),
+            has_news: false,
             scheduled: 0,
             told: Told::GoOn,
             wishes: Wishes::default(),
@@ -155,13 +165,12 @@ where
         request: Req,
         place: Option<Place>,
     ) -> Result<(), (ScheduleError, Req)> {
-        let costs = match self.blueprint.costs(&request) {
-            Ok(costs) => costs,
-            Err(error) => return Err((error, request)),
-        };
+        if let Err(error) = self.blueprint.costs(&request, &mut self.costs) {
+            return Err((error, request));
+        }
         let now = self.clock.now();
         let mut limiter = self.account.open();
-        let id = match self.scheduler.schedule(&mut limiter, &costs, now) {
+        let id = match self.scheduler.schedule(&mut limiter, &self.costs, now) {
             Ok(id) => id,
             Err(error) => return Err((error.into(), request)),
         };
@@ -295,14 +304,20 @@ where
                 call,
                 attempt,
                 member,
+                sent,
                 end,
-            } => self.finished((call, attempt, member), end),
+            } => self.finished((call, attempt, member), sent, end),
         }
     }
 
-    fn finished(&mut self, ids: (CallId, AttemptId, usize), end: End<Resp>) {
-        let (id, attempt, member) = ids;
-        self.hear((attempt, member), &end);
+    fn finished(
+        &mut self,
+        (id, attempt, member): (CallId, AttemptId, usize),
+        sent: bool,
+        end: End<Resp>,
+    ) {
+        let sent = sent.then_some(Input::Sent { attempt });
+        let sent = self.hear((attempt, member), sent, &end);
         let task = self.tasks.get_mut(attempt.index());
         let in_flight =
             task.is_some_and(|task| task.take_if(|(running, _)| *running == attempt).is_some());
@@ -352,11 +367,12 @@ where
         if in_flight {
             self.witness_end((id, attempt, index), class, code.as_deref());
         }
-        self.input(if in_flight {
+        let over = if in_flight {
             Input::Finished { attempt, outcome }
         } else {
             Input::Late { call: id }
-        });
+        };
+        self.inputs(sent.into_iter().chain([over]));
         if let Some(kind) = kind {
             self.setback(id, kind, kind == "lost");
         }
@@ -383,91 +399,19 @@ where
     }
 
     fn input(&mut self, input: Input) {
+        self.inputs([input]);
+    }
+
+    /// Tells the core what happened, at one moment.
+    fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let now = self.clock.now();
         let mut limiter = self.account.open_by(self.scheduler.id());
-        self.scheduler.handle(&mut limiter, input, now);
+        for input in inputs {
+            self.scheduler.handle(&mut limiter, input, now);
+        }
         drop(limiter);
+        self.has_news = true;
         self.record_charges();
-    }
-
-    /// Phase two: everything that the core says.
-    fn act(&mut self, each: &mut (dyn FnMut(Finished<Req, Resp>) + Send)) -> Turn {
-        let now = self.clock.now();
-        for _ in 0..BATCH {
-            let mut limiter = self.account.open_by(self.scheduler.id());
-            let output = self.scheduler.poll(&mut limiter, now);
-            drop(limiter);
-            self.record_charges();
-            match output {
-                Output::Dispatch {
-                    call,
-                    attempt,
-                    number,
-                    member,
-                } => self.dispatch((call, attempt), number, member),
-                Output::MemberDropped { .. } => {
-                    self.handle.show_members(self.scheduler.members());
-                }
-                Output::Abandon { call, attempt, why } => self.abandon(call, attempt, why),
-                Output::Done { call } => self.hand_out(call, None, each),
-                Output::Failed { call, why } => self.hand_out(call, Some(why), each),
-                Output::Wait(wait) => return Turn::Sleep(wait),
-                Output::Stopped(why) => return Turn::Stopped(why),
-                // Idle; or a newer core says what this driver does not know: it waits for an event.
-                _ => return Turn::Idle,
-            }
-        }
-        Turn::More
-    }
-
-    fn hand_out(
-        &mut self,
-        id: CallId,
-        why: Option<Failure>,
-        each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
-    ) {
-        let place = self.calls.get_mut(id.index());
-        let Some(call) = place.and_then(|place| place.take_if(|call| call.id == id)) else {
-            return;
-        };
-        let Call {
-            index,
-            request,
-            value,
-            mut errors,
-            attempts,
-            place,
-            ..
-        } = call;
-        match why {
-            Some(Failure::TimedOut) => errors.push(AttemptError::CallTimedOut),
-            Some(Failure::NeverFits(resource)) => {
-                let name = self.account.open().name(resource).to_owned();
-                let error = std::io::Error::other(format!(
-                    "the call costs more of `{name}` than there is left or will ever be"
-                ));
-                errors.push(AttemptError::NeverFits(Arc::new(error)));
-            }
-            _ => {}
-        }
-        let value = value.filter(|_| why.is_none());
-        let last = why.map(|_| witnessed::kind(errors.last()));
-        let now = self.clock.now();
-        self.witness.over((id, index), last, now);
-        let result = CallResult {
-            value,
-            errors,
-            attempts,
-            finished: true,
-        };
-        let finished = Finished {
-            index,
-            request,
-            result,
-            why,
-            restored: false,
-        };
-        self.tell(place, finished, each);
     }
 
     /// Phase three: nothing to do before something happens.

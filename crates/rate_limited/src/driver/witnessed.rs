@@ -6,7 +6,7 @@ use crate::inputs::Inputs;
 use crate::result::{AttemptError, SharedError};
 use crate::runner::Finished;
 use crate::witness::{Fate, Trip};
-use rate_limited_core::{Abandoned, AttemptId, CallId, Class, Stop};
+use rate_limited_core::{Abandoned, AttemptId, CallId, Class, Stop, Time};
 use std::borrow::Cow;
 
 impl<Req, Resp> Driver<Req, Resp>
@@ -37,7 +37,8 @@ where
         number: u32,
     ) {
         let trip = Trip { id, attempt, index };
-        self.witness.leaves(trip, number, self.clock.now());
+        let now = self.witness_time();
+        self.witness.leaves(trip, number, now);
     }
 
     pub(super) fn witness_end(
@@ -48,7 +49,8 @@ where
     ) {
         let trip = Trip { id, attempt, index };
         let fate = Fate::Came(class, code);
-        self.witness.ended(trip, fate, self.clock.now());
+        let now = self.witness_time();
+        self.witness.ended(trip, fate, now);
     }
 
     pub(super) fn witness_abandon(
@@ -61,11 +63,21 @@ where
             _ => Fate::CutOff,
         };
         let trip = Trip { id, attempt, index };
-        self.witness.ended(trip, fate, self.clock.now());
+        let now = self.witness_time();
+        self.witness.ended(trip, fate, now);
+    }
+
+    /// The time, if there is somebody to tell it.
+    pub(super) fn witness_time(&self) -> Time {
+        if cfg!(any(feature = "report", feature = "tracing")) {
+            self.clock.now()
+        } else {
+            Time::default()
+        }
     }
 
     pub(super) fn witness_look(&mut self) {
-        let (progress, now) = (self.scheduler.progress(), self.clock.now());
+        let (progress, now) = (self.scheduler.progress(), self.witness_time());
         self.witness.look(&progress, &self.account, now);
     }
 

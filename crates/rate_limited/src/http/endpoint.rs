@@ -1,5 +1,7 @@
 //! Where requests go: the base URL, joined with the path of each.
 
+use std::sync::OnceLock;
+
 use reqwest::Url;
 
 /// A base URL that was checked, ready to be joined with paths.
@@ -9,6 +11,8 @@ pub(super) struct Endpoint {
     /// The path of the base without the slash at its end.
     prefix: String,
     has_version: bool,
+    /// The first path, and where it leads: of most lists it is the only one.
+    first: OnceLock<(String, Url)>,
 }
 
 impl Endpoint {
@@ -34,6 +38,7 @@ impl Endpoint {
             base,
             prefix,
             has_version,
+            first: OnceLock::new(),
         })
     }
 
@@ -49,6 +54,19 @@ impl Endpoint {
     /// The URL of a path below the base. A version that the base has, as in `https://host/v1`, takes
     /// the place of the one that the path begins with. The query of the base is kept.
     pub(super) fn join(&self, path: &str) -> Result<Url, &'static str> {
+        match self.first.get() {
+            Some((known, url)) if known == path => Ok(url.clone()),
+            Some(_) => self.joined(path),
+            None => {
+                let url = self.joined(path)?;
+                // Where another one was first, that one stays.
+                let _ = self.first.set((path.to_owned(), url.clone()));
+                Ok(url)
+            }
+        }
+    }
+
+    fn joined(&self, path: &str) -> Result<Url, &'static str> {
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path, None),
@@ -113,6 +131,14 @@ mod tests {
             Endpoint::new(base).unwrap().join(path).unwrap().as_str(),
             want
         );
+    }
+
+    #[test]
+    fn a_path_leads_to_one_place_however_often_it_is_asked() {
+        let endpoint = Endpoint::new("http://h/v1?key=1").unwrap();
+        for path in ["../c", "/v1/a", "/v1/b?x=1", "../c", "/v1/a", "/v1/b?x=1"] {
+            assert_eq!(endpoint.join(path), endpoint.joined(path));
+        }
     }
 
     #[test]

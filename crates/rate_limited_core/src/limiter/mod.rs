@@ -266,6 +266,11 @@ impl Limiter {
         self.turns.take_wakes()
     }
 
+    /// Whether [`Limiter::take_wakes`] would name anybody.
+    pub fn has_wakes(&self) -> bool {
+        self.turns.has_wakes()
+    }
+
     pub(crate) fn join(&mut self) -> SchedulerId {
         self.turns.join()
     }
