@@ -236,6 +236,7 @@ impl Resource {
         match (&self.anchor, ends) {
             (Some(Anchor::Clock), Some((end, _))) => core::Anchor::At(time_of(end)),
             (_, Some((end, next))) => core::Anchor::Calendar {
+                start: time_of(end) + Duration::ZERO,
                 end: time_of(end),
                 next: time_of(next),
             },
