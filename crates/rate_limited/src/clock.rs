@@ -2,7 +2,7 @@
 
 use rate_limited_core::Time;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Where the driver reads the time.
 ///
@@ -11,15 +11,28 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
     Real,
-    /// The clock of tokio, which tests can pause.
-    Tokio(tokio::time::Instant),
+    /// The clock of tokio, which tests can pause, and the time of day when it began.
+    Tokio(tokio::time::Instant, SystemTime),
 }
 
 impl Clock {
+    /// The clock of tokio from now on.
+    pub(crate) fn tokio() -> Clock {
+        Clock::Tokio(tokio::time::Instant::now(), SystemTime::now())
+    }
+
     pub(crate) fn now(self) -> Time {
         match self {
             Clock::Real => Time::PROCESS_START + real(),
-            Clock::Tokio(origin) => Time::PROCESS_START + origin.elapsed(),
+            Clock::Tokio(origin, _) => Time::PROCESS_START + origin.elapsed(),
+        }
+    }
+
+    /// The time of day, which jumps when it is set.
+    pub(crate) fn wall(self) -> SystemTime {
+        match self {
+            Clock::Real => SystemTime::now(),
+            Clock::Tokio(origin, wall) => wall + origin.elapsed(),
         }
     }
 }

@@ -64,7 +64,7 @@ mod unit;
 mod usage;
 mod wait;
 
-pub use anchor::{Anchor, Zone};
+pub use anchor::Anchor;
 pub use answer::{Answer, Headers};
 pub use api::{Answers, Api, Auth, Courtesy};
 pub use class::Class;

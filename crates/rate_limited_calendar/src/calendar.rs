@@ -113,6 +113,31 @@ impl Calendar {
         }
     }
 
+    /// When its windows begin, for people.
+    ///
+    /// ```
+    /// use rate_limited_calendar::Calendar;
+    ///
+    /// assert_eq!(Calendar::day("America/Los_Angeles")?.in_words(), "at midnight, America/Los_Angeles");
+    /// let month: Calendar = "month 09:00 UTC".parse()?;
+    /// assert_eq!(month.in_words(), "on the first of the month at 09:00, UTC");
+    /// # Ok::<(), rate_limited_calendar::CalendarError>(())
+    /// ```
+    pub fn in_words(&self) -> String {
+        let at = |time: &Time| match *time == Time::midnight() {
+            true => "at midnight".to_owned(),
+            false => format!("at {:02}:{:02}", time.hour(), time.minute()),
+        };
+        match &self.0 {
+            Every::Span(MINUTE) => "with each minute of the clock".to_owned(),
+            Every::Span(HOUR) => "with each hour of the clock".to_owned(),
+            Every::Span(DAY) => "at midnight, UTC".to_owned(),
+            Every::Span(span) => format!("at multiples of {span:?} since 1970, UTC"),
+            Every::Day(time, zone) => format!("{}, {zone}", at(time)),
+            Every::Month(time, zone) => format!("on the first of the month {}, {zone}", at(time)),
+        }
+    }
+
     /// The window that a moment lies in; `None` beyond the years -9999 to 9999.
     pub fn window_at(&self, now: SystemTime) -> Option<Window> {
         let now = Timestamp::try_from(now).ok()?;
