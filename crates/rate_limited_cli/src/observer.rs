@@ -18,6 +18,7 @@ use crate::price::MICROS_PER_DOLLAR;
 use crate::record::code;
 use crate::state::State;
 use crate::status;
+use crate::when;
 
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
@@ -197,22 +198,30 @@ fn outcome(error: &HttpError) -> Outcome {
 
 /// How full the limits are: against what was told, or else against what was found out.
 fn meters<'a>(meters: &'a Meters, view: &View) -> Vec<Meter<'a>> {
-    let told = meters.iter().map(|it| (it.name.as_str(), Some(it.quota())));
+    let told = meters.iter().map(|it| (it.name.as_str(), Some(it)));
     let untold = meters.untold().iter().map(|it| (it.name.as_str(), None));
     let all = told.chain(untold).zip(&view.resources);
-    let meter = |((name, told), seen): ((&'a str, Option<f64>), &ResourceView)| {
-        let quota = told.or_else(|| seen.limit.map(Amount::as_units))?;
-        let found = if told.is_none() { ", found out" } else { "" };
-        Some(Meter {
-            name,
-            quota: format!(
-                "{} per {}{found}",
-                status::whole(quota),
-                duration::written(seen.window)
-            ),
-            share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
-        })
-    };
+    let meter =
+        |((name, told), seen): ((&'a str, Option<&crate::meters::Meter>), &ResourceView)| {
+            let quota = told.map(crate::meters::Meter::quota);
+            let quota = quota.or_else(|| seen.limit.map(Amount::as_units))?;
+            let end = told.and_then(crate::meters::Meter::window_end);
+            let more = match (told, end.and_then(when::local)) {
+                (None, _) => ", found out".to_owned(),
+                (_, Some(end)) => format!(", back at {end}"),
+                _ => String::new(),
+            };
+            let calendar = told.filter(|it| it.limit.calendar.is_some());
+            let window = calendar.map_or_else(
+                || duration::written(seen.window),
+                |it| it.limit.window_written(),
+            );
+            Some(Meter {
+                name,
+                quota: format!("{} per {window}{more}", status::whole(quota)),
+                share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
+            })
+        };
     all.filter_map(meter).collect()
 }
 

@@ -15,6 +15,7 @@ use crate::planning::Work;
 use crate::price;
 use crate::status::whole;
 use crate::text::{counted, grouped};
+use crate::when;
 
 /// What is told.
 pub(crate) struct Told<'a> {
@@ -59,7 +60,8 @@ impl Told<'_> {
         let Told {
             work, plan, meters, ..
         } = self;
-        let limits: Vec<_> = plan.resources.iter().map(Self::limit_json).collect();
+        let limits = plan.resources.iter().map(|it| self.limit_json(it));
+        let limits: Vec<_> = limits.collect();
         let dollars = |amount: Amount| amount.as_micros() as f64 / 1e9;
         let cost = work.cost.is_known.then(|| {
             json!({
@@ -203,15 +205,19 @@ impl Told<'_> {
         } else {
             format!("waited for {}", Human(resource.binds))
         };
+        let back = meter.window_end().and_then(when::local);
+        let back = back.map_or_else(String::new, |back| format!("; back at {back}"));
         format!(
-            "{:<22} {} taken, {share:.0} % of what it lets through; {waits}",
+            "{:<22} {} taken, {share:.0} % of what it lets through; {waits}{back}",
             meter.limit.to_string(),
             whole(resource.charged.as_units())
         )
     }
 
-    fn limit_json(resource: &PlannedResource) -> Value {
+    fn limit_json(&self, resource: &PlannedResource) -> Value {
+        let meter = self.meters.get(resource.resource.index());
         json!({
+            "resets_at": meter.and_then(|meter| meter.window_end().and_then(when::utc)),
             "name": resource.name,
             "reserved": resource.reserved.as_units(),
             "charged": resource.charged.as_units(),
