@@ -118,16 +118,7 @@ impl<Req, Resp> Resource<Req, Resp> {
         quota: impl Units,
         calendar: rate_limited_calendar::Calendar,
     ) -> Resource<Req, Resp> {
-        let quota = quota.units().map(|amount| Quota::FixedWindow {
-            amount,
-            window: calendar.usual_length(),
-            // Until the limiter that takes it in looks at the calendar.
-            anchor: rate_limited_core::Anchor::Calendar {
-                start: Time::MAX,
-                end: Time::MAX,
-                next: Time::MAX,
-            },
-        });
+        let quota = quota.units().map(|amount| calendar.quota(amount));
         Resource {
             calendar: Some(calendar),
             ..Resource::of(name.into(), Some(quota))

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::civil::{Date, Time};
 use jiff::{Timestamp, ToSpan};
+use rate_limited_core::{Amount, Anchor, Quota};
 
 use crate::zone::Zone;
 
@@ -16,12 +17,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// When windows end: each minute or hour of the clock, each day, each month.
 ///
 /// It is written as it is read: `minute`, `hour`, `day`, `month`, and behind `day` and `month` a time of day and a
-/// [zone](Zone). Default: midnight, UTC.
+/// [zone](Zone), by default midnight in UTC; or `clock` and a span, such as `clock 10s`.
 ///
 /// ```
 /// use rate_limited_calendar::Calendar;
 ///
-/// for text in ["minute", "hour", "day UTC", "day 07:30 Asia/Kolkata", "month Europe/Berlin"] {
+/// for text in ["minute", "hour", "clock 2.5s", "day UTC", "day 07:30 Asia/Kolkata", "month Europe/Berlin"] {
 ///     assert_eq!(text.parse::<Calendar>()?.to_string(), text);
 /// }
 /// assert_eq!("day".parse::<Calendar>()?.to_string(), "day UTC");
@@ -113,6 +114,19 @@ impl Calendar {
         }
     }
 
+    /// So much in each of its windows, as the core has it before a driver [looks](crate::Calendars::look) at the time.
+    pub fn quota(&self, amount: Amount) -> Quota {
+        Quota::FixedWindow {
+            amount,
+            window: self.usual_length(),
+            anchor: Anchor::Calendar {
+                start: rate_limited_core::Time::MAX,
+                end: rate_limited_core::Time::MAX,
+                next: rate_limited_core::Time::MAX,
+            },
+        }
+    }
+
     /// When its windows begin, for people.
     ///
     /// ```
@@ -191,6 +205,11 @@ impl FromStr for Calendar {
         let mut words = text.split_whitespace();
         let every = words.next().ok_or_else(form)?;
         let mut rest: Vec<&str> = words.collect();
+        if let ("clock", [span]) = (every, &rest[..]) {
+            let seconds = span.strip_suffix('s').and_then(|it| it.parse().ok());
+            let span = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+            return Calendar::clock(span.ok_or_else(form)?);
+        }
         if matches!(every, "minute" | "hour") {
             let span = if every == "hour" { HOUR } else { MINUTE };
             return match rest[..] {
@@ -235,7 +254,7 @@ impl fmt::Display for Calendar {
             Every::Span(MINUTE) => return f.write_str("minute"),
             Every::Span(HOUR) => return f.write_str("hour"),
             Every::Span(DAY) => return f.write_str("day UTC"),
-            Every::Span(span) => return write!(f, "clock {span:?}"),
+            Every::Span(span) => return write!(f, "clock {}s", span.as_secs_f64()),
             Every::Day(time, zone) => ("day", time, zone),
             Every::Month(time, zone) => ("month", time, zone),
         };
@@ -264,7 +283,8 @@ impl fmt::Display for CalendarError {
             CalendarError::Form(text) => write!(
                 f,
                 "{text:?} names no window of the calendar: write minute, hour, day or month, and behind day and month \
-                 a time and a zone, as in \"day America/Los_Angeles\" or \"month 09:00 UTC\""
+                 a time and a zone, as in \"day America/Los_Angeles\" or \"month 09:00 UTC\"; or a span of the clock, as in \
+                 \"clock 10s\""
             ),
             CalendarError::Zoned(text) => write!(
                 f,

@@ -2,8 +2,8 @@
 //! each minute of the clock.
 //!
 //! A [`Calendar`] turns a moment of the wall clock into the [`Window`] that it lies in. It knows that days have 23 or
-//! 25 hours now and then, and months 28 to 31 days. It reads no clock, and of the system only the rules of time
-//! zones, of which it has a copy of its own.
+//! 25 hours now and then, and months 28 to 31 days. [`Calendars`] tells a limiter of the core the ends of such windows.
+//! Neither reads a clock, and of the system only the rules of time zones, of which there is a copy here.
 //!
 //! ```
 //! use rate_limited_calendar::Calendar;
@@ -18,7 +18,9 @@
 //! ```
 
 mod calendar;
+mod calendars;
 mod zone;
 
 pub use calendar::{Calendar, CalendarError, Window};
+pub use calendars::Calendars;
 pub use zone::Zone;

@@ -138,6 +138,8 @@ fn what_is_no_calendar_says_what_to_write() {
         ("", "write minute, hour, day or month"),
         ("week UTC", "write minute, hour, day or month"),
         ("day 25:00 UTC", "write minute, hour, day or month"),
+        ("clock 10", "write minute, hour, day or month"),
+        ("clock 1000000000s", "at most 400 days"),
         ("day UTC UTC", "write minute, hour, day or month"),
         ("day Mars/Olympus", "\"Mars/Olympus\" is no known time zone"),
         ("hour Asia/Kolkata", "leave it out"),
