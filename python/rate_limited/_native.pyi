@@ -26,6 +26,7 @@ __all__ = [
     "add_resource",
     "api_at",
     "api_names",
+    "calendar_seconds",
     "digest",
     "read_answer",
     "resource_view",

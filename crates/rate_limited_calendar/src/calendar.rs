@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::civil::{Date, Time};
@@ -30,7 +31,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// # Ok::<(), rate_limited_calendar::CalendarError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Calendar(Every);
+pub struct Calendar(Arc<Every>);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Every {
@@ -68,12 +69,16 @@ pub enum CalendarError {
 }
 
 impl Calendar {
+    fn of(every: Every) -> Calendar {
+        Calendar(Arc::new(every))
+    }
+
     /// Each day at midnight in a zone.
     ///
     /// # Errors
     /// A zone that nobody knows.
     pub fn day(zone: &str) -> Result<Calendar, CalendarError> {
-        Ok(Calendar(Every::Day(Time::midnight(), zone.parse()?)))
+        Ok(Calendar::of(Every::Day(Time::midnight(), zone.parse()?)))
     }
 
     /// Each first of a month at midnight in a zone.
@@ -81,7 +86,7 @@ impl Calendar {
     /// # Errors
     /// A zone that nobody knows.
     pub fn month(zone: &str) -> Result<Calendar, CalendarError> {
-        Ok(Calendar(Every::Month(Time::midnight(), zone.parse()?)))
+        Ok(Calendar::of(Every::Month(Time::midnight(), zone.parse()?)))
     }
 
     /// At whole multiples of a span since 1970 in UTC: with 60 s each minute of the clock, with a day each day in UTC.
@@ -102,12 +107,12 @@ impl Calendar {
         if span.is_zero() || span > DAY * 400 || !is_whole {
             return Err(CalendarError::Span(span));
         }
-        Ok(Calendar(Every::Span(span)))
+        Ok(Calendar::of(Every::Span(span)))
     }
 
     /// How long a window usually is; a month is taken for 30 days.
     pub fn usual_length(&self) -> Duration {
-        match self.0 {
+        match *self.0 {
             Every::Span(span) => span,
             Every::Day(..) => DAY,
             Every::Month(..) => DAY * 30,
@@ -138,11 +143,13 @@ impl Calendar {
     /// # Ok::<(), rate_limited_calendar::CalendarError>(())
     /// ```
     pub fn in_words(&self) -> String {
-        let at = |time: &Time| match *time == Time::midnight() {
-            true => "at midnight".to_owned(),
-            false => format!("at {:02}:{:02}", time.hour(), time.minute()),
+        let at = |time: &Time| {
+            if *time == Time::midnight() {
+                return "at midnight".to_owned();
+            }
+            format!("at {:02}:{:02}", time.hour(), time.minute())
         };
-        match &self.0 {
+        match &*self.0 {
             Every::Span(MINUTE) => "with each minute of the clock".to_owned(),
             Every::Span(HOUR) => "with each hour of the clock".to_owned(),
             Every::Span(DAY) => "at midnight, UTC".to_owned(),
@@ -155,7 +162,7 @@ impl Calendar {
     /// The window that a moment lies in; `None` beyond the years -9999 to 9999.
     pub fn window_at(&self, now: SystemTime) -> Option<Window> {
         let now = Timestamp::try_from(now).ok()?;
-        let ends = match &self.0 {
+        let ends = match &*self.0 {
             Every::Span(span) => multiples(*span, now),
             Every::Day(time, zone) => {
                 let today = zone.rule().to_datetime(now).date();
@@ -213,8 +220,8 @@ impl FromStr for Calendar {
         if matches!(every, "minute" | "hour") {
             let span = if every == "hour" { HOUR } else { MINUTE };
             return match rest[..] {
-                [] => Ok(Calendar(Every::Span(span))),
-                [zone] if zone.eq_ignore_ascii_case("UTC") => Ok(Calendar(Every::Span(span))),
+                [] => Ok(Calendar::of(Every::Span(span))),
+                [zone] if zone.eq_ignore_ascii_case("UTC") => Ok(Calendar::of(Every::Span(span))),
                 _ => Err(CalendarError::Zoned(text.to_owned())),
             };
         }
@@ -231,8 +238,8 @@ impl FromStr for Calendar {
             _ => return Err(form()),
         };
         match every {
-            "day" => Ok(Calendar(Every::Day(time, zone))),
-            "month" => Ok(Calendar(Every::Month(time, zone))),
+            "day" => Ok(Calendar::of(Every::Day(time, zone))),
+            "month" => Ok(Calendar::of(Every::Month(time, zone))),
             _ => Err(form()),
         }
     }
@@ -250,7 +257,7 @@ fn time_of_day(text: &str) -> Option<Time> {
 
 impl fmt::Display for Calendar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (every, time, zone) = match &self.0 {
+        let (every, time, zone) = match &*self.0 {
             Every::Span(MINUTE) => return f.write_str("minute"),
             Every::Span(HOUR) => return f.write_str("hour"),
             Every::Span(DAY) => return f.write_str("day UTC"),

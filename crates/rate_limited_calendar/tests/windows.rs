@@ -70,6 +70,14 @@ fn windows_end_when_the_calendar_says() {
                 "2027-01-31T11:00Z",
             ],
         ),
+    ] {
+        check(calendar, now, window);
+    }
+}
+
+#[test]
+fn days_that_a_zone_makes_longer_or_shorter_are_as_long_as_they_are() {
+    for (calendar, now, window) in [
         // Days of 23 and of 25 hours.
         (
             "day America/Los_Angeles",

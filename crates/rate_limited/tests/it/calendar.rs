@@ -1,6 +1,6 @@
 //! Windows that follow a calendar, on a clock that can be paused and a time of day that can be set.
 
-use rate_limited::{Calendar, ConfigError, Limiter, Resource, Runner};
+use rate_limited::{Amount, Calendar, ConfigError, Limiter, Resource, Runner};
 use std::io::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -141,7 +141,7 @@ async fn a_changed_quota_stays_in_its_day() {
         // In the second day.
         sleep(Duration::from_secs(13 * HOUR)).await;
         let quota = *handle.view().resources[0].resource.quota();
-        let more = quota.with_limit(rate_limited::Amount::units(2));
+        let more = quota.with_limit(Amount::units(2));
         handle.set_quota("requests", more).expect("the same kind");
     });
     let sent = sent(runner, &log, 5).await;
@@ -183,16 +183,16 @@ fn what_was_used_today_counts_after_a_restart_and_yesterday_not() {
                 runner.schedule(n).expect("it fits");
             }
             runner.run_blocking().expect("it runs");
-            limiter.view()[0].charged.as_units() as u32
+            limiter.view()[0].charged
         };
         let is_short = calendar == &short;
         if is_short {
             next_window();
         }
-        assert_eq!(charged(0, 3), 3);
+        assert_eq!(charged(0, 3), Amount::units(3));
         if is_short {
             next_window();
         }
-        assert_eq!(charged(3, 2), expected, "{calendar}");
+        assert_eq!(charged(3, 2), Amount::units(expected), "{calendar}");
     }
 }

@@ -43,19 +43,14 @@ impl Anchor {
         else {
             return (self, Telling::Expected);
         };
-        let (start, telling) = if self.is_near(end, former, window) {
+        let (start, telling) = if is_near(end, former, window) {
             (start, Telling::Expected)
-        } else if self.is_near(end, expected, window) {
+        } else if is_near(end, expected, window) {
             (former, Telling::Expected)
         } else {
             (end.before(window), Telling::Moved)
         };
         (Anchor::Calendar { start, end, next }, telling)
-    }
-
-    /// Whether two moments are the same end.
-    pub(super) fn is_near(self, one: Time, other: Time, window: u64) -> bool {
-        distance(one, other) <= NEAR.min(window / 8)
     }
 
     fn moments(self) -> [Time; 3] {
@@ -82,7 +77,7 @@ impl Almanac {
     /// When the window began that ends so.
     pub(super) fn start(&self, anchor: Anchor, end: Time, window: u64) -> Time {
         let moments = anchor.moments().map(|moment| self.corrected(moment));
-        let earlier = |moment: &Time| *moment < end && !anchor.is_near(*moment, end, window);
+        let earlier = |moment: &Time| *moment < end && !is_near(*moment, end, window);
         let known = moments.into_iter().rev().find(earlier);
         known.unwrap_or(end.before(window))
     }
@@ -130,6 +125,11 @@ impl Almanac {
             Time::from_nanos(nanos)
         }
     }
+}
+
+/// Whether two moments are the same end.
+pub(super) fn is_near(one: Time, other: Time, window: u64) -> bool {
+    distance(one, other) <= NEAR.min(window / 8)
 }
 
 fn distance(one: Time, other: Time) -> u64 {

@@ -12,7 +12,7 @@
 //! The ends of calendar windows come from the driver ([`calendar`](super::calendar)); its clock and the
 //! server's differ, so that the counter of such a window is cleared a guard after its end.
 
-use super::calendar::{Almanac, Telling};
+use super::calendar::{Almanac, Telling, is_near};
 use super::{Anchor, Mark, Moment};
 use crate::amount::Amount;
 use crate::snapshot::MeterSnapshot;
@@ -224,8 +224,7 @@ impl FixedWindow {
             Telling::Expected if !is_over => {
                 // The window stands as it is known; only its end may be known better.
                 let ends = almanac.ends(anchor).into_iter();
-                let mut same =
-                    ends.filter(|end| anchor.is_near(*end, current.earliest, self.window));
+                let mut same = ends.filter(|end| is_near(*end, current.earliest, self.window));
                 same.next().unwrap_or(current.earliest)
             }
             _ => coming,

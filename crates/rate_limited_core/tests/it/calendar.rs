@@ -104,7 +104,7 @@ fn what_is_told_late_or_twice_opens_no_window_twice() {
     // Ends that lie in the past tell nothing.
     tell(&mut play, id, 30.0, 50.0);
     play.run();
-    assert_eq!(sent(&play)[8], 90.0);
+    assert_eq!(sent(&play)[8..], [90.0]);
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn holds(world: &World) {
     let amount = i64::from(world.quota) * 1_000_000;
     let quota = Quota::FixedWindow {
         amount: Amount::units(world.quota),
-        window: Duration::from_millis(1_000),
+        window: Duration::from_secs(1),
         anchor: Anchor::Calendar {
             start: START,
             end: millis(ends[0]),
