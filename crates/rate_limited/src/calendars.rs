@@ -74,17 +74,20 @@ mod none {
     use std::time::{Duration, SystemTime};
 
     /// Nothing follows a calendar.
-    pub(crate) type Follows = ();
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Follows {}
 
     #[derive(Debug, Default)]
-    pub(crate) struct Calendars;
+    pub(crate) struct Calendars {}
 
     impl Calendars {
         #[expect(clippy::unused_self, reason = "as where there are calendars")]
-        pub(crate) fn follow(&mut self, _: ResourceId, (): &Follows) {}
+        pub(crate) fn follow(&mut self, _: ResourceId, _: &Follows) {}
 
         #[expect(clippy::unused_self, reason = "as where there are calendars")]
-        pub(crate) fn of(&self, _: ResourceId) -> Follows {}
+        pub(crate) fn of(&self, _: ResourceId) -> Follows {
+            Follows {}
+        }
 
         #[expect(clippy::unused_self, reason = "as where there are calendars")]
         pub(crate) fn look_again(&self) -> Option<Duration> {
