@@ -23,6 +23,7 @@ features:
 	@$(PART) "features: the layer alone" cargo check --locked -q -p rate_limited --features tower
 	@$(PART) "features: the stream alone" cargo check --locked -q -p rate_limited --features stream
 	@$(PART) "features: logs alone" cargo check --locked -q -p rate_limited --features tracing
+	@$(PART) "features: the calendar alone" cargo check --locked -q -p rate_limited --features calendar
 	@$(PART) "features: the report alone" cargo check --locked -q -p rate_limited --features report
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
 

@@ -67,6 +67,7 @@ def native_id(resource: Resource) -> int:
                 at_completion,
                 resource.learn,
                 meter,
+                identity.calendar,
             )
             identity._native_id = native_id
             identity.on_change = lambda quota, window: set_quota(native_id, quota * scale, window, meter)

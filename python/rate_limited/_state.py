@@ -77,6 +77,8 @@ class Meter(NamedTuple):
     window: float
     paused: float
     """For how many seconds the server's word keeps calls from it."""
+    calendar: str | None = None
+    """The calendar that its windows follow."""
 
     @property
     def share(self) -> float:
@@ -88,11 +90,11 @@ def meter_of(resource: Resource) -> Meter:
     """The books of a resource; without a runner's use they are empty."""
     number, window = resource._identity._native_id, resource.time_window_seconds
     if number is None:
-        return Meter(resource.name, 0.0, 0.0, resource.limit, window, 0.0)
+        return Meter(resource.name, 0.0, 0.0, resource.limit, window, 0.0, resource.calendar)
     used, held, limit, paused = resource_view(number)
     scale = resource._scale
     in_force = None if limit is None else limit / scale
-    return Meter(resource.name, used / scale, held / scale, in_force, window, paused)
+    return Meter(resource.name, used / scale, held / scale, in_force, window, paused, resource.calendar)
 
 
 def lines_of(snapshot: Mapping[str, Any], seconds: float | None) -> list[str]:
@@ -141,6 +143,8 @@ def as_html(title: str, lines: Sequence[str], meters: Sequence[Meter]) -> str:
 def _books(meter: Meter) -> str:
     limit = "a limit that is not known yet" if meter.limit is None else f"{meter.limit:,.15g}"
     window = f" per {meter.window:,.15g} s" if meter.window < float("inf") else ""
+    if meter.calendar is not None:
+        window = f" per {meter.calendar}"
     text = f"{meter.used:,.15g} of {limit}{window} used"
     if meter.held:
         text += f", {meter.held:,.15g} held"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rate_limited._native import resource_view
+from rate_limited._native import calendar_seconds, resource_view
 from rate_limited.calls import Call, Result
 from rate_limited.usage import AMOUNT_MAX, shown, to_float
 
@@ -195,18 +195,73 @@ class Resource:
         results_usage_extractor: ResultExtractor | None = None,
         max_results_usage_estimator: CallExtractor | None = None,
         *,
+        resets_at: str | None = None,
         shared: str | None = None,
         learn: bool = False,
     ) -> Self:
-        """At most `quota` in any 24 hours; calls are counted if no extractor says otherwise.
+        """At most `quota` in any 24 hours, or in each day; calls are counted if no extractor says otherwise.
 
-        Arguments and errors are those of `Resource`.
+        Args:
+            resets_at: the time of day at which all of it is back, and its time zone, such as
+                `"00:00 America/Los_Angeles"`; the zone alone means midnight. Default None: what was used comes
+                back 24 hours later.
+
+        The other arguments and errors are those of `Resource`.
 
         >>> Resource.per_day("requests", 10_000, shared="my account")
         Resource('requests', quota=10000, time_window_seconds=86400, shared='my account')
+        >>> Resource.per_day("requests", 1_000, resets_at="00:00 America/Los_Angeles")
+        Resource.per_calendar('requests', 1000, 'day 00:00 America/Los_Angeles')
+        >>> Resource.per_day("requests", 1_000, resets_at="25:00 UTC")
+        Traceback (most recent call last):
+        ...
+        ValueError: resource 'requests': "day 25:00 UTC" names no window of the calendar: write minute, hour, day or \
+month, and behind day and month a time and a zone, as in "day America/Los_Angeles" or "month 09:00 UTC"; or a span of \
+the clock, as in "clock 10s"
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
+        if resets_at is not None:
+            calendar = f"day {_text('resets_at', resets_at)}"
+            return cls.per_calendar(name, quota, calendar, *hooks, shared=shared, learn=learn)
         return cls(name, quota, 86_400, *_or_one_per_call(*hooks), shared=shared, learn=learn)
+
+    @classmethod
+    def per_calendar(
+        cls,
+        name: str,
+        quota: float,
+        calendar: str,
+        arguments_usage_extractor: CallExtractor | None = None,
+        results_usage_extractor: ResultExtractor | None = None,
+        max_results_usage_estimator: CallExtractor | None = None,
+        *,
+        shared: str | None = None,
+        learn: bool = False,
+    ) -> Self:
+        """At most `quota` in each window of a calendar, all of which is back when the window ends; calls are counted
+        if no extractor says otherwise.
+
+        Changes to summer time and clocks that are set are heeded. Where two answers name another end of the window,
+        that is the end from then on.
+
+        Args:
+            calendar: `"day America/Los_Angeles"`, `"day 09:00 Europe/Berlin"`, `"month UTC"`; `"hour"` and
+                `"minute"` are those of the clock, `"clock 10s"` every ten seconds of it.
+
+        The other arguments and errors are those of `Resource`; ValueError also where the text names no calendar.
+
+        >>> tokens = Resource.per_calendar("tokens", 5_000_000, "month UTC", lambda call: 500)
+        >>> tokens.calendar, tokens.time_window_seconds
+        ('month UTC', 2592000.0)
+        """
+        hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
+        try:
+            window = calendar_seconds(_text("calendar", calendar))
+        except ValueError as error:
+            raise ValueError(f"resource {name!r}: {error}") from None
+        resource = cls(name, quota, window, *_or_one_per_call(*hooks), learn=learn)
+        resource._identity = _identity(shared, resource.quota, window, calendar)
+        return resource
 
     @classmethod
     def untold(
@@ -287,8 +342,7 @@ class Resource:
         """
         quota = _quota(self.name, quota)
         if time_window_seconds is not None:
-            window = _window_seconds(self.name, time_window_seconds)
-            self._identity.set_limit(quota, window)
+            self._identity.set_limit(quota, self._other_window(time_window_seconds))
             return
         if math.isinf(self._identity.time_window_seconds):
             raise ValueError(
@@ -308,8 +362,24 @@ class Resource:
 
     @time_window_seconds.setter
     def time_window_seconds(self, time_window_seconds: float) -> None:
+        self._identity.set_limit(self._identity.quota, self._other_window(time_window_seconds))
+
+    def _other_window(self, time_window_seconds: float) -> float:
         window = _window_seconds(self.name, time_window_seconds)
-        self._identity.set_limit(self._identity.quota, window)
+        if self.calendar is not None and window != self.time_window_seconds:
+            raise ValueError(
+                f"resource {self.name!r} follows a calendar ({self.calendar}): it has no other window; make a new one"
+            )
+        return window
+
+    @property
+    def calendar(self) -> str | None:
+        """The calendar that its windows follow; None where they slide.
+
+        >>> Resource.per_day("requests", 100, resets_at="UTC").calendar
+        'day UTC'
+        """
+        return self._identity.calendar
 
     def __repr__(self) -> str:
         key = self._identity.shared
@@ -318,6 +388,8 @@ class Resource:
             known = math.isfinite(self.time_window_seconds)
             window = f", time_window_seconds={self.time_window_seconds}" if known else ""
             return f"Resource.untold({self.name!r}{window}{shared})"
+        if self.calendar is not None:
+            return f"Resource.per_calendar({self.name!r}, {self.quota}, {self.calendar!r}{shared})"
         limit = f"quota={self.quota}, time_window_seconds={self.time_window_seconds}"
         return f"Resource({self.name!r}, {limit}{shared})"
 
@@ -344,10 +416,21 @@ class Identity:
     A runner finds here the limit that it has made for this resource, if one has.
     """
 
-    __slots__ = ("__weakref__", "_native_id", "on_change", "quota", "shared", "time_window_seconds")
+    __slots__ = (
+        "__weakref__",
+        "_native_id",
+        "calendar",
+        "on_change",
+        "quota",
+        "shared",
+        "time_window_seconds",
+    )
 
-    def __init__(self, shared: str | None, quota: float, time_window_seconds: float) -> None:
+    def __init__(
+        self, shared: str | None, quota: float, time_window_seconds: float, calendar: str | None = None
+    ) -> None:
         self.shared = shared
+        self.calendar = calendar
         self.quota = quota
         self.time_window_seconds = time_window_seconds
         self._native_id: Any = None
@@ -368,24 +451,31 @@ class Identity:
         if self.on_change is not None and not math.isinf(quota):
             self.on_change(quota, time_window_seconds)
 
-    def __reduce__(self) -> tuple[Callable[..., Identity], tuple[str | None, float, float]]:
+    def __reduce__(self) -> tuple[Callable[..., Identity], tuple[str | None, float, float, str | None]]:
         # A copy, or the same resource in another process, has a history of its own.
-        return _identity, (self.shared, self.quota, self.time_window_seconds)
+        return _identity, (self.shared, self.quota, self.time_window_seconds, self.calendar)
 
 
 _shared: dict[str, Identity] = {}
 _shared_lock = threading.Lock()
 
 
-def _identity(shared: str | None, quota: float, time_window_seconds: float) -> Identity:
+def _identity(
+    shared: str | None, quota: float, time_window_seconds: float, calendar: str | None = None
+) -> Identity:
     if shared is None:
-        return Identity(None, quota, time_window_seconds)
+        return Identity(None, quota, time_window_seconds, calendar)
     _text("shared", shared)
     with _shared_lock:
         identity = _shared.get(shared)
         if identity is None:
-            identity = _shared[shared] = Identity(shared, quota, time_window_seconds)
+            identity = _shared[shared] = Identity(shared, quota, time_window_seconds, calendar)
             return identity
+    if identity.calendar != calendar:
+        raise ValueError(
+            f"the resource shared as {shared!r} follows {identity.calendar or 'no calendar'}, "
+            f"not {calendar or 'none'}: tell the same calendar, or another key"
+        )
     # Outside the lock: whoever listens may do anything. That nobody told a limit is no news.
     if not math.isinf(quota):
         identity.set_limit(quota, time_window_seconds)

@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! Without features it depends on tokio's tasks and timers alone; `journal`, `http`, `tower`, `stream`, `tracing` and
+//! Without features it depends on tokio's tasks and timers alone; `calendar`, `journal`, `http`, `tower`, `stream`, `tracing` and
 //! `report` bring what they need. It needs Rust 1.89.
 //!
 //! What runs when is decided by [`rate_limited_core`], which this crate drives with tokio.
@@ -46,12 +46,14 @@
 //! | `driver`, `attempt`, `blueprint`, `clock` | the loop, one try, what was told, the time |
 //! | `witness` (features `tracing`, `report`) | logs and reports of a run |
 //! | `account`, `sync` | the limits that all share, and those who wait for them; its locks |
+//! | `calendars` (feature `calendar`) | windows that end when a calendar says |
 //! | `journal` (feature `journal`), `recorder` | a run that survives a kill, and what the driver wants of it |
 //! | `http` (feature `http`) | an executor for JSON APIs over HTTP |
 
 mod account;
 mod attempt;
 mod blueprint;
+mod calendars;
 mod clock;
 mod driver;
 mod error;
@@ -101,6 +103,9 @@ pub use results::Results;
 pub use runner::{Finished, Runner, Summary};
 pub use running::Running;
 pub use units::Units;
+
+#[cfg(feature = "calendar")]
+pub use rate_limited_calendar::{Calendar, CalendarError};
 
 #[cfg(feature = "report")]
 pub use rate_limited_report::Report;

@@ -127,7 +127,9 @@ impl<M, Req, Resp> Parts<M, Req, Resp> {
             };
             match self.resources.iter().find(same) {
                 None => self.resources.push(resource),
-                Some(known) if known.declaration()? == resource.declaration()? => {}
+                Some(known)
+                    if known.declaration()? == resource.declaration()?
+                        && known.follows() == resource.follows() => {}
                 Some(_) => {
                     return Err(ConfigError::OtherQuota {
                         account,

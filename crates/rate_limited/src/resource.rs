@@ -1,5 +1,7 @@
 //! A metered resource as the user of a runner declares it.
 
+use crate::account::Guard;
+use crate::calendars::Follows;
 use crate::error::ConfigError;
 use crate::units::Units;
 use rate_limited_core::{Amount, AmountError, Counted, Quota, ResourceId, Settlement, Time};
@@ -33,6 +35,7 @@ pub struct Resource<Req, Resp> {
     account: Option<String>,
     /// `None`: as the shared limiter has it.
     quota: Option<Result<Quota, AmountError>>,
+    calendar: Follows,
     declared: Declared,
     cost: CostOf<Req>,
     usage: Option<UsageOf<Req, Resp>>,
@@ -94,6 +97,34 @@ impl<Req, Resp> Resource<Req, Resp> {
         Resource::per(name, quota, Duration::from_secs(60))
     }
 
+    /// `quota` units in each window of a calendar: a day that ends at midnight in some time zone, a month. All of it is
+    /// back when the window ends, a guard of at most 2 s later: the server's clock may be behind.
+    ///
+    /// A clock that is set, and days of 23 and 25 hours, are heeded. Where two answers name another end of the
+    /// window, that is the end from then on.
+    ///
+    /// ```
+    /// use rate_limited::{Calendar, Resource};
+    ///
+    /// let midnight = Calendar::day("America/Los_Angeles")?;
+    /// let requests: Resource<u32, u32> = Resource::per_calendar("requests", 1_000, midnight);
+    /// let tokens: Resource<u32, u32> = Resource::per_calendar("tokens", 5_000_000, "month UTC".parse()?);
+    /// # drop((requests, tokens));
+    /// # Ok::<(), rate_limited::CalendarError>(())
+    /// ```
+    #[cfg(feature = "calendar")]
+    pub fn per_calendar(
+        name: impl Into<String>,
+        quota: impl Units,
+        calendar: rate_limited_calendar::Calendar,
+    ) -> Resource<Req, Resp> {
+        let quota = quota.units().map(|amount| calendar.quota(amount));
+        Resource {
+            calendar: Some(calendar),
+            ..Resource::of(name.into(), Some(quota))
+        }
+    }
+
     /// A resource that the runner's [limiter](crate::Runner::limiter) has under this name, whatever its quota.
     ///
     /// ```
@@ -121,6 +152,7 @@ impl<Req, Resp> Resource<Req, Resp> {
             name,
             account: None,
             quota,
+            calendar: Follows::default(),
             declared: Declared::default(),
             cost,
             usage: None,
@@ -268,6 +300,11 @@ impl<Req, Resp> Resource<Req, Resp> {
         }
     }
 
+    /// The calendar that it follows, if it follows one.
+    pub(crate) fn follows(&self) -> &Follows {
+        &self.calendar
+    }
+
     pub(crate) fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }
@@ -316,25 +353,27 @@ impl<Req, Resp> Resource<Req, Resp> {
     /// Takes the resource from the limiter if it has one of this name; else it is added.
     pub(crate) fn bind(
         &self,
-        limiter: &mut rate_limited_core::Limiter,
+        limiter: &mut Guard<'_>,
         bound: &[ResourceId],
         now: Time,
     ) -> Result<ResourceId, ConfigError> {
         let known = limiter.find(&self.full_name());
         let Some(id) = known.filter(|id| !bound.contains(id)) else {
             let declaration = self.declaration()?;
-            return Ok(match &self.account {
+            let id = match &self.account {
                 Some(account) => {
                     let account = limiter.account(account);
                     limiter.add_to(account, declaration)?
                 }
                 None => limiter.add(declaration)?,
-            });
+            };
+            limiter.follow(id, &self.calendar);
+            return Ok(id);
         };
         if self.quota.is_some() {
             let theirs = *limiter.view(id, now).resource.quota();
             let ours = *self.declaration()?.quota();
-            if ours != theirs {
+            if !alike(&ours, &theirs) || limiter.calendars().of(id) != self.calendar {
                 return Err(ConfigError::Differs {
                     resource: self.name.clone(),
                 });
@@ -373,4 +412,11 @@ impl<Req, Resp> Resource<Req, Resp> {
             .as_ref()
             .and_then(|usage| usage(request, answer).ok())
     }
+}
+
+/// Whether two quotas are one, at whatever time they were declared: calendar windows have gone on since.
+fn alike(ours: &Quota, theirs: &Quota) -> bool {
+    let follow_a_calendar = ours.boundary().is_some() && theirs.boundary().is_some();
+    let same = || ours.limit() == theirs.limit() && ours.window() == theirs.window();
+    ours == theirs || (follow_a_calendar && same())
 }

@@ -3,6 +3,8 @@
 mod background;
 mod plan;
 mod pooled;
+#[cfg(feature = "calendar")]
+mod wall;
 
 use crate::account::Account;
 use crate::blueprint::{Blueprint, Resources};
@@ -54,6 +56,8 @@ pub struct Runner<Req, Resp> {
     deadline: Option<Duration>,
     buffer: Option<usize>,
     clock: Clock,
+    #[cfg(feature = "calendar")]
+    wall: Option<Arc<dyn Fn() -> std::time::SystemTime + Send + Sync>>,
     limiter: Option<Limiter>,
     handle: Handle,
     /// Results of the calls so far, in the order of scheduling, until they are handed out for good.
@@ -138,6 +142,8 @@ where
             deadline: None,
             buffer: None,
             clock: Clock::Real,
+            #[cfg(feature = "calendar")]
+            wall: None,
             limiter: None,
             handle: Handle::default(),
             results: Vec::new(),
@@ -305,7 +311,7 @@ where
     /// [limiter](Runner::limiter) told later brings its own.
     #[must_use]
     pub fn tokio_clock(mut self) -> Self {
-        self.clock = Clock::Tokio(tokio::time::Instant::now());
+        self.clock = Clock::tokio();
         self
     }
 
@@ -497,6 +503,10 @@ where
             Some(limiter) => Arc::clone(limiter.account()),
             None => Account::new(self.clock),
         };
+        #[cfg(feature = "calendar")]
+        if let Some(wall) = self.wall.take() {
+            account.open().calendars_mut().set_wall(wall);
+        }
         let handle = self.handle.clone();
         let recorder = self.recorder.take();
         self.state = match Driver::new(blueprint, settings, account, handle, recorder) {

@@ -4,25 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::ToSpan;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use rate_limited_calendar::Calendar;
 
 use crate::lenient::from_text;
 use crate::moment::Moment;
 
-/// Zones that are known by name, with their rule since 2007. Quotas look ahead, so history does not matter,
-/// and no data of the system is read.
-const ZONES: [(&str, &str); 3] = [
-    ("UTC", "UTC0"),
-    ("America/Los_Angeles", "PST8PDT,M3.2.0,M11.1.0"),
-    ("America/New_York", "EST5EDT,M3.2.0,M11.1.0"),
-];
-
-/// Where the windows of a resource begin: `first_call`, `server`, `clock`, `day ZONE`, `month ZONE`.
+/// Where the windows of a resource begin: `first_call`, `server`, `clock`, or a [calendar](Calendar) such as
+/// `day ZONE`, `day 09:00 ZONE` and `month ZONE`.
 ///
-/// A zone is `UTC`, `America/Los_Angeles`, `America/New_York`, or a POSIX rule such as
-/// `CET-1CEST,M3.5.0,M10.5.0/3`.
+/// A zone is a name of the tz database, or a POSIX rule such as `CET-1CEST,M3.5.0,M10.5.0/3`.
 ///
 /// ```
 /// use rate_limited_apis::{Anchor, Moment};
@@ -45,78 +35,35 @@ pub enum Anchor {
     Server,
     /// At whole multiples of the window since 1970 in UTC: a clock minute, an hour, a day in UTC.
     Clock,
-    /// At midnight.
-    Day(Zone),
-    /// At midnight of the first of the month.
-    Month(Zone),
-}
-
-/// A time zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Zone {
-    name: String,
-    rule: TimeZone,
+    /// When the calendar says.
+    Calendar(Calendar),
 }
 
 impl Anchor {
+    /// The calendar of a resource with this window, which only [`Anchor::Clock`] needs. `None` where the ends do not
+    /// follow from the time alone.
+    ///
+    /// ```
+    /// use rate_limited_apis::Anchor;
+    /// use std::time::Duration;
+    ///
+    /// let minute = Anchor::Clock.calendar(Duration::from_secs(60));
+    /// assert_eq!(minute.map(|it| it.to_string()).as_deref(), Some("minute"));
+    /// assert_eq!(Anchor::FirstCall.calendar(Duration::from_secs(60)), None);
+    /// ```
+    pub fn calendar(&self, window: Duration) -> Option<Calendar> {
+        match self {
+            Anchor::FirstCall | Anchor::Server => None,
+            Anchor::Clock => Calendar::clock(window).ok(),
+            Anchor::Calendar(calendar) => Some(calendar.clone()),
+        }
+    }
+
     /// The ends of the window that `now` lies in, and of the one after. `window`: its length, which only
     /// [`Anchor::Clock`] needs. `None` where the ends do not follow from the time alone.
     pub fn ends(&self, now: Moment, window: Duration) -> Option<(Moment, Moment)> {
-        match self {
-            Anchor::FirstCall | Anchor::Server => None,
-            Anchor::Clock => {
-                let window = i64::try_from(window.as_micros()).ok()?;
-                let now = now.as_micros();
-                let end = now
-                    .checked_sub(now.checked_rem_euclid(window)?)?
-                    .checked_add(window)?;
-                let next = end.checked_add(window)?;
-                Some((Moment::from_micros(end), Moment::from_micros(next)))
-            }
-            Anchor::Day(zone) => {
-                let tomorrow = zone.date(now).tomorrow().ok()?;
-                Some((
-                    zone.midnight(tomorrow)?,
-                    zone.midnight(tomorrow.tomorrow().ok()?)?,
-                ))
-            }
-            Anchor::Month(zone) => {
-                let first = zone.date(now).first_of_month();
-                let next = first.checked_add(1.month()).ok()?;
-                let after = first.checked_add(2.months()).ok()?;
-                Some((zone.midnight(next)?, zone.midnight(after)?))
-            }
-        }
-    }
-}
-
-impl Zone {
-    fn date(&self, now: Moment) -> Date {
-        self.rule.to_datetime(now.timestamp()).date()
-    }
-
-    fn midnight(&self, date: Date) -> Option<Moment> {
-        let midnight = self.rule.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-        Some(midnight.into())
-    }
-}
-
-impl FromStr for Zone {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Zone, String> {
-        let known = ZONES.iter().find(|(zone, _)| *zone == name);
-        let rule = known.map_or(name, |(_, rule)| rule);
-        // The reader of rules takes some names of offsets only, so that "Mars" is no rule.
-        let rule = TimeZone::posix(rule).map_err(|_| {
-            let known = ZONES.map(|(name, _)| name).join(", ");
-            format!(
-                "{name:?} is not a known zone: write one of {known}, or a POSIX rule such as \
-                 CET-1CEST,M3.5.0,M10.5.0/3"
-            )
-        })?;
-        let name = name.to_owned();
-        Ok(Zone { name, rule })
+        let window = self.calendar(window)?.window_at(now.system()?)?;
+        Some((window.end.into(), window.next.into()))
     }
 }
 
@@ -124,12 +71,14 @@ impl FromStr for Anchor {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Anchor, String> {
-        match text.split_once(' ') {
-            None if text == "first_call" => Ok(Anchor::FirstCall),
-            None if text == "server" => Ok(Anchor::Server),
-            None if text == "clock" => Ok(Anchor::Clock),
-            Some(("day", zone)) => zone.parse().map(Anchor::Day),
-            Some(("month", zone)) => zone.parse().map(Anchor::Month),
+        match text {
+            "first_call" => Ok(Anchor::FirstCall),
+            "server" => Ok(Anchor::Server),
+            "clock" => Ok(Anchor::Clock),
+            _ if text.starts_with("day ") || text.starts_with("month ") => {
+                let calendar = text.parse().map(Anchor::Calendar);
+                calendar.map_err(|error: rate_limited_calendar::CalendarError| error.to_string())
+            }
             _ => Err(format!(
                 "{text:?} is no anchor: write first_call, server, clock, or day or month and a zone, \
                  as in \"day UTC\""
@@ -144,8 +93,7 @@ impl fmt::Display for Anchor {
             Anchor::FirstCall => f.write_str("begins with the first call"),
             Anchor::Server => f.write_str("ends when the server says"),
             Anchor::Clock => f.write_str("follows the clock in UTC"),
-            Anchor::Day(zone) => write!(f, "begins at midnight, {}", zone.name),
-            Anchor::Month(zone) => write!(f, "begins with the month, {}", zone.name),
+            Anchor::Calendar(calendar) => write!(f, "begins {}", calendar.in_words()),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Api {
                 self.check_name(&field("resource"), resource)?;
             }
             if let Some(until) = &rule.until {
-                let calendar = matches!(until, Anchor::Day(_) | Anchor::Month(_));
+                let calendar = matches!(until, Anchor::Calendar(_));
                 must!(calendar, field("until") => until, "use a day or month, as \"day UTC\"");
             }
         }

@@ -65,7 +65,7 @@ mod unit;
 mod usage;
 mod wait;
 
-pub use anchor::{Anchor, Zone};
+pub use anchor::Anchor;
 pub use answer::{Answer, Headers};
 pub use api::{Answers, Api, Auth, Courtesy};
 pub use bill::{Charge, MICROS_PER_DOLLAR, Priced, Prices, Unpriced, dollars, tokens_cost};

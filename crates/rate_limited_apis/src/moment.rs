@@ -46,6 +46,16 @@ impl Moment {
         Duration::from_micros(micros.unsigned_abs()).min(WAIT_MAX)
     }
 
+    /// The same moment as the system has it; `None` where it has no such time.
+    pub(crate) fn system(self) -> Option<SystemTime> {
+        let since = Duration::from_micros(self.0.unsigned_abs());
+        if self.0 < 0 {
+            UNIX_EPOCH.checked_sub(since)
+        } else {
+            UNIX_EPOCH.checked_add(since)
+        }
+    }
+
     /// The same moment as jiff has it; beyond its years, the last one that it has.
     pub(crate) fn timestamp(self) -> Timestamp {
         let edge = if self.0 < 0 {

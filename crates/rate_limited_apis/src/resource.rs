@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rate_limited_calendar::Calendar;
 use rate_limited_core as core;
 use rate_limited_core::{Amount, Quota, Time};
 use serde::Deserialize;
@@ -204,7 +205,7 @@ impl Resource {
             Some(Kind::Fixed) => Quota::FixedWindow {
                 amount: limit,
                 window,
-                anchor: self.core_anchor(window, now, time_of),
+                anchor: self.core_anchor(now, time_of),
             },
             _ if self.slice.is_some() => Quota::bucket(limit, window, self.burst(limit, window)),
             _ => Quota::per(limit, window),
@@ -223,24 +224,22 @@ impl Resource {
         })
     }
 
-    fn core_anchor(
-        &self,
-        window: Duration,
-        now: Moment,
-        time_of: &dyn Fn(Moment) -> Time,
-    ) -> core::Anchor {
-        let ends = self
-            .anchor
-            .as_ref()
-            .and_then(|anchor| anchor.ends(now, window));
-        match (&self.anchor, ends) {
-            (Some(Anchor::Clock), Some((end, _))) => core::Anchor::At(time_of(end)),
-            (_, Some((end, next))) => core::Anchor::Calendar {
-                end: time_of(end),
-                next: time_of(next),
-            },
-            _ => core::Anchor::FirstCall,
-        }
+    fn core_anchor(&self, now: Moment, time_of: &dyn Fn(Moment) -> Time) -> core::Anchor {
+        let Some(calendar) = self.calendar() else {
+            return core::Anchor::FirstCall;
+        };
+        let window = now.system().and_then(|now| calendar.window_at(now));
+        window.map_or(core::Anchor::FirstCall, |window| core::Anchor::Calendar {
+            start: time_of(window.start.into()),
+            end: time_of(window.end.into()),
+            next: time_of(window.next.into()),
+        })
+    }
+
+    /// The calendar that ends its windows, if one does.
+    pub fn calendar(&self) -> Option<Calendar> {
+        let window = self.window.filter(|_| self.kind == Some(Kind::Fixed));
+        self.anchor.as_ref()?.calendar(window?)
     }
 
     /// The declaration for the scheduler: when it counts, what it charges, what failures cost.

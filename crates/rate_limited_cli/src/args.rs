@@ -154,6 +154,10 @@ pub(crate) struct LimitArgs {
     /// NAME is requests (each call takes 1) or tokens (each call takes its prompt and its longest
     /// answer, corrected to what the API says it used); with --api any that it meters, and it then
     /// replaces what the description says. One NAME may have limits for several windows.
+    ///
+    /// A window slides, unless an @ and a time zone stand behind it: requests=1000/day@America/Los_Angeles is back at
+    /// midnight there, "requests=1000/day@09:00 Europe/Berlin" at nine, tokens=5M/month@UTC on the first of the month,
+    /// requests=60/minute@UTC with each minute of the clock. Changes to summer time and clocks that are set are heeded.
     #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
     pub(crate) limits: Vec<Limit>,
     /// Requests per minute: short for --limit requests=N/1m

@@ -18,7 +18,7 @@
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
 //! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say`, `when` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports`, `examples` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `planning`, `plan_args`, `plan_limits`, `earlier`, `journal_args`, `plan_told`, `advice` | the command `plan` |
@@ -133,6 +133,7 @@ mod untold;
 mod verdict;
 mod waits;
 mod warnings;
+mod when;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};

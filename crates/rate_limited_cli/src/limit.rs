@@ -2,11 +2,16 @@
 //!
 //! `requests=3500/1m`, `tokens=1_000_000/1d`, `requests=500/m`, `tokens=90k/1m`, `images=5/250ms`.
 //! The quota takes `_` between digits, a fraction down to a millionth, and the endings `k` (thousand)
-//! and `M` (million). The window is a duration (see [`crate::duration`]), or a unit alone for one of it.
+//! and `M` (million). The window is a duration (see [`crate::duration`]), or a unit alone for one of it: it slides.
+//!
+//! With `@` and a time zone behind it the window follows the calendar: `requests=1000/day@America/Los_Angeles`,
+//! `requests=1000/day@09:00 Europe/Berlin`, `tokens=5M/month@UTC`, `requests=60/minute@UTC`, `requests=5/10s@UTC`.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use rate_limited::{Calendar, CalendarError};
 
 use crate::decimal::{Decimal, DecimalFault};
 use crate::duration::{self, DurationError};
@@ -43,7 +48,11 @@ pub struct Limit {
     /// The quota in millionths of the resource's unit; above 0, at most [`QUOTA_MAX`] units.
     pub quota_micros: i64,
     /// The window, from [`WINDOW_MIN`] to [`crate::duration::DURATION_MAX`].
+    ///
+    /// Of a calendar the usual length: a day, or 30 days.
     pub window: Duration,
+    /// The calendar that ends its windows; `None`: they slide.
+    pub calendar: Option<Calendar>,
 }
 
 /// Why a limit was refused; the message names the value and what is allowed.
@@ -89,6 +98,14 @@ pub enum LimitError {
         /// What is wrong with the window.
         reason: DurationError,
     },
+    /// What stands before and behind the `@` is no window of the calendar.
+    #[error("the window of limit {} is refused: {reason}", quoted(limit))]
+    Calendar {
+        /// The whole limit as it was written.
+        limit: String,
+        /// What is wrong with the window.
+        reason: CalendarError,
+    },
     /// Less than [`WINDOW_MIN`], zero included.
     #[error("the window of limit {} is too short: the shortest is 1us", quoted(.0))]
     WindowTooShort(String),
@@ -125,12 +142,26 @@ impl Limit {
             name: name.to_owned(),
             quota_micros: quota_micros(quota.trim())?,
             window,
+            calendar: None,
         })
     }
 
     /// Whether both are for one resource and one window.
     pub(crate) fn is_beside(&self, other: &Limit) -> bool {
-        self.name == other.name && self.window == other.window
+        self.name == other.name && self.window == other.window && self.calendar == other.calendar
+    }
+
+    /// The window as it may be written.
+    pub(crate) fn window_written(&self) -> String {
+        let Some(calendar) = &self.calendar else {
+            return duration::written(self.window);
+        };
+        let written = calendar.to_string();
+        match written.split_once(' ') {
+            Some(("clock", _)) => format!("{}@UTC", duration::written(self.window)),
+            Some((every, zone)) => format!("{every}@{zone}"),
+            None => format!("{written}@UTC"),
+        }
     }
 
     /// The quota as it may be written.
@@ -172,17 +203,26 @@ impl FromStr for Limit {
         if !is_name(name) {
             return Err(LimitError::Name(text.to_owned()));
         }
+        let quota_micros = quota_micros(quota.trim())?;
+        let (window, calendar) = match window.split_once('@') {
+            None => (window_of(text, window.trim())?, None),
+            Some((every, zone)) => {
+                let calendar = calendar_of(text, every.trim(), zone.trim())?;
+                (calendar.usual_length(), Some(calendar))
+            }
+        };
         Ok(Limit {
             name: name.to_owned(),
-            quota_micros: quota_micros(quota.trim())?,
-            window: window_of(text, window.trim())?,
+            quota_micros,
+            window,
+            calendar,
         })
     }
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (quota, window) = (self.quota_written(), duration::written(self.window));
+        let (quota, window) = (self.quota_written(), self.window_written());
         write!(f, "{}={quota}/{window}", self.name)
     }
 }
@@ -233,4 +273,26 @@ fn window_of(limit: &str, text: &str) -> Result<Duration, LimitError> {
         return Err(LimitError::WindowTooShort(limit.to_owned()));
     }
     Ok(window)
+}
+
+/// A window of the calendar: `day` and `month` with a zone, and multiples of any duration in UTC.
+fn calendar_of(limit: &str, every: &str, zone: &str) -> Result<Calendar, LimitError> {
+    let refused = |reason| LimitError::Calendar {
+        limit: limit.to_owned(),
+        reason,
+    };
+    let word = match every {
+        "day" | "d" | "1d" => "day",
+        "month" => "month",
+        "minute" | "hour" => every,
+        _ if zone.eq_ignore_ascii_case("UTC") => {
+            return Calendar::clock(window_of(limit, every)?).map_err(refused);
+        }
+        _ if window_of(limit, every).is_ok() => "hour",
+        _ => every,
+    };
+    if zone.is_empty() {
+        return Err(refused(CalendarError::Zone(String::new())));
+    }
+    format!("{word} {zone}").parse().map_err(refused)
 }

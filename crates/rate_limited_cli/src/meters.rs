@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rate_limited::http::Unit;
 use rate_limited::{
-    Amount, AmountError, Counted, Member, Quota, Resource, ResourceId, Resources, Runner, Time,
-    Units,
+    Amount, AmountError, Anchor, Counted, Member, Quota, Resource, ResourceId, Resources, Runner,
+    Time, Units,
 };
 use rate_limited_apis::{self as apis, Kind, Moment, Settlement};
 
@@ -22,6 +22,9 @@ use crate::untold::Untold;
 /// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
 /// has left when it is written to a connection, which the server may not even have accepted yet.
 const LATENESS: Duration = Duration::from_millis(100);
+
+/// How much the clocks of two machines usually differ at most.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// What all calls take of each unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -104,11 +107,25 @@ impl Meter {
         self.quota() / self.limit.window.as_secs_f64()
     }
 
+    /// The end of its present window of the calendar, if it follows one.
+    pub(crate) fn window_end(&self) -> Option<SystemTime> {
+        let window = self.limit.calendar.as_ref()?.window_at(SystemTime::now());
+        window.map(|window| window.end)
+    }
+
     fn as_quota(&self) -> Quota {
         let (quota, window) = (
             Amount::from_micros(self.limit.quota_micros),
             self.limit.window,
         );
+        if self.limit.calendar.is_some() {
+            // When it ends is of no matter here.
+            return Quota::FixedWindow {
+                amount: quota,
+                window,
+                anchor: Anchor::FirstCall,
+            };
+        }
         let spec = self.spec.filter(|spec| spec.window == Some(window));
         match spec.filter(|spec| spec.kind == Some(Kind::Bucket) || spec.slice.is_some()) {
             // It needs no calendar.
@@ -123,10 +140,21 @@ impl Meter {
         let Some(spec) = self.spec else {
             return self.plain_resource();
         };
-        let resource = described(Resource::new(self.name.clone(), self.as_quota()), spec);
+        let resource = described(self.bare_resource(), spec);
         match spec.counted {
             Some(apis::Counted::Completion) => resource,
-            _ => resource.guard(self.guard()),
+            _ => self.guarded(resource),
+        }
+    }
+
+    /// Its quota alone.
+    fn bare_resource(&self) -> Resource<Arc<Job>, Reply> {
+        match self.limit.calendar.clone() {
+            Some(calendar) => {
+                let quota = Amount::from_micros(self.limit.quota_micros);
+                Resource::per_calendar(self.name.clone(), quota, calendar)
+            }
+            None => Resource::new(self.name.clone(), self.as_quota()),
         }
     }
 
@@ -142,13 +170,20 @@ impl Meter {
         }
     }
 
-    fn guard(&self) -> Duration {
+    fn guarded(&self, resource: Resource<Arc<Job>, Reply>) -> Resource<Arc<Job>, Reply> {
         let window = self.limit.window;
-        (window / 250).max(LATENESS.min(window / 100))
+        let guard = (window / 250).max(LATENESS.min(window / 100));
+        // Of a calendar it is for the difference of two clocks, too, which is no share of a day.
+        let is_calendar = self.limit.calendar.is_some();
+        resource.guard(if is_calendar {
+            guard.min(CLOCKS_DIFFER)
+        } else {
+            guard
+        })
     }
 
     fn plain_resource(&self) -> Resource<Arc<Job>, Reply> {
-        let resource = Resource::new(self.name.clone(), self.as_quota()).guard(self.guard());
+        let resource = self.guarded(self.bare_resource());
         match self.unit {
             Unit::Tokens => resource
                 .cost(|job: &Arc<Job>| job.tokens)
@@ -247,8 +282,25 @@ pub(crate) struct Joint {
     pub(crate) quota: f64,
     /// How much a second.
     pub(crate) rate: f64,
+    /// When its window of the calendar ends, if it follows one, and how long others are.
+    pub(crate) ends: Option<(SystemTime, Duration)>,
     /// The places of its meters.
     pub(crate) places: Vec<usize>,
+}
+
+impl Joint {
+    /// How long the limit alone makes this work take, in seconds; below zero: it fits several times.
+    fn seconds_for(&self, work: f64) -> f64 {
+        let waits = (work - self.quota) / self.rate;
+        let windows = (work / self.quota).ceil() - 1.0;
+        match self.ends {
+            Some((end, window)) if windows >= 1.0 => {
+                let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+                left.as_secs_f64() + (windows - 1.0) * window.as_secs_f64()
+            }
+            _ => waits,
+        }
+    }
 }
 
 impl Meters {
@@ -276,7 +328,12 @@ impl Meters {
             if unit == Unit::Requests {
                 check_lets_one_pass(limit)?;
             }
-            let window = crate::duration::written(limit.window);
+            let mut limit = limit.clone();
+            // What the API has over this window it has as the description says.
+            if let Some(spec) = spec.filter(|spec| spec.window == Some(limit.window)) {
+                limit.calendar = limit.calendar.or_else(|| spec.calendar());
+            }
+            let window = limit.window_written();
             let name = if alone(&limit.name) {
                 limit.name.clone()
             } else {
@@ -285,7 +342,7 @@ impl Meters {
             Ok(Meter {
                 name,
                 unit,
-                limit: limit.clone(),
+                limit,
                 account: None,
                 place,
                 spec,
@@ -514,6 +571,7 @@ impl Meters {
                 known.quota += meter.quota();
                 known.rate += meter.rate();
                 known.limit = format!("{} + {}", known.limit, meter.limit);
+                known.ends = known.ends.filter(|_| meter.limit.calendar.is_some());
                 known.places.push(place);
                 continue;
             }
@@ -523,6 +581,7 @@ impl Meters {
                 limit: meter.limit.to_string(),
                 quota: meter.quota(),
                 rate: meter.rate(),
+                ends: meter.window_end().map(|end| (end, meter.limit.window)),
                 places: vec![place],
             });
         }
@@ -533,7 +592,7 @@ impl Meters {
     /// The limit that takes longest for this work, and how long: what does not fit into the first
     /// window has to wait for quota to come back. `None`: all of it fits at once.
     pub(crate) fn binding(&self, work: Work) -> Option<(Joint, Duration)> {
-        let waits = |limit: &Joint| (work.of(limit.unit) - limit.quota) / limit.rate;
+        let waits = |limit: &Joint| limit.seconds_for(work.of(limit.unit));
         let joint = self.joint().into_iter();
         let longest = joint.max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
         let wait = Some(waits(&longest)).filter(|wait| *wait > 0.0)?;

@@ -13,10 +13,12 @@ use rate_limited_report::{Attempt, Call, Cost, Meter, Outcome, Report, Sample, S
 use crate::call;
 use crate::duration;
 use crate::journal::with_ending;
+use crate::meters::Slot;
 use crate::price::MICROS_PER_DOLLAR;
 use crate::record::code;
 use crate::state::State;
 use crate::status;
+use crate::when;
 
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
@@ -102,10 +104,7 @@ impl Observer {
         let view = state.view();
         let cost = cost(state);
         let slots = state.meters.slots();
-        let slots: Vec<_> = slots
-            .iter()
-            .map(|slot| (slot.full_name(), slot.quota()))
-            .collect();
+        let slots: Vec<_> = slots.iter().map(|slot| (slot.full_name(), *slot)).collect();
         let sample = Sample {
             in_flight: view.progress.in_flight,
             waiting: view.progress.waiting,
@@ -200,17 +199,21 @@ fn outcome(error: &HttpError) -> Outcome {
 }
 
 /// How full the limits are: against what was told, or else against what was found out.
-fn meters<'a>(slots: &'a [(String, Option<f64>)], view: &View) -> Vec<Meter<'a>> {
-    let meter = |((name, told), seen): (&'a (String, Option<f64>), &ResourceView)| {
-        let quota = told.or_else(|| seen.limit.map(Amount::as_units))?;
-        let found = if told.is_none() { ", found out" } else { "" };
+fn meters<'a>(slots: &'a [(String, Slot<'a>)], view: &View) -> Vec<Meter<'a>> {
+    let meter = |((name, slot), seen): (&'a (String, Slot<'a>), &ResourceView)| {
+        let quota = slot.quota().or_else(|| seen.limit.map(Amount::as_units))?;
+        let (window, more) = match slot {
+            Slot::Told(meter) if meter.limit.calendar.is_some() => {
+                let end = meter.window_end().and_then(when::local);
+                let back = end.map_or_else(String::new, |end| format!(", back at {end}"));
+                (meter.limit.window_written(), back)
+            }
+            Slot::Told(_) => (duration::written(seen.window), String::new()),
+            Slot::Untold(_) => (duration::written(seen.window), ", found out".to_owned()),
+        };
         Some(Meter {
             name,
-            quota: format!(
-                "{} per {}{found}",
-                status::whole(quota),
-                duration::written(seen.window)
-            ),
+            quota: format!("{} per {window}{more}", status::whole(quota)),
             share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
         })
     };

@@ -10,6 +10,7 @@ use crate::plan_args::PlanArgs;
 use crate::planning::Work;
 use crate::price;
 use crate::text::{counted, grouped};
+use crate::when;
 
 /// What is told.
 pub(crate) struct Told<'a> {
@@ -49,7 +50,8 @@ impl Told<'_> {
         let Told {
             work, plan, meters, ..
         } = self;
-        let limits: Vec<_> = plan.resources.iter().map(Self::limit_json).collect();
+        let limits = plan.resources.iter().map(|it| self.limit_json(it));
+        let limits: Vec<_> = limits.collect();
         let dollars = |amount: Amount| amount.as_micros() as f64 / 1e9;
         let cost = work.cost.is_known.then(|| {
             json!({
@@ -155,11 +157,18 @@ impl Told<'_> {
             .map(price::shown);
             return format!("--max-cost {most}: {spent} spent");
         };
-        limit_told(resource, &meter.written())
+        let told = limit_told(resource, &meter.written());
+        let back = meter.window_end().and_then(when::local);
+        match back {
+            Some(back) => format!("{told}; back at {back}"),
+            None => told,
+        }
     }
 
-    fn limit_json(resource: &PlannedResource) -> Value {
+    fn limit_json(&self, resource: &PlannedResource) -> Value {
+        let meter = self.meters.get(resource.resource.index());
         json!({
+            "resets_at": meter.and_then(|meter| meter.window_end().and_then(when::utc)),
             "name": resource.name,
             "reserved": resource.reserved.as_units(),
             "charged": resource.charged.as_units(),

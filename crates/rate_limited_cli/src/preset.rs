@@ -84,6 +84,7 @@ impl Preset {
                 name: name.to_owned(),
                 quota_micros: quota.as_micros(),
                 window,
+                calendar: resource.calendar(),
             })
         };
         Ok(known.into_iter().filter_map(limit).collect())

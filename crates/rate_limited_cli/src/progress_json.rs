@@ -9,6 +9,7 @@ use crate::meters::Meters;
 use crate::state::State;
 use crate::status;
 use crate::tally::Counts;
+use crate::when;
 
 /// How the run stands, as one line of JSON: times in seconds, money in dollars, amounts in units.
 pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Duration>) -> String {
@@ -46,6 +47,7 @@ fn limits(view: &View, meters: &Meters) -> Vec<Value> {
             "limit": it.limit.map(Amount::as_units),
             "told": meter.quota(),
             "window_seconds": meter.limit.window.as_secs_f64(),
+            "resets_at": meter.window_end().and_then(when::utc),
         }))
     };
     meters.iter().filter_map(limit).collect()

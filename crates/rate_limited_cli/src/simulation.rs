@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rate_limited::http::Unit;
 use rate_limited_sim::http::{Dialect, Server};
-use rate_limited_sim::{ApiModel, Charged, Latency, Limit as SimulatedLimit};
+use rate_limited_sim::{Anchor, ApiModel, Charged, Latency, Limit as SimulatedLimit};
 
-use crate::duration::{Human, written};
+use crate::duration::Human;
 use crate::limit::Limit;
 use crate::meters::{Meter, Meters};
 use crate::refusal::Refusal;
@@ -28,6 +28,7 @@ pub(crate) fn limits() -> Vec<Limit> {
         name: name.to_owned(),
         quota_micros: quota * 1_000_000,
         window: Duration::from_secs(5),
+        calendar: None,
     };
     vec![limit("requests", 40), limit("tokens", 20_000)]
 }
@@ -48,10 +49,11 @@ pub(crate) fn model_of(dialect: Dialect, seed: u64, limits: &[Limit]) -> Result<
     limits.iter().try_fold(ApiModel::new(seed), |model, limit| {
         let simulated = dialect.limit(&limit.name, quota(limit), limit.window);
         let simulated = simulated.ok_or_else(|| unknown(dialect, limit))?;
+        let simulated = aligned(simulated, limit);
         let beside = limits.iter().filter(|other| other.name == limit.name);
         Ok(model.limit(match beside.count() {
             1 => simulated,
-            _ => simulated.named(format!("{}/{}", limit.name, written(limit.window))),
+            _ => simulated.named(format!("{}/{}", limit.name, limit.window_written())),
         }))
     })
 }
@@ -82,7 +84,25 @@ fn simulated(meter: &Meter) -> SimulatedLimit {
         Unit::Tokens => SimulatedLimit::tokens(quota, limit.window).charged(Charged::Usage),
         _ => SimulatedLimit::requests(quota, limit.window),
     };
-    simulated.named(meter.name.clone())
+    aligned(simulated, limit).named(meter.name.clone())
+}
+
+/// A limit that follows the calendar, if it is to; a simulation ends before the lengths of days differ.
+fn aligned(simulated: SimulatedLimit, limit: &Limit) -> SimulatedLimit {
+    let now = SystemTime::now();
+    let calendar = limit.calendar.as_ref();
+    let Some(window) = calendar.and_then(|calendar| calendar.window_at(now)) else {
+        return simulated;
+    };
+    let since_1970 = window.start.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let is_multiple = since_1970
+        .as_nanos()
+        .is_multiple_of(limit.window.as_nanos());
+    simulated.fixed(if is_multiple {
+        Anchor::Aligned
+    } else {
+        Anchor::At(window.end.duration_since(now).unwrap_or_default())
+    })
 }
 
 /// A simulated API that runs until it is dropped.

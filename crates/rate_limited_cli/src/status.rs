@@ -1,14 +1,20 @@
 //! Where a run stands, in words.
 
+use std::time::{Duration, SystemTime};
+
 use rate_limited::{Amount, View, Wait, WaitingOn};
 
 use crate::duration::Human;
-use crate::meters::Meters;
+use crate::meters::{Meter, Meters};
 use crate::price;
 use crate::text::{grouped, shortened};
+use crate::when;
 
 /// The most characters of an error that a line of progress shows.
 const ERROR_CHARS_MAX: usize = 100;
+
+/// From this wait on the moment is told at which a limit is back.
+const WAIT_WITH_A_MOMENT: Duration = Duration::from_secs(60);
 
 /// How many cells the bar of a resource has.
 const CELLS: usize = 5;
@@ -95,7 +101,11 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         meters.name(place).unwrap_or_else(|| other.to_owned())
     };
     Some(match on {
-        WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),
+        WaitingOn::Quota(id) => {
+            let until = meters.get(id.index()).and_then(|meter| until(view, meter));
+            let until = until.unwrap_or_default();
+            format!("{}: full{for_time}{until}", name(id.index()))
+        }
         WaitingOn::Paused {
             resource,
             told: true,
@@ -123,6 +133,14 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         WaitingOn::Probe => format!("too many failures: probing, quiet{for_time}"),
         _ => return None,
     })
+}
+
+/// Until when a limit that follows the calendar is full, where that is a while.
+fn until(view: &View, meter: &Meter) -> Option<String> {
+    let left = view.wait_left.filter(|left| *left >= WAIT_WITH_A_MOMENT)?;
+    meter.limit.calendar.as_ref()?;
+    let moment = when::local(SystemTime::now() + left)?;
+    Some(format!(", until {moment}"))
 }
 
 /// Why the run holds back: the last error, while it probes, pauses after refusals or backs off.

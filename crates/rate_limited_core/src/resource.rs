@@ -162,8 +162,9 @@ impl Resource {
     }
 
     /// By how much a request may reach the server late. Default: 0.4 % of the window, of a bucket at most
-    /// 2 % of the time in which its burst flows in, and at least 1 ms; refusals widen a guard above zero
-    /// up to 1 % of the window. What is counted at completion needs none.
+    /// 2 % of the time in which its burst flows in, of a calendar window at most 2 s, and at least 1 ms; refusals
+    /// widen a guard above zero up to 1 % of the window, of a calendar window at most 1 minute. What is counted at
+    /// completion needs none. A calendar window is taken to end so much later, too, as two clocks may differ.
     #[must_use]
     pub fn guard(self, guard: Duration) -> Resource {
         Resource {
@@ -248,6 +249,12 @@ impl Resource {
             (None, Counted::AtCompletion | Counted::Strict) => 0,
             (None, Counted::AtDispatch) => {
                 let share = (window / 250).min(quota.burst_nanos() / 50);
+                let share = if quota.boundary().is_some() {
+                    // It is for the difference of two clocks, which is not longer for longer windows.
+                    share.min(2_000_000_000)
+                } else {
+                    share
+                };
                 share.max(1_000_000).min(window)
             }
         }

@@ -47,6 +47,10 @@ impl Time {
     pub(crate) const fn plus(self, nanos: u64) -> Time {
         Time(self.0.saturating_add(nanos))
     }
+
+    pub(crate) const fn before(self, nanos: u64) -> Time {
+        Time(self.0.saturating_sub(nanos))
+    }
 }
 
 impl core::ops::Add<Duration> for Time {

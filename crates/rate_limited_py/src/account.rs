@@ -4,18 +4,70 @@
 //! combination, so all of them lie in one limiter; runs that share nothing do not notice each other.
 
 use crate::machine::Inner;
-use rate_limited_core::{Limiter, SchedulerId};
+use rate_limited_calendar::{Calendar, Calendars};
+use rate_limited_core::{Limiter, ResourceId, SchedulerId};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 #[derive(Default)]
 struct Machines(Mutex<Vec<(SchedulerId, Weak<Inner>)>>);
 
 static MACHINES: Machines = Machines(Mutex::new(Vec::new()));
 
+/// The limiter of the process, and the calendars that its resources follow.
+pub(crate) struct Books {
+    limiter: Limiter,
+    calendars: Calendars,
+}
+
+/// The open books of the process; they know which windows of calendars end next.
+pub(crate) struct Guard(MutexGuard<'static, Books>);
+
 /// The limiter of the process. Whoever holds a machine's state may lock it, not the other way round.
-pub(crate) fn limiter() -> MutexGuard<'static, Limiter> {
-    static LIMITER: OnceLock<Mutex<Limiter>> = OnceLock::new();
-    lock(LIMITER.get_or_init(|| Mutex::new(Limiter::new(crate::clock::now()))))
+pub(crate) fn limiter() -> Guard {
+    static BOOKS: OnceLock<Mutex<Books>> = OnceLock::new();
+    let empty = || Books {
+        limiter: Limiter::new(crate::clock::now()),
+        calendars: Calendars::default(),
+    };
+    let mut guard = Guard(lock(BOOKS.get_or_init(|| Mutex::new(empty()))));
+    guard.look();
+    guard
+}
+
+impl Guard {
+    /// A resource follows a calendar from now on.
+    pub(crate) fn follow(&mut self, resource: ResourceId, calendar: Calendar) {
+        self.0.calendars.follow(resource, calendar);
+        self.look();
+    }
+
+    /// How long one may sleep without a look at the calendar; `None`: for ever.
+    pub(crate) fn look_again(&self) -> Option<Duration> {
+        self.0.calendars.look_again()
+    }
+
+    fn look(&mut self) {
+        let Books { limiter, calendars } = &mut *self.0;
+        if calendars.look_again().is_some() {
+            calendars.look(limiter, crate::clock::now(), SystemTime::now());
+        }
+    }
+}
+
+impl Deref for Guard {
+    type Target = Limiter;
+
+    fn deref(&self) -> &Limiter {
+        &self.0.limiter
+    }
+}
+
+impl DerefMut for Guard {
+    fn deref_mut(&mut self) -> &mut Limiter {
+        &mut self.0.limiter
+    }
 }
 
 pub(crate) fn register(id: SchedulerId, machine: Weak<Inner>) {

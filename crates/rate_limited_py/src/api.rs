@@ -147,6 +147,14 @@ impl Api {
         meters
     }
 
+    /// The calendar that a resource follows over a window of so many seconds; None: it follows none.
+    fn calendar(&self, resource: &str, window: f64) -> Option<String> {
+        let spec = self.get().resource(resource)?;
+        let is_its_own = spec.window == Duration::try_from_secs_f64(window).ok();
+        let calendar = is_its_own.then(|| spec.calendar())?;
+        calendar.map(|calendar| calendar.to_string())
+    }
+
     /// The path of calls that ask for text, or do not; None: there is none without a part to fill in.
     fn path(&self, generates: bool) -> Option<&str> {
         self.get().path(generates)

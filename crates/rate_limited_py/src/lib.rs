@@ -29,11 +29,11 @@ mod _native {
     use super::answers::{api_at, read_answer};
     #[pymodule_export]
     use super::api::{Api, api_names};
+    #[pymodule_export]
+    use super::bill::Bill;
     #[cfg(feature = "cli")]
     #[pymodule_export]
     use super::command::cli_main;
-    #[pymodule_export]
-    use super::bill::Bill;
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};
@@ -42,7 +42,7 @@ mod _native {
     #[pymodule_export]
     use super::outlook::Outlook;
     #[pymodule_export]
-    use super::resource::{add_resource, resource_view, set_quota};
+    use super::resource::{add_resource, calendar_seconds, resource_view, set_quota};
     #[pymodule_export]
     use super::statistics::{Report, Statistics};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};

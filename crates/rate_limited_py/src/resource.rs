@@ -5,6 +5,8 @@ use crate::api::Api;
 use crate::clock::now;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use rate_limited_apis as apis;
+use rate_limited_calendar::{Calendar, CalendarError};
 use rate_limited_core::{Amount, Counted, Quota, Resource, ResourceId, Settlement};
 use std::time::Duration;
 
@@ -14,9 +16,10 @@ use std::time::Duration;
 ///
 /// `at_completion`: counted when a call ends, else when it is sent. `learn`: reserve what such calls
 /// used so far. `meter`: the resource of an API's description, which then says when it counts, and how its
-/// quota comes back. Gives the number of the resource.
+/// quota comes back. `calendar`: its windows end when that says, and `window` is how long they usually are. Gives the
+/// number of the resource.
 #[pyfunction]
-#[pyo3(signature = (name, quota, window, at_completion, learn, meter=None))]
+#[pyo3(signature = (name, quota, window, at_completion, learn, meter=None, calendar=None))]
 pub(crate) fn add_resource(
     name: &str,
     quota: Option<f64>,
@@ -24,8 +27,10 @@ pub(crate) fn add_resource(
     at_completion: bool,
     learn: bool,
     meter: Option<(PyRef<'_, Api>, String)>,
+    calendar: Option<&str>,
 ) -> PyResult<usize> {
     let spec = spec_of(meter.as_ref());
+    let calendar = calendar.map(calendar_of).transpose()?;
     let counted = if at_completion {
         Counted::AtCompletion
     } else {
@@ -43,6 +48,11 @@ pub(crate) fn add_resource(
             .learn(learn),
     };
     let resource = match (quota, window) {
+        (Some(quota), Some(_)) if calendar.is_some() => {
+            let amount = amount_of(quota)?;
+            let quota = calendar.as_ref().map(|calendar| calendar.quota(amount));
+            declare(quota.unwrap_or(Quota::per_minute(amount)))
+        }
         (Some(quota), Some(window)) => declare(quota_of(quota, window, spec)?),
         // Whatever it is for is spent when the request leaves.
         (Some(quota), None) => {
@@ -54,7 +64,21 @@ pub(crate) fn add_resource(
     let id = limiter
         .add(resource)
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    if let Some(calendar) = calendar.filter(|_| quota.is_some()) {
+        limiter.follow(id, calendar);
+    }
     Ok(id.index())
+}
+
+/// How long the windows of a calendar usually are, in seconds. Raises `ValueError` where the text names none.
+#[pyfunction]
+pub(crate) fn calendar_seconds(calendar: &str) -> PyResult<f64> {
+    Ok(calendar_of(calendar)?.usual_length().as_secs_f64())
+}
+
+fn calendar_of(text: &str) -> PyResult<Calendar> {
+    let calendar = text.parse();
+    calendar.map_err(|error: CalendarError| PyValueError::new_err(error.to_string()))
 }
 
 /// Replaces the quota of a resource; what is charged stays charged.
@@ -104,6 +128,11 @@ pub(crate) fn find(limiter: &rate_limited_core::Limiter, index: usize) -> PyResu
 /// description's, what was a bucket stays one, with the same share of it as burst.
 fn comes_back_like(old: &Quota, new: Quota) -> Quota {
     match (old, &new) {
+        // It follows its calendar as before.
+        (Quota::FixedWindow { .. }, _) => match new.limit() {
+            Some(limit) => old.with_limit(limit),
+            None => new,
+        },
         (
             Quota::TokenBucket {
                 amount: of, burst, ..
@@ -121,18 +150,12 @@ fn comes_back_like(old: &Quota, new: Quota) -> Quota {
     }
 }
 
-fn spec_of<'a>(
-    meter: Option<&'a (PyRef<'_, Api>, String)>,
-) -> Option<&'a rate_limited_apis::Resource> {
+fn spec_of<'a>(meter: Option<&'a (PyRef<'_, Api>, String)>) -> Option<&'a apis::Resource> {
     meter.and_then(|(api, name)| api.get().resource(name))
 }
 
-fn quota_of(
-    quota: f64,
-    window: f64,
-    spec: Option<&rate_limited_apis::Resource>,
-) -> PyResult<Quota> {
-    let amount = Amount::cost(quota).map_err(|error| PyValueError::new_err(error.to_string()))?;
+fn quota_of(quota: f64, window: f64, spec: Option<&apis::Resource>) -> PyResult<Quota> {
+    let amount = amount_of(quota)?;
     if window.is_infinite() {
         return Ok(Quota::Budget { amount });
     }
@@ -140,4 +163,8 @@ fn quota_of(
         .map_err(|_| PyOverflowError::new_err(format!("a window of {window} seconds is none")))?;
     let described = spec.and_then(|spec| crate::api::quota(spec, amount, window));
     Ok(described.unwrap_or(Quota::per(amount, window)))
+}
+
+fn amount_of(quota: f64) -> PyResult<Amount> {
+    Amount::cost(quota).map_err(|error| PyValueError::new_err(error.to_string()))
 }

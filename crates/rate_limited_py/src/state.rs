@@ -259,8 +259,11 @@ impl State {
                 Output::Wait(Wait { until: Some(t), .. }) if t <= clock::now() + MOMENT => {}
                 Output::Wait(wait) => {
                     self.wait = Some(wait);
+                    let look_again = account::limiter().look_again();
                     return Step::Wait {
-                        seconds: seconds_of(wait),
+                        seconds: seconds_of(wait).map(|seconds| {
+                            look_again.map_or(seconds, |look| seconds.min(look.as_secs_f64()))
+                        }),
                     };
                 }
                 // What was told has to be done first: its worker then wakes the others.

@@ -278,6 +278,10 @@ class Api:
         hooks = (held, None, None) if charged is None else (None, charged, held)
         if quota is None or window is None:
             resource = Resource.untold(meter.name, window, *hooks, shared=key, learn=meter.settles)
+        elif calendar := self._native.calendar(meter.name, window):
+            resource = Resource.per_calendar(
+                meter.name, quota, calendar, *hooks, shared=key, learn=meter.settles
+            )
         else:
             resource = Resource(meter.name, quota, window, *hooks, shared=key, learn=meter.settles)
         resource._meter, resource._answer = (self, meter.name), answer

@@ -7,6 +7,7 @@
 mod desk;
 mod ticket;
 
+use crate::calendars::{Calendars, Follows};
 use crate::clock::Clock;
 use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use desk::Desk;
@@ -34,6 +35,7 @@ struct Books {
     bells: Vec<(SchedulerId, Waker)>,
     /// What who asks takes of each resource that he does not name.
     defaults: Vec<Cost>,
+    calendars: Calendars,
 }
 
 impl Account {
@@ -43,6 +45,7 @@ impl Account {
             desk: None,
             bells: Vec::new(),
             defaults: Vec::new(),
+            calendars: Calendars::default(),
         };
         Arc::new(Account {
             clock,
@@ -57,7 +60,8 @@ impl Account {
     /// The open books.
     pub(crate) fn open(&self) -> Guard<'_> {
         // A poisoned lock is taken all the same: the core leaves nothing half done when it panics.
-        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.look(self.clock);
         Guard {
             clock: self.clock,
             books: Some(books),
@@ -96,6 +100,24 @@ impl Guard<'_> {
     /// What everyone who asks takes of a resource, unless he says otherwise.
     pub(crate) fn set_default(&mut self, resource: ResourceId, amount: Amount) {
         self.books_mut().defaults.push(Cost::new(resource, amount));
+    }
+
+    /// A resource follows a calendar from now on.
+    pub(crate) fn follow(&mut self, resource: ResourceId, calendar: &Follows) {
+        let clock = self.clock;
+        let books = self.books_mut();
+        books.calendars.follow(resource, calendar);
+        books.look(clock);
+    }
+
+    /// The calendars that resources follow.
+    pub(crate) fn calendars(&self) -> &Calendars {
+        &self.books().calendars
+    }
+
+    #[cfg(feature = "calendar")]
+    pub(crate) fn calendars_mut(&mut self) -> &mut Calendars {
+        &mut self.books_mut().calendars
     }
 
     pub(crate) fn defaults(&self) -> &[Cost] {
@@ -180,6 +202,12 @@ impl Guard<'_> {
 }
 
 impl Books {
+    /// Sees to it that the limiter knows which windows of the calendar end next.
+    fn look(&mut self, clock: Clock) {
+        let clocks = || (clock.now(), clock.wall());
+        self.calendars.look(&mut self.limiter, clocks);
+    }
+
     /// Tells whoever should look again, until nobody is owed anything.
     fn close(&mut self, mut by: Option<SchedulerId>, clock: Clock, woken: &mut Vec<Waker>) {
         loop {

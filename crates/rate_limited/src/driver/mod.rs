@@ -424,7 +424,11 @@ where
         self.show(wait);
         self.witness_look();
         let until = wait.map_or(self.deadline, |wait| wait.until);
-        let left = until.map(|until| until.since(self.clock.now()));
+        let look_again = self.account.open().calendars().look_again();
+        let left = until.map(|until| {
+            let left = until.since(self.clock.now());
+            look_again.map_or(left, |look| left.min(look))
+        });
         let timer = async {
             match left {
                 Some(left) => tokio::time::sleep(left).await,

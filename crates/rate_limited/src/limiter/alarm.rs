@@ -31,7 +31,10 @@ impl Future for Alarm {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let watch = self.account.open().watch(context.waker());
+        let mut books = self.account.open();
+        let watch = books.watch(context.waker());
+        let look_again = books.calendars().look_again();
+        drop(books);
         let until = match watch {
             Watch::Over => {
                 self.is_over = true;
@@ -41,6 +44,7 @@ impl Future for Alarm {
             Watch::Until(Some(until)) => until,
         };
         let left = until.since(self.account.clock().now());
+        let left = look_again.map_or(left, |look| left.min(look));
         let timer = self.sleep.get_or_insert_with(|| Box::pin(sleep(left)));
         timer.as_mut().reset(Instant::now() + left);
         if timer.as_mut().poll(context).is_ready() {

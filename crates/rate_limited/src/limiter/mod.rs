@@ -67,7 +67,7 @@ impl Limiter {
     pub fn on_tokio_clock(
         resources: impl IntoIterator<Item = Resource<(), ()>>,
     ) -> Result<Limiter, ConfigError> {
-        Limiter::on(Clock::Tokio(tokio::time::Instant::now()), resources)
+        Limiter::on(Clock::tokio(), resources)
     }
 
     fn on(
@@ -85,6 +85,7 @@ impl Limiter {
             })?;
             let id = books.add(declared)?;
             books.set_default(id, usual);
+            books.follow(id, resource.follows());
         }
         drop(books);
         Ok(Limiter(account))
@@ -174,6 +175,32 @@ impl Limiter {
     /// ```
     pub fn set_quota(&self, resource: &str, quota: Quota) -> Result<(), ConfigError> {
         set_quota(&self.0, resource, quota)
+    }
+
+    /// Reads the time of day from this function, for windows that follow a calendar. Default: the system's clock.
+    ///
+    /// ```
+    /// use rate_limited::{Calendar, Limiter, Resource};
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::new([Resource::per_calendar("requests", 1, Calendar::day("UTC")?)])?
+    ///     .wall_clock(|| UNIX_EPOCH + Duration::from_secs(23 * 3_600));
+    /// limiter.try_acquire(())?.sent();
+    /// let not_until = limiter.try_acquire(()).expect_err("the day is used up");
+    /// // The day ends in an hour, and the server's clock may be a little behind.
+    /// assert_eq!(not_until.retry_after().map(|wait| wait.as_secs() / 60), Some(60));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "calendar")]
+    #[must_use]
+    pub fn wall_clock(
+        self,
+        wall: impl Fn() -> std::time::SystemTime + Send + Sync + 'static,
+    ) -> Limiter {
+        self.0.open().calendars_mut().set_wall(Arc::new(wall));
+        self
     }
 
     pub(crate) fn account(&self) -> &Arc<Account> {

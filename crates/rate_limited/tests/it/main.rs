@@ -2,6 +2,8 @@
 
 mod attacks;
 mod background;
+#[cfg(feature = "calendar")]
+mod calendar;
 mod changes;
 mod feedback;
 #[cfg(feature = "http")]

@@ -7,6 +7,13 @@
 #[path = "../../src/account/mod.rs"]
 mod account;
 
+#[cfg_attr(
+    feature = "calendar",
+    expect(dead_code, reason = "nothing follows a calendar here")
+)]
+#[path = "../../src/calendars.rs"]
+mod calendars;
+
 /// The locks that `account` is built on.
 mod sync {
     pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
@@ -17,7 +24,7 @@ mod sync {
 mod clock {
     use rate_limited_core::Time;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Clock(&'static AtomicU64);
@@ -29,6 +36,10 @@ mod clock {
 
         pub(crate) fn now(self) -> Time {
             Time::PROCESS_START + Duration::from_nanos(self.0.load(Ordering::SeqCst))
+        }
+
+        pub(crate) fn wall(self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + self.now().since(Time::PROCESS_START)
         }
 
         pub(crate) fn sleep_until(self, until: Time) {

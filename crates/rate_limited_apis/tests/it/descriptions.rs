@@ -104,7 +104,7 @@ fn faults_of_grammar_name_the_place() {
     );
     check(
         &format!("{RESOURCE}anchor = \"day Mars\""),
-        &["\"Mars\" is not a known zone", "UTC"],
+        &["\"Mars\" is no known time zone", "UTC"],
     );
     check(
         &format!("{RESOURCE}anchor = \"noon\""),
@@ -329,6 +329,8 @@ fn quotas_are_what_the_scheduler_has() {
     let day = Duration::from_secs(86_400);
     let hours = |hours: u64| Time::PROCESS_START + Duration::from_secs(hours * 3_600);
     let calendar = |end, next| Anchor::Calendar {
+        // Before now: as far as this clock of times goes.
+        start: Time::PROCESS_START,
         end: hours(end),
         next: hours(next),
     };

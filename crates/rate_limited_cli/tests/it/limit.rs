@@ -35,9 +35,84 @@ fn limits_are_read() {
             name: name.to_owned(),
             quota_micros,
             window,
+            calendar: None,
         };
         assert_eq!(text.parse(), Ok(expected), "{text}");
     }
+}
+
+#[test]
+fn windows_of_the_calendar_are_read_and_written() {
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    for (text, calendar, window, written) in [
+        (
+            "requests=1000/day@America/Los_Angeles",
+            "day America/Los_Angeles",
+            hours(24),
+            "requests=1000/day@America/Los_Angeles",
+        ),
+        ("r=5/1d@utc", "day UTC", hours(24), "r=5/day@UTC"),
+        (
+            "r=5/day@9:00 Europe/Berlin",
+            "day 09:00 Europe/Berlin",
+            hours(24),
+            "r=5/day@09:00 Europe/Berlin",
+        ),
+        (
+            "tokens=5M/month@UTC",
+            "month UTC",
+            hours(720),
+            "tokens=5000000/month@UTC",
+        ),
+        (
+            "r=60/1m@UTC",
+            "minute",
+            Duration::from_secs(60),
+            "r=60/minute@UTC",
+        ),
+        (
+            "r=60/minute@UTC",
+            "minute",
+            Duration::from_secs(60),
+            "r=60/minute@UTC",
+        ),
+        ("r=60/h@UTC", "hour", hours(1), "r=60/hour@UTC"),
+        (
+            "r=5/10s@UTC",
+            "clock 10s",
+            Duration::from_secs(10),
+            "r=5/10s@UTC",
+        ),
+    ] {
+        let limit: Limit = text.parse().expect(text);
+        assert_eq!(limit.window, window, "{text}");
+        assert_eq!(limit.to_string(), written);
+        assert_eq!(
+            limit.calendar.as_ref().map(ToString::to_string).as_deref(),
+            Some(calendar)
+        );
+        assert_eq!(written.parse(), Ok(limit), "{written}");
+    }
+    for (text, expected) in [
+        ("r=5/day@", "\"\" is no known time zone"),
+        (
+            "r=5/day@Mars",
+            "\"Mars\" is no known time zone: write a name such as America/Los_Angeles",
+        ),
+        ("r=5/week@UTC", "'week'"),
+        ("r=5/week@Asia/Tokyo", "write minute, hour, day or month"),
+        ("r=5/10s@Asia/Tokyo", "which follow the clock in UTC"),
+        ("r=5/0s@UTC", "too short"),
+    ] {
+        let error = text.parse::<Limit>().expect_err(text).to_string();
+        assert!(
+            error.contains(expected) && error.contains("r=5"),
+            "{text}: {error}"
+        );
+    }
+    // A window that slides and one of the calendar stand side by side.
+    let limits = ["r=5/1d", "r=5/day@UTC", "r=4/day@Asia/Tokyo"].map(|it| it.parse().expect("one"));
+    assert_eq!(Limit::check_distinct(&limits), Ok(()));
 }
 
 #[test]
@@ -180,7 +255,7 @@ proptest! {
         quota_micros in prop_oneof![1..2_000_000_i64, 1..=QUOTA_MAX.cast_signed() * 1_000_000],
         window in 1_000..=34_560_000_000_000_000_u64,
     ) {
-        let limit = Limit { name, quota_micros, window: Duration::from_nanos(window) };
+        let limit = Limit { name, quota_micros, window: Duration::from_nanos(window), calendar: None };
         prop_assert_eq!(limit.to_string().parse(), Ok(limit));
     }
 

@@ -2,6 +2,7 @@
 
 mod apis;
 mod bounds;
+mod calendar;
 mod clock;
 mod dice;
 mod duration;

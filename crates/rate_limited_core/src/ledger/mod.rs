@@ -254,7 +254,7 @@ impl Ledger {
     /// When there is room for `need`, as far as our own charges and those of others are known.
     fn room_at(&mut self, need: i64, now: Time) -> Moment {
         let ours = need.saturating_add(self.held);
-        let window = nanos(self.base.window());
+        let window = self.foreign_lasts();
         let foreign = self.foreign.at(now, window);
         if foreign == 0 {
             return self.meter.when(ours, now);
@@ -273,6 +273,16 @@ impl Ledger {
             (Moment::At(t), _) if t < until => Moment::At(t),
             (_, Moment::At(t)) => Moment::At(t.max(until)),
             (_, Moment::Now) => Moment::At(until),
+        }
+    }
+
+    /// For how long others are taken to go on as before, in nanoseconds: at the end of a calendar window all
+    /// begin anew.
+    fn foreign_lasts(&self) -> u64 {
+        if self.meter.is_calendar() {
+            0
+        } else {
+            nanos(self.base.window())
         }
     }
 
@@ -451,6 +461,9 @@ impl Ledger {
 
     pub(crate) fn boundary(&mut self, end: Time, next: Time, now: Time) {
         self.base = self.base.with_boundary(end, next);
+        // Whoever changes its limit later starts from what it says.
+        let declared = self.resource.quota().with_boundary(end, next);
+        self.resource = self.resource.clone().with_quota(declared);
         self.meter.boundary(end, next, now);
         self.version += 1;
     }
@@ -493,7 +506,10 @@ impl Ledger {
         }
         // Its books are in use: what may still count is charged once more, at the safe moment.
         let reach = self.base.reach();
-        let counts = |(at, _): &&(Time, Amount)| reach.is_none_or(|reach| *at + reach > now);
+        let since = self.meter.counts_since(now);
+        let counts = |(at, _): &&(Time, Amount)| {
+            since.is_none_or(|since| *at >= since) && reach.is_none_or(|reach| *at + reach > now)
+        };
         let sum = |sum: Amount, (_, amount): &(Time, Amount)| sum + *amount;
         let all = charges.iter().filter(counts).fold(Amount::ZERO, sum);
         self.meter.charge(all.as_micros().max(0), now);
@@ -525,7 +541,13 @@ impl Ledger {
     }
 
     fn widest_guard(&self) -> u64 {
-        nanos(self.base.window()) / 100
+        let widest = nanos(self.base.window()) / 100;
+        if self.meter.is_calendar() {
+            // Clocks that are set are not further apart, however long the window.
+            widest.min(60_000_000_000)
+        } else {
+            widest
+        }
     }
 
     fn tell_news(&mut self) {

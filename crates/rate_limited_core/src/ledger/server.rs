@@ -51,6 +51,11 @@ impl Ledger {
     /// An answer tells how the resource stands; `hold` is what its attempt holds.
     pub(crate) fn hear(&mut self, told: &Feedback, hold: Option<&Hold>, now: Time) {
         self.hear_of_window(told, now);
+        if let Some(Reset::WindowEnd(after)) = told.reset
+            && self.meter.told_end(now + after, now)
+        {
+            self.version += 1;
+        }
         if let Some(limit) = told.limit {
             self.believe(limit, now);
         }
@@ -108,6 +113,8 @@ impl Ledger {
                     Some(Reset::WindowEnd(after)) => now + after.min(window),
                     _ => now + window,
                 };
+                let end = self.meter.window_end(now);
+                let until = end.map_or(until, |end| end.min(until));
                 if self.foreign.hear(gap, until, hold.dispatched) {
                     self.version += 1;
                 }
@@ -381,7 +388,7 @@ impl Ledger {
         let told = self.base.limit()?.as_micros();
         Some(Evidence {
             passed,
-            others: self.foreign.at(now, nanos(self.base.window())),
+            others: self.foreign.at(now, self.foreign_lasts()),
             limit,
             floor: if told == i64::MAX {
                 1

@@ -1,6 +1,7 @@
 //! All resources at once: what a call takes, it takes of all of them or of none.
 
 mod accounts;
+mod calendar;
 mod class;
 mod past;
 mod server;
@@ -242,16 +243,6 @@ impl Limiter {
             self.change(index, |ledger| ledger.set_quota(quota, now))?;
         }
         Ok(())
-    }
-
-    /// Tells the ends of the current and the next calendar window of a resource.
-    pub fn boundary(&mut self, resource: ResourceId, end: Time, next: Time, now: Time) {
-        let now = self.tick(now);
-        if resource.index() < self.ledgers.len() {
-            for index in self.with_partitions(resource) {
-                self.change(index, |ledger| ledger.boundary(end, next, now));
-            }
-        }
     }
 
     /// Pauses a resource: no call that takes it is dispatched before `until`.

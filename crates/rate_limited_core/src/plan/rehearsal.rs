@@ -33,6 +33,8 @@ pub(crate) struct Rehearsal<'a> {
     in_flight_max: u64,
     last_dispatch: Time,
     vain_polls: u32,
+    /// When the next calendar window ends.
+    boundary: Time,
     never_fit: Vec<CallId>,
     /// How many calls a step of the load stands for, once such steps are dispatched.
     bundled: u32,
@@ -100,6 +102,7 @@ impl<'a> Rehearsal<'a> {
             concurrency_binds: Duration::ZERO,
             last_dispatch: now,
             vain_polls: 0,
+            boundary: Time::default(),
             never_fit: Vec::new(),
             bundled: 1,
             costs: Vec::new(),
@@ -123,6 +126,9 @@ impl<'a> Rehearsal<'a> {
                 let costs: Vec<_> = step.costs().map(|(id, it)| Cost::new(id, it)).collect();
                 // What never fits is not in the load; a limit that was lowered fails it later.
                 let _ = self.scheduler.schedule(&mut self.limiter, &costs, self.now);
+            }
+            if self.boundary <= self.now {
+                self.boundary = self.limiter.foretell(self.now);
             }
             match self.scheduler.poll(&mut self.limiter, self.now) {
                 Output::Dispatch { attempt, .. } => {
@@ -190,7 +196,8 @@ impl<'a> Rehearsal<'a> {
     /// Goes to the next moment at which anything happens; false if nothing ever will.
     fn wait(&mut self, wait: Wait) -> bool {
         let end = self.ends.peek().map(|Reverse((end, ..))| *end);
-        let Some(next) = [wait.until, end].into_iter().flatten().min() else {
+        let next = [wait.until, end].into_iter().flatten().min();
+        let Some(next) = next.filter(|next| *next < Time::MAX) else {
             return false;
         };
         self.vain_polls += 1;
@@ -320,7 +327,8 @@ impl<'a> Rehearsal<'a> {
             reserved: Amount::from_micros((book.reserved as f64 * longer) as i64),
             charged: Amount::from_micros((book.charged * longer) as i64),
             binds: book.binds.mul_f64(longer),
-            utilisation: let_through(&book.quota, until).map(|most| book.charged / most),
+            utilisation: let_through(&book.quota, self.began, until)
+                .map(|most| book.charged / most),
         };
         Plan {
             calls,
@@ -337,12 +345,19 @@ impl<'a> Rehearsal<'a> {
 }
 
 /// How much a quota lets through in a span, in millionths; `None` where nothing comes back with time.
-fn let_through(quota: &Quota, span: Duration) -> Option<f64> {
+fn let_through(quota: &Quota, began: Time, span: Duration) -> Option<f64> {
     let window = quota.window();
     if window.is_zero() {
         return None;
     }
-    let windows = span.as_secs_f64() / window.as_secs_f64();
+    let last = began + span;
+    let windows = match quota.boundary() {
+        // What was left of the window that it began in counts as one.
+        Some((end, _)) if last < end => 0.0,
+        Some((_, next)) if last < next => 1.0,
+        Some((_, next)) => 2.0 + last.since(next).as_secs_f64() / window.as_secs_f64(),
+        None => span.as_secs_f64() / window.as_secs_f64(),
+    };
     // One that nobody told is as large as can be.
     let limit = quota.limit().filter(|limit| *limit < Amount::MAX)?;
     let amount = limit.as_micros() as f64;

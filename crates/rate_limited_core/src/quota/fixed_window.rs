@@ -8,7 +8,11 @@
 //! A window that begins with a call has one more doubt: whether the call that began it counted at all.
 //! When a settlement says that it did not, the window may have begun with any later charge, and its
 //! latest end moves accordingly.
+//!
+//! The ends of calendar windows come from the driver ([`calendar`](super::calendar)); its clock and the
+//! server's differ, so that the counter of such a window is cleared a guard after its end.
 
+use super::calendar::{Almanac, Telling, is_near};
 use super::{Anchor, Mark, Moment};
 use crate::amount::Amount;
 use crate::snapshot::MeterSnapshot;
@@ -35,6 +39,8 @@ pub(crate) struct FixedWindow {
     /// Whether the call that seemed to begin the window did not count.
     doubtful: bool,
     last_charge: Time,
+    /// What is known of the ends of calendar windows.
+    almanac: Almanac,
 }
 
 /// The bounds of the moment at which a window ends.
@@ -61,6 +67,14 @@ impl End {
             latest: end,
         }
     }
+
+    /// An end by our clock; by the server's it comes up to a guard later.
+    fn about(end: Time, guard: u64) -> End {
+        End {
+            earliest: end,
+            latest: end.plus(guard),
+        }
+    }
 }
 
 /// A charge of nothing: it belongs to no window.
@@ -75,7 +89,7 @@ impl FixedWindow {
             window,
             guard,
             anchor,
-            end: first_end(anchor, window, now),
+            end: first_end(anchor, window, guard, now),
             number: 0,
             used: 0,
             late: 0,
@@ -84,6 +98,7 @@ impl FixedWindow {
             begun: false,
             doubtful: false,
             last_charge: Time::default(),
+            almanac: Almanac::default(),
         }
     }
 
@@ -175,22 +190,77 @@ impl FixedWindow {
 
     pub(super) fn set(&mut self, quota: i64, window: u64, anchor: Anchor, now: Time) {
         self.roll(now);
-        if self.anchor != anchor || self.window != window {
-            (self.window, self.anchor, self.end) = (window, anchor, first_end(anchor, window, now));
+        self.quota = quota;
+        if let (Anchor::Calendar { .. }, Anchor::Calendar { end, next, .. }) = (self.anchor, anchor)
+        {
+            self.window = window;
+            self.boundary(end, next, now);
+        } else if self.anchor != anchor || self.window != window {
+            (self.window, self.anchor) = (window, anchor);
+            self.end = first_end(anchor, window, self.guard, now);
             if self.end.is_none() && self.used > 0 {
                 self.begin(now);
             }
         }
-        self.quota = quota;
     }
 
+    /// The driver tells the ends of the current window and of the next one; both in the past tell nothing.
     pub(super) fn boundary(&mut self, end: Time, next: Time, now: Time) {
         self.roll(now);
-        if let Anchor::Calendar { .. } = self.anchor {
-            self.anchor = Anchor::Calendar { end, next };
-            self.end = Some(End::at(end));
-            self.roll(now);
+        let Some(current) = self.end.filter(|_| self.is_calendar()) else {
+            return;
+        };
+        let (anchor, telling) = self.anchor.told(end, next, self.window);
+        let is_over = current.latest <= now;
+        let almanac = match telling {
+            // Whoever set the clock knows better than what was found out of the former one.
+            Telling::Moved if !is_over => Almanac::default(),
+            _ => self.almanac,
+        };
+        let Some(coming) = almanac.first_after(anchor, now) else {
+            return;
+        };
+        let end = match telling {
+            Telling::Expected if !is_over => {
+                // The window stands as it is known; only its end may be known better.
+                let ends = almanac.ends(anchor).into_iter();
+                let mut same = ends.filter(|end| is_near(*end, current.earliest, self.window));
+                same.next().unwrap_or(current.earliest)
+            }
+            _ => coming,
+        };
+        (self.anchor, self.almanac) = (anchor, almanac);
+        if is_over {
+            self.turn();
         }
+        self.end = Some(End::about(end, self.guard));
+    }
+
+    /// An answer says that the window ends then. Whether that changes anything.
+    pub(super) fn told_end(&mut self, end: Time, now: Time) -> bool {
+        self.roll(now);
+        let Some(current) = self.end.filter(|_| self.is_calendar()) else {
+            return false;
+        };
+        let known = (self.anchor, current.earliest);
+        let changes = self
+            .almanac
+            .hear(known, end, (self.window, self.guard), now);
+        if changes {
+            self.end = Some(End::about(end, self.guard));
+        }
+        changes
+    }
+
+    /// The moment at which all of the window is back, if it is known.
+    pub(super) fn window_end(&mut self, now: Time) -> Option<Time> {
+        self.roll(now);
+        let end = self.end.map(|end| end.latest);
+        end.filter(|end| *end > now && self.is_calendar())
+    }
+
+    pub(super) fn is_calendar(&self) -> bool {
+        matches!(self.anchor, Anchor::Calendar { .. })
     }
 
     pub(super) fn snapshot(&self) -> MeterSnapshot {
@@ -202,10 +272,18 @@ impl FixedWindow {
     }
 
     pub(super) fn restore(&mut self, used: Amount, late: Amount, end: Option<Time>, now: Time) {
-        (self.used, self.late) = (used.as_micros().max(0), late.as_micros().max(0));
-        if matches!(self.anchor, Anchor::Calendar { .. }) {
+        let (used, late) = (used.as_micros().max(0), late.as_micros().max(0));
+        if let (Anchor::Calendar { .. }, Some(current)) = (self.anchor, self.end) {
+            (self.used, self.late) =
+                match end.map(|end| current.latest.since(end).as_nanos() as u64) {
+                    // Of a window that is over only what was late may count, and of an older one nothing.
+                    Some(ago) if ago > self.window / 2 * 3 => (0, 0),
+                    Some(ago) if ago > self.window / 2 => (late, 0),
+                    _ => (used, late),
+                };
             return;
         }
+        (self.used, self.late) = (used, late);
         self.begun = true;
         (self.late_from, self.late_to) = (end.unwrap_or(now), end.unwrap_or(now));
         match end {
@@ -218,23 +296,36 @@ impl FixedWindow {
     /// Takes over charges. Which of them began a window that begins with a call is not known: all that
     /// may still count do, until the last of them no longer can.
     pub(super) fn replay(&mut self, charges: &[(Time, Amount)], now: Time) {
-        self.roll(now);
-        let reach = self.window.saturating_add(self.guard);
-        let since = match (self.anchor, self.end) {
-            (Anchor::FirstCall, _) | (_, None) => now,
-            (_, Some(end)) => end.latest,
-        };
-        let counts = |charge: &&(Time, Amount)| charge.0.plus(reach) >= since;
-        let mut used = Amount::ZERO;
+        let since = self.counts_since(now);
+        let (mut used, mut late) = (Amount::ZERO, Amount::ZERO);
         let mut last = None;
-        for (at, amount) in charges.iter().filter(counts) {
+        for (at, amount) in charges.iter().filter(|(at, _)| *at >= since) {
             used = used + *amount;
+            if !self.begins_with_a_call() && self.is_late(*at) {
+                late = late + *amount;
+            }
             last = Some((*at).min(now));
         }
         let Some(last) = last else { return };
+        let reach = self.window.saturating_add(self.guard);
         let end = self.begins_with_a_call().then(|| last.plus(reach));
-        self.restore(used, Amount::ZERO, end, now);
+        self.restore(used, late, end, now);
         self.last_charge = last;
+    }
+
+    /// What was charged before this moment counts no more.
+    pub(super) fn counts_since(&mut self, now: Time) -> Time {
+        self.roll(now);
+        let reach = self.window.saturating_add(self.guard);
+        let ends = match (self.anchor, self.end) {
+            (Anchor::Calendar { .. }, Some(end)) => {
+                let start = self.almanac.start(self.anchor, end.earliest, self.window);
+                return start.before(self.guard);
+            }
+            (Anchor::FirstCall, _) | (_, None) => now,
+            (_, Some(end)) => end.latest,
+        };
+        ends.before(reach)
     }
 
     fn begins_with_a_call(&self) -> bool {
@@ -275,7 +366,10 @@ impl FixedWindow {
                 earliest: end.earliest.max(self.late_from).plus(self.window),
                 latest: self.late_to.plus(self.window).plus(self.guard),
             },
-            Anchor::Calendar { next, .. } => End::at(next),
+            Anchor::Calendar { .. } => {
+                let next = self.almanac.first_after(self.anchor, end.earliest);
+                next.map_or(end, |next| End::about(next, self.guard))
+            }
             Anchor::At(_) => End::at(end.latest.plus(self.window)),
         }
     }
@@ -287,11 +381,16 @@ impl FixedWindow {
                 Next::Closed => self.end = None,
                 Next::Open(next) => self.end = Some(next),
             }
-            self.number += 1;
-            (self.used, self.late) = (self.late, 0);
-            self.begun = false;
-            self.doubtful = self.end.is_some();
+            self.turn();
         }
+    }
+
+    /// A window is over: what was late counts in the one that began.
+    fn turn(&mut self) {
+        self.number += 1;
+        (self.used, self.late) = (self.late, 0);
+        self.begun = false;
+        self.doubtful = self.end.is_some();
     }
 
     /// The window after the one that ended.
@@ -301,8 +400,10 @@ impl FixedWindow {
             // may have opened it already.
             Anchor::FirstCall if self.late == 0 => Next::Closed,
             Anchor::FirstCall => Next::Open(self.carried_end()),
-            Anchor::Calendar { next, .. } if next > end.latest => Next::Open(End::at(next)),
-            Anchor::Calendar { .. } => Next::Owed,
+            Anchor::Calendar { .. } => {
+                let next = self.almanac.first_after(self.anchor, end.earliest);
+                next.map_or(Next::Owed, |next| Next::Open(End::about(next, self.guard)))
+            }
             // Idle windows are passed over at once, however many there were.
             Anchor::At(_) if self.used == 0 => {
                 let passed = now.since(end.latest).as_nanos() as u64 / self.window;
@@ -316,7 +417,7 @@ impl FixedWindow {
 
 /// The end of the window that `now` lies in; `None` before the first call of a window that begins with
 /// one.
-fn first_end(anchor: Anchor, window: u64, now: Time) -> Option<End> {
+fn first_end(anchor: Anchor, window: u64, guard: u64, now: Time) -> Option<End> {
     match anchor {
         Anchor::FirstCall => None,
         Anchor::At(start) => {
@@ -328,6 +429,6 @@ fn first_end(anchor: Anchor, window: u64, now: Time) -> Option<End> {
             };
             Some(End::at(Time::from_nanos(end)))
         }
-        Anchor::Calendar { end, .. } => Some(End::at(end)),
+        Anchor::Calendar { end, .. } => Some(End::about(end, guard)),
     }
 }

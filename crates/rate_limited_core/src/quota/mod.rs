@@ -5,6 +5,7 @@
 //! reserved is kept beside it, in [`crate::resource`].
 
 mod budget;
+mod calendar;
 mod fixed_window;
 mod sliding_window;
 mod spacing;
@@ -85,10 +86,12 @@ pub enum Anchor {
     FirstCall,
     /// One window begins at this moment; all others follow without a gap.
     At(Time),
-    /// Calendar windows (a day in some time zone, a month): the current one ends at `end`, the one
-    /// after at `next`. The driver, which knows the calendar, tells the further ones by
-    /// [`Input::Boundary`](crate::Input::Boundary).
+    /// Calendar windows (a day in some time zone, a month): the current one began at `start` and ends at `end`,
+    /// the one after at `next`. The driver, which knows the calendar, tells the further ones by
+    /// [`Input::Boundary`](crate::Input::Boundary). Their lengths may differ; the quota's `window` is the usual one.
     Calendar {
+        /// The beginning of the current window: what was charged before it is over.
+        start: Time,
         /// The end of the current window.
         end: Time,
         /// The end of the window after it.
@@ -191,20 +194,45 @@ impl Quota {
         }
     }
 
-    /// The same quota in the calendar window that ends so.
+    /// The same quota in the calendar window that ends so; of other kinds the quota as it is.
     #[must_use]
     pub(crate) fn with_boundary(self, end: Time, next: Time) -> Quota {
         match self {
             Quota::FixedWindow {
                 amount,
                 window,
-                anchor: Anchor::Calendar { .. },
+                anchor,
             } => Quota::FixedWindow {
                 amount,
                 window,
-                anchor: Anchor::Calendar { end, next },
+                anchor: anchor.told(end, next, nanos(window)).0,
             },
             other => other,
+        }
+    }
+
+    /// The ends of the current and the next calendar window, as the driver told them; `None` of other kinds.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Anchor, Quota, Time};
+    /// use std::time::Duration;
+    ///
+    /// let [start, end, next] = [0, 86_400, 172_800].map(|at| Time::PROCESS_START + Duration::from_secs(at));
+    /// let quota = Quota::FixedWindow {
+    ///     amount: Amount::units(1_000),
+    ///     window: Duration::from_secs(86_400),
+    ///     anchor: Anchor::Calendar { start, end, next },
+    /// };
+    /// assert_eq!(quota.boundary(), Some((end, next)));
+    /// assert_eq!(Quota::per_minute(Amount::units(60)).boundary(), None);
+    /// ```
+    pub const fn boundary(&self) -> Option<(Time, Time)> {
+        match *self {
+            Quota::FixedWindow {
+                anchor: Anchor::Calendar { end, next, .. },
+                ..
+            } => Some((end, next)),
+            _ => None,
         }
     }
 
@@ -450,6 +478,35 @@ impl Meter {
     pub(crate) fn boundary(&mut self, end: Time, next: Time, now: Time) {
         if let Meter::Fixed(meter) = self {
             meter.boundary(end, next, now);
+        }
+    }
+
+    /// An answer names the end of the window; whether that changes anything.
+    pub(crate) fn told_end(&mut self, end: Time, now: Time) -> bool {
+        match self {
+            Meter::Fixed(meter) => meter.told_end(end, now),
+            _ => false,
+        }
+    }
+
+    /// When all of a calendar window is back; `None` of other kinds.
+    pub(crate) fn window_end(&mut self, now: Time) -> Option<Time> {
+        match self {
+            Meter::Fixed(meter) => meter.window_end(now),
+            _ => None,
+        }
+    }
+
+    /// Whether it follows a calendar.
+    pub(crate) fn is_calendar(&self) -> bool {
+        matches!(self, Meter::Fixed(meter) if meter.is_calendar())
+    }
+
+    /// The moment before which no charge of a calendar window counts; `None` of other kinds.
+    pub(crate) fn counts_since(&mut self, now: Time) -> Option<Time> {
+        match self {
+            Meter::Fixed(meter) if meter.is_calendar() => Some(meter.counts_since(now)),
+            _ => None,
         }
     }
 

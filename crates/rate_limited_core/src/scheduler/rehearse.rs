@@ -10,7 +10,8 @@ use crate::time::Time;
 impl Scheduler {
     /// What the run comes to from `now` on, if attempts go as is `assumed`: the calls of this scheduler, and
     /// then those of `load`. Nothing is changed: copies are played to the end on virtual time, at about 2 µs a
-    /// step. Other schedulers of the limiter are taken to be idle, and calendar windows not to end.
+    /// step. Other schedulers of the limiter are taken to be idle, and the calendar windows after the next one to be
+    /// as long as usual.
     ///
     /// ```
     /// use rate_limited_core::{

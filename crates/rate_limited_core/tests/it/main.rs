@@ -2,6 +2,7 @@
 
 mod at_once;
 mod attacks;
+mod calendar;
 mod chance;
 mod changes;
 mod feedback;

@@ -9,6 +9,7 @@
 //! again at the same moment, a call that ends twice or never: each is a [`WorldError`].
 
 mod agenda;
+mod calendar;
 mod delays;
 mod flight;
 mod plan;

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::agenda::Agenda;
+use super::calendar::Calendars;
 use super::flight::{Flight, Reply};
 use super::report::{CallReport, End, Report, WorldError};
 use super::run::{Rest, Run, RunEnd};
@@ -25,6 +26,7 @@ pub(super) struct Play<'a> {
     pub(super) now: Time,
     pub(super) limiter: Limiter,
     resources: Vec<(ResourceId, Unit)>,
+    calendars: Calendars,
     pub(super) api: SimulatedApi,
     pub(super) agenda: Agenda<Happening>,
     pub(super) runs: Vec<Run>,
@@ -70,9 +72,11 @@ impl<'a> Play<'a> {
         let join = |settings: &Settings| Scheduler::new(&mut limiter, settings.clone(), START);
         let runs = world.runs.iter().map(join).map(Run::new).collect();
         let calls = world.calls.iter().map(|call| CallReport::new(call.run));
+        let calendars = Calendars::of(&mut limiter, START);
         Ok(Play {
             now: START,
             resources,
+            calendars,
             api: SimulatedApi::new(world.model.clone()),
             agenda: agenda_of(world),
             runs,
@@ -106,6 +110,7 @@ impl<'a> Play<'a> {
     fn jump(&mut self, next: Time) -> Result<(), WorldError> {
         if next > self.now {
             (self.now, self.vain_polls) = (next, 0);
+            self.calendars.tell(&mut self.limiter, next);
         }
         if self.since_start() > self.world.horizon {
             return Err(WorldError::Endless {

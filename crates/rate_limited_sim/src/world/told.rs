@@ -61,16 +61,20 @@ fn quota(limit: &Limit) -> Quota {
     }
 }
 
-/// The API's time begins at the start of the process. The scheduler wants an anchor that lies ahead.
+/// The API's time begins at the start of the process. Windows that follow each other without a gap are told as a
+/// driver tells those of a calendar: their next ends.
 fn told_anchor(anchor: Anchor, window: Duration) -> core::Anchor {
-    let start = Time::PROCESS_START;
-    match anchor {
-        Anchor::FirstRequest => core::Anchor::FirstCall,
-        Anchor::Aligned => core::Anchor::At(start),
-        Anchor::At(moment) => {
-            let phase = crate::span::nanos(moment) % crate::span::nanos(window);
-            core::Anchor::At(start + Duration::from_nanos(phase))
-        }
+    let phase = match anchor {
+        Anchor::FirstRequest => return core::Anchor::FirstCall,
+        Anchor::Aligned => 0,
+        Anchor::At(moment) => crate::span::nanos(moment) % crate::span::nanos(window),
+    };
+    let first = Time::PROCESS_START + Duration::from_nanos(phase);
+    let end = if phase == 0 { first + window } else { first };
+    core::Anchor::Calendar {
+        start: Time::from_nanos(end.as_nanos() - crate::span::nanos(window)),
+        end,
+        next: end + window,
     }
 }
 

@@ -261,7 +261,11 @@ fn a_run_that_nobody_can_wake_is_found_out() {
     let mut world = world(World::new(ApiModel::new(1)), vec![call(1, 1); 3]);
     let end = Time::PROCESS_START + secs(10);
     // A calendar of which nobody tells the further windows.
-    let anchor = ToldAnchor::Calendar { end, next: end };
+    let anchor = ToldAnchor::Calendar {
+        start: Time::PROCESS_START,
+        end,
+        next: end,
+    };
     let quota = Quota::FixedWindow {
         amount: Amount::units(1),
         window: secs(10),
