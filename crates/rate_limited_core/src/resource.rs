@@ -28,6 +28,8 @@ pub struct Resource {
     failures_count: bool,
     refusals_count: bool,
     pub(crate) untold: Untold,
+    /// Quotas of partitions that have one of their own, by their keys.
+    parts: Vec<(String, Quota)>,
 }
 
 /// When the server counts a call.
@@ -79,6 +81,7 @@ impl Resource {
             failures_count: true,
             refusals_count: false,
             untold: Untold::Nothing,
+            parts: Vec::new(),
         }
     }
 
@@ -147,6 +150,22 @@ impl Resource {
             untold: Untold::Nothing,
             ..self
         }
+    }
+
+    /// The quota of the [partition](crate::Limiter::partition) of this key, in which one `*` stands for any text:
+    /// each key that fits has it for itself. The first one that fits counts. Default: that of the resource.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Quota, Resource};
+    ///
+    /// let quota = |units| Quota::per_minute(Amount::units(units));
+    /// let tokens = Resource::new("tokens", quota(90_000)).quota_for("gpt-4o*", quota(30_000));
+    /// assert_eq!(tokens.quota(), &quota(90_000));
+    /// ```
+    #[must_use]
+    pub fn quota_for(mut self, key: impl Into<String>, quota: Quota) -> Resource {
+        self.parts.push((key.into(), quota));
+        self
     }
 
     /// When the server counts a call. Default: [`Counted::AtDispatch`].
@@ -234,9 +253,36 @@ impl Resource {
 
     pub(crate) fn check(&self) -> Result<(), QuotaError> {
         if self.name.is_empty() {
-            Err(QuotaError::Unnamed)
-        } else {
-            self.quota.check(&self.name)
+            return Err(QuotaError::Unnamed);
+        }
+        for (key, quota) in &self.parts {
+            quota.check(&part_name(&self.name, key))?;
+        }
+        self.quota.check(&self.name)
+    }
+
+    /// The quota that was told for a key.
+    pub(crate) fn own_quota(&self, key: &str) -> Option<&Quota> {
+        let fits = |name: &str| match name.split_once('*') {
+            Some((start, end)) => key
+                .strip_prefix(start)
+                .is_some_and(|rest| rest.ends_with(end)),
+            None => name == key,
+        };
+        let mut parts = self.parts.iter();
+        parts.find(|(name, _)| fits(name)).map(|(_, quota)| quota)
+    }
+
+    /// The declaration of the part that belongs to a key.
+    pub(crate) fn part(&self, key: &str) -> Resource {
+        let part = Resource {
+            name: part_name(&self.name, key),
+            parts: Vec::new(),
+            ..self.clone()
+        };
+        match self.own_quota(key) {
+            Some(quota) => part.with_quota(*quota),
+            None => part,
         }
     }
 
@@ -252,4 +298,8 @@ impl Resource {
             }
         }
     }
+}
+
+fn part_name(resource: &str, key: &str) -> String {
+    format!("{resource}[{key}]")
 }

@@ -24,6 +24,9 @@ pub struct Past {
     pub unfinished: BTreeMap<Position, Unfinished>,
     /// What was taken of each resource, in the order of the options.
     pub meters: Vec<Meter>,
+    /// What was taken of parts of them, such as `tokens[gpt-4o]`, by name: these have the places behind those of the
+    /// options, in this order. A part is remembered for as long as its resource.
+    pub parts: Vec<(String, Meter)>,
     /// Results at the end that were committed once and are gone: their calls are run again.
     pub lost: u64,
     /// Whether anything at the end that was committed once is gone. Beside the [`lost`](Past::lost)
@@ -121,6 +124,8 @@ pub(crate) fn begin(
             crashed(store, row, &mut charges)?;
         }
         store.name_resources(&names)?;
+        let parts = store.parts_of(&names);
+        store.name_resources(&parts.iter().map(String::as_str).collect::<Vec<_>>())?;
         for end in rescue::results(path, store)? {
             let call = past.add(store, &end, &mut open)?;
             past.end = past.end.max(call + 1);
@@ -134,6 +139,12 @@ pub(crate) fn begin(
                 None => meter(store, *id, *window, &charges)?,
             };
             past.meters.push(meter);
+        }
+        for (name, id) in parts.into_iter().zip(&places[resources.len()..]) {
+            let whole = name.split_once('[').map(|(whole, _)| whole);
+            let window = resources.iter().find(|(name, _)| Some(&**name) == whole);
+            let meter = meter(store, *id, window.and_then(|(_, window)| *window), &charges)?;
+            past.parts.push((name, meter));
         }
         Ok(())
     })?;

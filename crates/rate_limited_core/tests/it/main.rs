@@ -10,6 +10,7 @@ mod jitter;
 mod learnt;
 mod limits;
 mod order;
+mod partitions;
 mod play;
 mod pool;
 mod properties;
