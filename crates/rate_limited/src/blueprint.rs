@@ -3,7 +3,8 @@
 use crate::error::ScheduleError;
 use crate::resource::Resource;
 use crate::result::SharedError;
-use rate_limited_core::{Amount, Class, Cost, Feedback, ResourceId};
+use rate_limited_core::{Amount, Class, Cost, Feedback, Limiter, ResourceId};
+use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,6 +59,24 @@ pub(crate) struct Blueprint<Req, Resp> {
 pub(crate) struct Seat {
     pub(crate) name: String,
     pub(crate) account: String,
+}
+
+/// What a call takes, and of whose parts.
+pub(crate) struct Costs<'a> {
+    costs: Vec<Cost>,
+    /// The keys of those that are taken of a part, by their places.
+    keys: Vec<(usize, Cow<'a, str>)>,
+}
+
+impl Costs<'_> {
+    /// The same of the parts that the limiter has for the keys.
+    pub(crate) fn of(mut self, limiter: &mut Limiter) -> Vec<Cost> {
+        for (place, key) in self.keys {
+            let cost = &mut self.costs[place];
+            cost.resource = limiter.partition(cost.resource, &key);
+        }
+        self.costs
+    }
 }
 
 struct Bound {
@@ -144,9 +163,10 @@ impl<Req, Resp> Blueprint<Req, Resp> {
 
     /// What a call takes of the resources that it takes from. One of which it takes nothing is left
     /// out, unless its real usage is told only afterwards.
-    pub(crate) fn costs(&self, request: &Req) -> Result<Vec<Cost>, ScheduleError> {
+    pub(crate) fn costs<'a>(&self, request: &'a Req) -> Result<Costs<'a>, ScheduleError> {
         let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
         let mut costs = Vec::with_capacity(ids.len());
+        let mut keys = Vec::new();
         for (resource, id) in self.resources.iter().zip(ids) {
             let amount = catch_unwind(AssertUnwindSafe(|| resource.cost_of(request)));
             let amount = amount.map_err(|_| ScheduleError::Panicked {
@@ -157,10 +177,15 @@ impl<Req, Resp> Blueprint<Req, Resp> {
                 reason,
             })?;
             if amount > Amount::ZERO || resource.tells_usage() {
+                let key = catch_unwind(AssertUnwindSafe(|| resource.key_of(request)));
+                let key = key.map_err(|_| ScheduleError::Panicked {
+                    resource: resource.name().to_owned(),
+                })?;
+                keys.extend(key.map(|key| (costs.len(), key)));
                 costs.push(Cost::new(*id, amount));
             }
         }
-        Ok(costs)
+        Ok(Costs { costs, keys })
     }
 
     /// What a call has really taken, where its answer tells.

@@ -36,13 +36,9 @@ pub(crate) fn of(
 ) -> Option<Advice> {
     let smaller = smaller_answers(args, work, assumed, limits, preset);
     let wider = match plan.binding() {
-        Some(binding) => higher_limit(
-            args,
-            work,
-            assumed,
-            (limits, binding.resource.index()),
-            preset,
-        ),
+        Some(binding) => work
+            .limit_of(binding)
+            .and_then(|it| higher_limit(args, work, assumed, (limits, it), preset)),
         None => more_in_flight(args, work, plan, assumed, limits, preset),
     };
     let worth = plan.finish.mul_f64(1.0 - WORTH);
@@ -93,11 +89,11 @@ fn higher_limit(
     args: &PlanArgs,
     work: &Work<'_>,
     assumed: &Assumed,
-    (limits, binding): (&[Limit], usize),
+    (limits, binding): (&[Limit], &Limit),
     preset: Option<Preset>,
 ) -> Option<Advice> {
     let mut limits = limits.to_vec();
-    let limit = limits.get_mut(binding)?;
+    let limit = limits.iter_mut().find(|limit| *limit == binding)?;
     limit.quota_micros = limit.quota_micros.checked_mul(2)?;
     let change = format!("twice the limit ({limit})");
     let outlook = run::outlook(&args.run, &meters(&limits, work, preset)?).ok()?;

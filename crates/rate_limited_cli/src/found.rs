@@ -4,30 +4,33 @@ use rate_limited::View;
 
 use crate::duration::Human;
 use crate::meters::Meters;
+use crate::seen::{self, Seen};
 use crate::status::whole;
+use crate::text::grouped;
+
+/// The most limits that are told.
+const SHOWN: usize = 8;
 
 /// Which limits held, where they were not told, or were lower than told; `None` where all were told right.
 pub(crate) fn told(view: &View, meters: &Meters) -> Option<String> {
-    let told = meters
-        .iter()
-        .map(|meter| (meter.name.as_str(), Some(meter.quota())));
-    let untold = meters.untold().iter().map(|it| (it.name.as_str(), None));
-    let found = told
-        .chain(untold)
-        .zip(&view.resources)
-        .filter_map(|((name, told), resource)| {
-            let limit = resource.limit?.as_units();
-            if told.is_some_and(|told| limit >= told) {
-                return None;
-            }
-            let window = Human(resource.window);
-            let told = told.map(|told| format!(" (told: {})", whole(told)));
-            Some(format!(
-                "{name} {} in {window}{}",
-                whole(limit),
-                told.unwrap_or_default()
-            ))
-        });
-    let found: Vec<_> = found.collect();
+    let found = |seen: Seen<'_>| {
+        let limit = seen.view.limit?.as_units();
+        if seen.told.is_some_and(|told| limit >= told) {
+            return None;
+        }
+        let (name, window) = (seen.name(), Human(seen.view.window));
+        let told = seen.told.map(|told| format!(" (told: {})", whole(told)));
+        let told = told.unwrap_or_default();
+        Some(format!("{name} {} in {window}{told}", whole(limit)))
+    };
+    let mut found: Vec<_> = seen::all(view, meters)
+        .into_iter()
+        .filter_map(found)
+        .collect();
+    let more = found.len().saturating_sub(SHOWN);
+    found.truncate(SHOWN);
+    if more > 0 {
+        found.push(format!("{} more", grouped(more as u64)));
+    }
     (!found.is_empty()).then(|| format!("limits found out: {}", found.join(", ")))
 }

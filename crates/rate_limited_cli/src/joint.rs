@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rate_limited::View;
 
-use crate::meters::{Meters, Work, seconds};
+use crate::meters::Meters;
 use crate::source::Totals;
 use crate::tally::Counts;
+use crate::work::{Work, seconds};
 
 /// The time that is left: the longest that any limit, or the bound on calls in flight, makes of it.
 /// `None` where nothing limits the run in a way that is known.

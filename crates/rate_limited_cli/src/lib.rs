@@ -16,9 +16,9 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `parts`, `shares`, `work`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `joint`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `members`, `status`, `seen`, `forecast`, `joint`, `latencies`, `binding`, `found`, `warnings`, `say` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `planning`, `plan_args`, `journal_args`, `plan_told`, `advice` | the command `plan` |
@@ -75,6 +75,7 @@ mod offsets;
 mod opening;
 mod outlet;
 pub mod output;
+mod parts;
 mod patience;
 mod plan;
 mod plan_args;
@@ -103,9 +104,11 @@ mod run;
 mod say;
 pub mod scan;
 mod schema;
+mod seen;
 #[cfg(feature = "simulate")]
 mod serve;
 mod shape;
+mod shares;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulation;
@@ -127,6 +130,7 @@ mod untold;
 mod verdict;
 mod waits;
 mod warnings;
+mod work;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -15,6 +15,7 @@ use crate::bill::Bill;
 use crate::call::{CallError, Reply};
 use crate::job::Job;
 use crate::limit::Limit;
+use crate::parts::{Cost, Parts};
 use crate::preset::Preset;
 use crate::refusal::Refusal;
 use crate::untold::Untold;
@@ -22,34 +23,6 @@ use crate::untold::Untold;
 /// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
 /// has left when it is written to a connection, which the server may not even have accepted yet.
 const LATENESS: Duration = Duration::from_millis(100);
-
-/// What all calls take of each unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Work {
-    pub(crate) requests: f64,
-    pub(crate) tokens: f64,
-}
-
-impl Work {
-    /// The work of so many calls, with so many tokens in all.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a figure to show, never to count with"
-    )]
-    pub(crate) fn new(requests: u64, tokens: u64) -> Work {
-        let (requests, tokens) = (requests as f64, tokens as f64);
-        Work { requests, tokens }
-    }
-
-    pub(crate) fn of(&self, unit: Unit) -> f64 {
-        match unit {
-            Unit::Tokens => self.tokens,
-            Unit::Requests => self.requests,
-            // Of others it is not known before.
-            _ => 0.0,
-        }
-    }
-}
 
 /// One limit as the runner meters it.
 #[derive(Clone, Debug)]
@@ -62,6 +35,7 @@ pub(crate) struct Meter {
     account: Option<String>,
     /// What the description of the API says of it.
     spec: Option<&'static apis::Resource>,
+    pub(crate) parts: Parts,
 }
 
 impl Meter {
@@ -89,58 +63,78 @@ impl Meter {
         self.quota() / self.limit.window.as_secs_f64()
     }
 
+    /// How much of a key's, in all and a second.
+    pub(crate) fn limit_of(&self, key: &str) -> &Limit {
+        self.parts.limit_of(key).unwrap_or(&self.limit)
+    }
+
     fn as_quota(&self) -> Quota {
-        let (quota, window) = (
-            Amount::from_micros(self.limit.quota_micros),
-            self.limit.window,
-        );
-        let spec = self.spec.filter(|spec| spec.window == Some(window));
-        match spec.filter(|spec| spec.kind == Some(Kind::Bucket) || spec.slice.is_some()) {
-            // It needs no calendar.
-            Some(spec) => spec.quota(quota, Moment::from_seconds(0), &|_| Time::default()),
-            // No window of another kind refuses what a sliding one lets through.
-            None => None,
-        }
-        .unwrap_or(Quota::per(quota, window))
+        quota_of(self.spec, &self.limit)
     }
 
     fn resource(&self) -> Resource<Arc<Job>, Reply> {
-        let Some(spec) = self.spec else {
-            return self.plain_resource();
+        let resource = Resource::new(self.name.clone(), self.as_quota());
+        let resource = match self.spec {
+            Some(spec) => described(resource, spec),
+            None => plain(resource, self.unit),
         };
-        let resource = described(Resource::new(self.name.clone(), self.as_quota()), spec);
-        match spec.counted {
+        let counted = self.spec.and_then(|spec| spec.counted);
+        let resource = match counted {
             Some(apis::Counted::Completion) => resource,
             _ => resource.guard(self.guard()),
-        }
+        };
+        self.parts.of(resource, |limit| quota_of(self.spec, limit))
     }
 
     /// What a request takes, of so many tokens and with these costs: the same as the resource says.
-    fn amount(&self, tokens: u64, costs: &[(&str, Amount)]) -> Amount {
-        match self.spec {
-            Some(spec) => {
-                let cost = costs.iter().find(|(name, _)| *name == spec.name);
-                cost.map_or(Amount::ZERO, |(_, amount)| *amount)
-            }
-            None if self.unit == Unit::Tokens => Amount::count(tokens).unwrap_or(Amount::MAX),
-            None => Amount::units(1),
-        }
+    fn amount(&self, tokens: u64, costs: &[Cost]) -> Amount {
+        amount(self.spec, self.unit, tokens, costs)
     }
 
     fn guard(&self) -> Duration {
         let window = self.limit.window;
         (window / 250).max(LATENESS.min(window / 100))
     }
+}
 
-    fn plain_resource(&self) -> Resource<Arc<Job>, Reply> {
-        let resource = Resource::new(self.name.clone(), self.as_quota()).guard(self.guard());
-        match self.unit {
-            Unit::Tokens => resource
-                .cost(|job: &Arc<Job>| job.tokens)
-                .usage(|_: &Arc<Job>, reply: &Reply| Told(reply.used("tokens", Unit::Tokens)))
-                .learn(true),
-            _ => resource,
+/// What a limit is to the scheduler, of a resource that the API's description may know.
+pub(crate) fn quota_of(spec: Option<&apis::Resource>, limit: &Limit) -> Quota {
+    let (quota, window) = (Amount::from_micros(limit.quota_micros), limit.window);
+    let spec = spec.filter(|spec| spec.window == Some(window));
+    match spec.filter(|spec| spec.kind == Some(Kind::Bucket) || spec.slice.is_some()) {
+        // It needs no calendar.
+        Some(spec) => spec.quota(quota, Moment::from_seconds(0), &|_| Time::default()),
+        // No window of another kind refuses what a sliding one lets through.
+        None => None,
+    }
+    .unwrap_or(Quota::per(quota, window))
+}
+
+/// What a request takes of a resource, of so many tokens and with these costs.
+pub(crate) fn amount(
+    spec: Option<&apis::Resource>,
+    unit: Unit,
+    tokens: u64,
+    costs: &[Cost],
+) -> Amount {
+    match spec {
+        Some(spec) => {
+            let cost = costs.iter().find(|cost| cost.resource == spec.name);
+            cost.map_or(Amount::ZERO, |cost| cost.amount)
         }
+        None if unit == Unit::Tokens => Amount::count(tokens).unwrap_or(Amount::MAX),
+        None => Amount::units(1),
+    }
+}
+
+/// A resource of an API of which nothing else is known.
+pub(crate) fn plain(resource: Resource<Arc<Job>, Reply>, unit: Unit) -> Resource<Arc<Job>, Reply> {
+    match unit {
+        Unit::Tokens => resource
+            .cost(|job: &Arc<Job>| job.tokens)
+            .usage(|_: &Arc<Job>, reply: &Reply| Told(reply.used("tokens", Unit::Tokens)))
+            .learn(true),
+        _ => resource,
     }
 }
 
@@ -190,44 +184,38 @@ pub(crate) struct Meters {
     members: Vec<(String, String)>,
 }
 
-/// A limit that several accounts have, each for its calls: together they let through what each does.
-#[derive(Clone, Debug)]
-pub(crate) struct Joint {
-    pub(crate) name: String,
-    pub(crate) unit: Unit,
-    /// As it is written, account by account.
-    pub(crate) limit: String,
-    pub(crate) quota: f64,
-    /// How much a second.
-    pub(crate) rate: f64,
-    /// The places of its meters.
-    pub(crate) places: Vec<usize>,
-}
-
 impl Meters {
     /// The meters of these limits: on requests and tokens, or on what the API meters.
     ///
     /// # Errors
     /// A limit on something else; two of one name for one window; less than one request.
     pub(crate) fn new(limits: &[Limit], preset: Option<Preset>) -> Result<Meters, Refusal> {
-        Limit::check_distinct(limits)?;
-        let alone = |name: &str| limits.iter().filter(|limit| limit.name == name).count() == 1;
-        let meter = |limit: &Limit| {
-            let spec = preset.and_then(|preset| preset.resource(&limit.name));
-            let unit = match (limit.name.as_str(), spec, preset) {
-                (_, Some(spec), _) => spec.unit,
-                ("requests", None, None) => Unit::Requests,
-                ("tokens", None, None) => Unit::Tokens,
-                _ => {
-                    let known = preset.map(Preset::resources);
-                    return Err(Refusal::UnknownResource {
-                        limit: limit.clone(),
-                        known: known.unwrap_or_else(|| "requests and tokens".to_owned()),
-                    });
-                }
-            };
+        let limits: Vec<Limit> = limits.iter().map(|it| pooled(it, preset)).collect();
+        Limit::check_distinct(&limits)?;
+        // Of those for one resource and window the one for all models stands for all, or else the first.
+        let first = |limit: &Limit| {
+            let group = limits.iter().filter(|it| it.is_over(limit));
+            group.min_by_key(|it| it.key.is_some())
+        };
+        let is_first =
+            |limit: &&Limit| first(limit).is_some_and(|first| std::ptr::eq(first, *limit));
+        let groups: Vec<&Limit> = limits.iter().filter(is_first).collect();
+        let alone = |name: &str| groups.iter().filter(|limit| limit.name == name).count() == 1;
+        let mut meters = Meters::default();
+        for limit in &groups {
+            let (spec, unit) = metered(limit, preset)?;
+            let beside = limits.iter().filter(|it| limit.is_over(it));
+            let told: Vec<_> = beside.filter(|it| it.key.is_some()).cloned().collect();
             if unit == Unit::Requests {
-                check_lets_one_pass(limit)?;
+                told.iter()
+                    .chain([*limit])
+                    .try_for_each(check_lets_one_pass)?;
+            }
+            if let (Some(spec), Some(single)) = (spec.filter(|it| !it.has_parts()), told.first()) {
+                return Err(Refusal::NoParts {
+                    limit: single.clone(),
+                    resource: spec.name.clone(),
+                });
             }
             let window = crate::duration::written(limit.window);
             let name = if alone(&limit.name) {
@@ -235,26 +223,23 @@ impl Meters {
             } else {
                 format!("{}/{window}", limit.name)
             };
-            Ok(Meter {
+            if limit.key.is_some() {
+                meters.untold.push(Untold::beside((name, unit), spec, told));
+                continue;
+            }
+            meters.told.push(Meter {
                 name,
                 unit,
-                limit: limit.clone(),
+                limit: (*limit).clone(),
                 account: None,
                 spec,
-            })
-        };
-        let told: Vec<_> = limits.iter().map(meter).collect::<Result<_, _>>()?;
-        let untold = if told.is_empty() {
-            Untold::of(preset)
-        } else {
-            Vec::new()
-        };
-        Ok(Meters {
-            told,
-            untold,
-            bill: None,
-            members: Vec::new(),
-        })
+                parts: Parts::new(spec, told),
+            });
+        }
+        if limits.is_empty() {
+            meters.untold = Untold::of(preset);
+        }
+        Ok(meters)
     }
 
     /// The meters of a pool: those of each account, and its members with their accounts.
@@ -281,6 +266,14 @@ impl Meters {
         })
     }
 
+    /// How many accounts there are; a run without a pool has none.
+    pub(crate) fn accounts(&self) -> usize {
+        let mut accounts: Vec<_> = self.members.iter().map(|(_, account)| account).collect();
+        accounts.sort();
+        accounts.dedup();
+        accounts.len()
+    }
+
     /// Whether calls go to several members.
     pub(crate) fn is_pool(&self) -> bool {
         !self.members.is_empty()
@@ -298,7 +291,7 @@ impl Meters {
 
     /// Whether a resource of the runner is the limit on what the run costs: it is the last one.
     pub(crate) fn is_bill(&self, place: usize) -> bool {
-        self.bill.is_some() && place == self.told.len() + self.untold.len()
+        self.bill.is_some() && place == self.bill_place()
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Meter> {
@@ -327,7 +320,7 @@ impl Meters {
     /// The name of a resource by its place.
     pub(crate) fn name(&self, place: usize) -> Option<String> {
         let told = self.told.get(place).map(Meter::full_name);
-        let untold = || self.untold.get(place - self.told.len());
+        let untold = || self.untold.get(place.checked_sub(self.told.len())?);
         told.or_else(|| untold().map(|it| it.name.clone()))
     }
 
@@ -337,8 +330,9 @@ impl Meters {
             Some(account) => format!("{} of {account}", meter.limit),
             None => meter.limit.to_string(),
         };
-        let limits: Vec<_> = self.iter().map(limit).collect();
-        limits.join(", ")
+        let parts = self.parts().flat_map(Parts::told);
+        let limits = self.iter().map(limit).chain(parts.map(Limit::to_string));
+        limits.collect::<Vec<_>>().join(", ")
     }
 
     /// The resources by name, with their quotas.
@@ -386,13 +380,30 @@ impl Meters {
     pub(crate) fn amounts(
         &self,
         tokens: u64,
-        costs: &[(&str, Amount)],
+        costs: &[Cost],
         charge: Option<Amount>,
     ) -> Vec<Amount> {
         let amounts = self.iter().map(|meter| meter.amount(tokens, costs));
-        let untold = self.untold.iter().map(|it| it.amount(costs));
+        let untold = self.untold.iter().map(|it| it.amount(tokens, costs));
         let charge = self.bill.as_ref().map(|_| charge.unwrap_or_default());
         amounts.chain(untold).chain(charge).collect()
+    }
+
+    /// The part that a request takes from of each resource, in the order of the resources; empty: none.
+    pub(crate) fn keys<'a>(&self, model: Option<&'a str>, costs: &'a [Cost]) -> Vec<&'a str> {
+        let parts = self.parts();
+        parts.map(|parts| parts.key(model, costs)).collect()
+    }
+
+    /// The parts of each resource, in the order of the resources.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Parts> {
+        let told = self.iter().map(|meter| &meter.parts);
+        told.chain(self.untold.iter().map(|it| &it.parts))
+    }
+
+    /// The place of the limit on what the run costs.
+    pub(crate) fn bill_place(&self) -> usize {
+        self.told.len() + self.untold.len()
     }
 
     /// The same for a request whose answer may have so many tokens less.
@@ -431,51 +442,16 @@ impl Meters {
         shortest.or_else(untold)
     }
 
-    /// The limits, those of one name of all accounts taken together. What one of them does not limit is not
-    /// limited.
-    pub(crate) fn joint(&self) -> Vec<Joint> {
-        let mut accounts: Vec<_> = self.members.iter().map(|(_, account)| account).collect();
-        accounts.sort();
-        accounts.dedup();
-        let mut joint: Vec<Joint> = Vec::new();
-        for (place, meter) in self.iter().enumerate() {
-            if let Some(known) = joint.iter_mut().find(|it| it.name == meter.name) {
-                known.quota += meter.quota();
-                known.rate += meter.rate();
-                known.limit = format!("{} + {}", known.limit, meter.limit);
-                known.places.push(place);
-                continue;
-            }
-            joint.push(Joint {
-                name: meter.name.clone(),
-                unit: meter.unit,
-                limit: meter.limit.to_string(),
-                quota: meter.quota(),
-                rate: meter.rate(),
-                places: vec![place],
-            });
-        }
-        joint.retain(|it| it.places.len() >= accounts.len());
-        joint
-    }
-
-    /// The limit that takes longest for this work, and how long: what does not fit into the first
-    /// window has to wait for quota to come back. `None`: all of it fits at once.
-    pub(crate) fn binding(&self, work: Work) -> Option<(Joint, Duration)> {
-        let waits = |limit: &Joint| (work.of(limit.unit) - limit.quota) / limit.rate;
-        let joint = self.joint().into_iter();
-        let longest = joint.max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
-        let wait = Some(waits(&longest)).filter(|wait| *wait > 0.0)?;
-        Some((longest, seconds(wait)))
-    }
-
     /// The limit on tokens that has the smallest quota, of a pool that of the account with the most: what is above it
     /// can never be sent.
     pub(crate) fn fewest_tokens(&self) -> Option<&Meter> {
         let fewest = |account: Option<&String>| {
             let of_tokens = self.iter().filter(|meter| meter.unit == Unit::Tokens);
             let ours = of_tokens.filter(|meter| meter.account.as_ref() == account);
-            ours.min_by_key(|meter| meter.limit.quota_micros)
+            // A request of a model that has more is looked at when it is scheduled.
+            let roomy = |meter: &&Meter| meter.parts.told().is_empty();
+            ours.filter(roomy)
+                .min_by_key(|meter| meter.limit.quota_micros)
         };
         if !self.is_pool() {
             return fewest(None);
@@ -487,15 +463,36 @@ impl Meters {
         let all = accounts.collect::<Option<Vec<_>>>()?;
         all.into_iter().max_by_key(|meter| meter.limit.quota_micros)
     }
+}
 
-    /// How many calls a second the limits allow, for calls of this mean size.
-    pub(crate) fn calls_per_second(&self, mean: Work) -> Option<f64> {
-        let joint = self.joint().into_iter();
-        let takes = joint.filter(|limit| mean.of(limit.unit) > 0.0);
-        takes
-            .map(|limit| limit.rate / mean.of(limit.unit))
-            .min_by(f64::total_cmp)
+/// The same limit, where it is for a model that shares its limits with others for all of these.
+fn pooled(limit: &Limit, preset: Option<Preset>) -> Limit {
+    let pool = |key: &String| preset.map_or(key.clone(), |it| it.api().pool(key).to_owned());
+    Limit {
+        key: limit.key.as_ref().map(pool),
+        ..limit.clone()
     }
+}
+
+/// What a limit is on.
+fn metered(
+    limit: &Limit,
+    preset: Option<Preset>,
+) -> Result<(Option<&'static apis::Resource>, Unit), Refusal> {
+    let spec = preset.and_then(|preset| preset.resource(&limit.name));
+    let unit = match (limit.name.as_str(), spec, preset) {
+        (_, Some(spec), _) => spec.unit,
+        ("requests", None, None) => Unit::Requests,
+        ("tokens", None, None) => Unit::Tokens,
+        _ => {
+            let known = preset.map(Preset::resources);
+            return Err(Refusal::UnknownResource {
+                limit: limit.clone(),
+                known: known.unwrap_or_else(|| "requests and tokens".to_owned()),
+            });
+        }
+    };
+    Ok((spec, unit))
 }
 
 /// Each call takes a whole request: a quota below that would never let one pass.
@@ -512,9 +509,4 @@ fn check_lets_one_pass(limit: &Limit) -> Result<(), Refusal> {
     };
     let limit = limit.clone();
     Err(Refusal::BelowOne { limit, instead })
-}
-
-/// So many seconds; what is no duration becomes the longest there is.
-pub(crate) fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }

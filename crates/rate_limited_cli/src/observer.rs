@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rate_limited::http::HttpError;
-use rate_limited::{Amount, Class, ResourceView, View};
+use rate_limited::{Amount, Class, View};
 use rate_limited_report::{Attempt, Call, Cost, Meter, Outcome, Report, Sample, Statistics};
 
 use crate::call;
@@ -16,6 +16,7 @@ use crate::journal::with_ending;
 use crate::meters::Meters;
 use crate::price::MICROS_PER_DOLLAR;
 use crate::record::code;
+use crate::seen::{self, Seen};
 use crate::state::State;
 use crate::status;
 
@@ -24,6 +25,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// What is put behind the name of a journal to name its statistics.
 const ENDING: &str = "-report";
+
+/// The most models whose limits have a picture in a report.
+const PARTS_REPORTED: usize = 12;
 
 /// More than statistics ever take.
 const BYTES_MAX: u64 = 1 << 20;
@@ -195,25 +199,31 @@ fn outcome(error: &HttpError) -> Outcome {
     }
 }
 
-/// How full the limits are: against what was told, or else against what was found out.
-fn meters<'a>(meters: &'a Meters, view: &View) -> Vec<Meter<'a>> {
-    let told = meters.iter().map(|it| (it.name.as_str(), Some(it.quota())));
-    let untold = meters.untold().iter().map(|it| (it.name.as_str(), None));
-    let all = told.chain(untold).zip(&view.resources);
-    let meter = |((name, told), seen): ((&'a str, Option<f64>), &ResourceView)| {
-        let quota = told.or_else(|| seen.limit.map(Amount::as_units))?;
-        let found = if told.is_none() { ", found out" } else { "" };
+/// How full the limits are: against what was told, or else against what was found out; of many models those that came
+/// first.
+fn meters<'a>(meters: &Meters, view: &'a View) -> Vec<Meter<'a>> {
+    let mut room = PARTS_REPORTED;
+    let meter = |seen: &Seen<'a>| {
+        let quota = seen.told.or_else(|| seen.limit())?;
+        let found = if seen.told.is_none() {
+            ", found out"
+        } else {
+            ""
+        };
+        if seen.is_part() {
+            room = room.checked_sub(1)?;
+        }
         Some(Meter {
-            name,
+            name: seen.name(),
             quota: format!(
                 "{} per {}{found}",
                 status::whole(quota),
-                duration::written(seen.window)
+                duration::written(seen.view.window)
             ),
-            share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
+            share: seen.used() / quota.max(f64::MIN_POSITIVE),
         })
     };
-    all.filter_map(meter).collect()
+    seen::all(view, meters).iter().filter_map(meter).collect()
 }
 
 fn cost(state: &State) -> Option<Cost> {

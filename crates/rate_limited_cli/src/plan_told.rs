@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use crate::advice::Advice;
 use crate::args::Concurrency;
 use crate::duration::Human;
+use crate::limit::Limit;
 use crate::meters::Meters;
 use crate::plan_args::PlanArgs;
 use crate::planning::Work;
 use crate::price;
 use crate::status::whole;
 use crate::text::{counted, grouped};
+
+/// The most models whose limits are shown to people.
+const PARTS_SHOWN: usize = 12;
 
 /// What is told.
 pub(crate) struct Told<'a> {
@@ -42,9 +46,14 @@ impl Told<'_> {
         self.cost().into_iter().for_each(|it| line("cost", it));
         line("finish", self.finish());
         line("binding", self.binding());
-        for (place, resource) in self.plan.resources.iter().enumerate() {
+        let (shown, left_out) = self.shown();
+        for (place, resource) in shown.into_iter().enumerate() {
             let name = if place == 0 { "limits" } else { "" };
             line(name, self.limit(resource));
+        }
+        if left_out > 0 {
+            let more = counted(left_out as u64, "more model", "more models");
+            line("", format!("{more}, waited for less (--json names all)"));
         }
         line("in flight", self.in_flight());
         line("assumed", self.assumed());
@@ -96,6 +105,25 @@ impl Told<'_> {
             "limits_told": meters.written(),
         });
         format!("{plan:#}\n")
+    }
+
+    /// The limits that are shown, those of models that are waited for longest first, and how many are not.
+    fn shown(&self) -> (Vec<&PlannedResource>, usize) {
+        let (whole, mut parts): (Vec<_>, Vec<_>) = self
+            .plan
+            .resources
+            .iter()
+            .partition(|it| it.part_of.is_none());
+        let has_parts =
+            |it: &PlannedResource| parts.iter().any(|part| part.part_of == Some(it.resource));
+        let is_used = |it: &&PlannedResource| it.reserved > Amount::ZERO || !has_parts(it);
+        let mut shown: Vec<_> = whole.into_iter().filter(is_used).collect();
+        if parts.len() > PARTS_SHOWN {
+            parts.sort_by_key(|it| std::cmp::Reverse((it.binds, it.charged)));
+        }
+        let left_out = parts.len().saturating_sub(PARTS_SHOWN);
+        shown.extend(parts.into_iter().take(PARTS_SHOWN));
+        (shown, left_out)
     }
 
     fn calls(&self) -> String {
@@ -182,8 +210,7 @@ impl Told<'_> {
     }
 
     fn limit(&self, resource: &PlannedResource) -> String {
-        let meter = self.meters.get(resource.resource.index());
-        let Some(meter) = meter else {
+        let Some(limit) = self.work.limit_of(resource) else {
             if !self.meters.is_bill(resource.resource.index()) {
                 return format!(
                     "{}: not told; the run finds it out, the plan takes none",
@@ -205,7 +232,7 @@ impl Told<'_> {
         };
         format!(
             "{:<22} {} taken, {share:.0} % of what it lets through; {waits}",
-            meter.limit.to_string(),
+            of_part(limit, resource),
             whole(resource.charged.as_units())
         )
     }
@@ -249,5 +276,13 @@ impl Told<'_> {
             "answers take {} (--latency){tokens}; {failures} (--failure-rate)",
             Human(latency)
         )
+    }
+}
+
+/// The limit as it is written, with the model whose part it is.
+fn of_part(limit: &Limit, resource: &PlannedResource) -> String {
+    match (resource.part_of, limit.to_string().split_once('=')) {
+        (Some(_), Some((_, quota))) => format!("{}={quota}", resource.name),
+        _ => limit.to_string(),
     }
 }

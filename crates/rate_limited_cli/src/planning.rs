@@ -3,7 +3,7 @@
 use std::io::{self, BufReader};
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, Assumed, Load, Outlook};
+use rate_limited::{Amount, Assumed, Load, Outlook, PlannedResource};
 
 use crate::advice;
 use crate::api;
@@ -12,6 +12,7 @@ use crate::bill::Bill;
 use crate::exit::Exit;
 use crate::feed::FeedOptions;
 use crate::input::{Item, Reader};
+use crate::limit::Limit;
 use crate::line::Glance;
 use crate::meters::Meters;
 use crate::output::OutputTarget;
@@ -208,6 +209,8 @@ impl<'a> Work<'a> {
         };
         let bill = self.cost.expected.as_units() / self.cost.most.as_units().max(1e-9);
         let shares = self.meters.iter().map(|meter| share(meter.unit));
+        let untold = self.meters.untold().iter().map(|it| share(it.unit));
+        let shares = shares.chain(untold);
         let shares = shares.chain(self.meters.bill().map(|_| bill));
         Assumed {
             latencies: vec![args.expected.latency],
@@ -215,6 +218,15 @@ impl<'a> Work<'a> {
             used: outlook.resources().into_iter().zip(shares).collect(),
             ..Assumed::default()
         }
+    }
+
+    /// The limit that a resource of the plan has, or the part of one.
+    pub(crate) fn limit_of(&self, planned: &PlannedResource) -> Option<&Limit> {
+        let whole = planned.part_of.unwrap_or(planned.resource);
+        let meter = self.meters.get(whole.index())?;
+        let key = planned.name.split_once('[');
+        let key = key.and_then(|(_, key)| key.strip_suffix(']'));
+        Some(key.map_or(&meter.limit, |key| meter.limit_of(key)))
     }
 
     /// The bound on costs, if there is one.
@@ -245,7 +257,8 @@ impl Watch for Work<'_> {
         let amounts = self
             .meters
             .amounts(tokens, &costs, bound_of(charge.as_ref()));
-        if let Some(resource) = self.load.add(&amounts) {
+        let keys = self.meters.keys(request.model.as_deref(), &costs);
+        if let Some(resource) = self.load.add_parts(&amounts, &keys) {
             self.never.add(request.line, resource.index());
             return;
         }
@@ -256,9 +269,9 @@ impl Watch for Work<'_> {
         if answers < answers_max {
             let saved = answers_max - answers;
             let lean = self.meters.lean(&amounts, saved);
-            self.lean.add(&lean);
+            self.lean.add_parts(&lean, &keys);
         } else {
-            self.lean.add(&amounts);
+            self.lean.add_parts(&amounts, &keys);
         }
     }
 

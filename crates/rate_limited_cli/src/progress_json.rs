@@ -6,14 +6,20 @@ use rate_limited::{Amount, View};
 use serde_json::{Value, json};
 
 use crate::meters::Meters;
+use crate::seen::{self, Seen};
 use crate::state::State;
 use crate::status;
 use crate::tally::Counts;
 
+/// The most parts of limits that are told.
+const PARTS_SHOWN: usize = 50;
+
 /// How the run stands, as one line of JSON: times in seconds, money in dollars, amounts in units.
 pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Duration>) -> String {
     let progress = &view.progress;
-    let cost = state.meters.bill().zip(view.resources.last());
+    let place = state.meters.bill_place();
+    let cost = state.meters.bill().zip(view.resources.get(place));
+    let (limits, left_out) = limits(view, &state.meters);
     let dollars = |amount: Amount| amount.as_micros() as f64 / 1e9;
     json!({
         "done": counts.before.total() + counts.calls_over(),
@@ -29,7 +35,8 @@ pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Dur
         "waits_for": status::waits_for(view, &state.meters),
         "wait_seconds": view.wait_left.map(|left| left.as_secs_f64()),
         "left_seconds": left.map(|left| left.as_secs_f64()),
-        "limits": limits(view, &state.meters),
+        "limits": limits,
+        "limits_left_out": left_out,
         "cost_dollars": cost.map(|(_, it)| dollars(it.charged + it.held)),
         "cost_dollars_max": cost.map(|(bill, _)| dollars(bill.most)),
         "last_error": status::last_error(view),
@@ -37,15 +44,17 @@ pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Dur
     .to_string()
 }
 
-fn limits(view: &View, meters: &Meters) -> Vec<Value> {
-    let limit = |(meter, it): (&crate::meters::Meter, &rate_limited::ResourceView)| {
+/// The limits with the fullest of their parts, and how many of these are left out.
+fn limits(view: &View, meters: &Meters) -> (Vec<Value>, usize) {
+    let (shown, left_out) = seen::fullest(view, meters, PARTS_SHOWN);
+    let limit = |it: &Seen<'_>| {
         json!({
-            "name": meter.name,
-            "used": (it.charged + it.held).as_units(),
-            "limit": it.limit.map(Amount::as_units),
-            "told": meter.quota(),
-            "window_seconds": meter.limit.window.as_secs_f64(),
+            "name": it.name(),
+            "used": it.used(),
+            "limit": it.view.limit.map(Amount::as_units),
+            "told": it.told,
+            "window_seconds": it.view.window.as_secs_f64(),
         })
     };
-    meters.iter().zip(&view.resources).map(limit).collect()
+    (shown.iter().map(limit).collect(), left_out)
 }

@@ -409,6 +409,7 @@ fn opening<'a>(
         surveyed: looked.surveyed.as_ref(),
         on_unknown: args.journal.on_unknown,
         meters,
+        shares: looked.shares.as_ref(),
         max_concurrent: args.limits.max_concurrent,
     }
 }

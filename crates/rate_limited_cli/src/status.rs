@@ -1,14 +1,18 @@
 //! Where a run stands, in words.
 
-use rate_limited::{Amount, View, Wait, WaitingOn};
+use rate_limited::{View, Wait, WaitingOn};
 
 use crate::duration::Human;
 use crate::meters::Meters;
 use crate::price;
+use crate::seen::{self, Seen};
 use crate::text::{grouped, shortened};
 
 /// The most characters of an error that a line of progress shows.
 const ERROR_CHARS_MAX: usize = 100;
+
+/// The most models whose limits a line of progress shows.
+const PARTS_SHOWN: usize = 6;
 
 /// How many cells the bar of a resource has.
 const CELLS: usize = 5;
@@ -22,42 +26,38 @@ pub(crate) enum Shown {
     Bars,
 }
 
-/// Each resource as `used/limit`, and what was told where a lower limit is in force.
+/// Each resource as `used/limit`, and what was told where a lower limit is in force; of many models the fullest.
 pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<String> {
-    let used = meters.iter().zip(&view.resources).map(|(meter, resource)| {
-        let used = (resource.charged + resource.held).as_units();
-        let told = meter.quota();
-        let limit = resource.limit.map_or(told, Amount::as_units);
-        let bar = match shown {
-            Shown::Figures => String::new(),
-            Shown::Bars => format!("{} ", bar(used / limit)),
-        };
-        let told = if limit < told {
-            format!(" (told {})", whole(told))
-        } else {
-            String::new()
-        };
-        let name = meter.full_name();
-        format!("{name} {bar}{}/{}{told}", whole(used), whole(limit))
-    });
-    let used: Vec<_> = used.collect();
-    let untold = view
-        .resources
-        .get(meters.iter().count()..)
-        .unwrap_or_default();
-    let untold = meters.untold().iter().zip(untold).map(|(meter, resource)| {
-        let used = whole((resource.charged + resource.held).as_units());
-        let limit = resource.limit.map(|limit| whole(limit.as_units()));
-        format!("{} {used}/{}", meter.name, limit.as_deref().unwrap_or("?"))
-    });
-    let used: Vec<_> = used.into_iter().chain(untold).collect();
-    let money = meters.bill().zip(view.resources.last());
-    let money = money.map(|(bill, it)| {
+    let (seen, left_out) = seen::fullest(view, meters, PARTS_SHOWN);
+    let mut words: Vec<_> = seen.iter().map(|it| one(it, shown)).collect();
+    if left_out > 0 {
+        words.push(format!("{} less full", grouped(left_out as u64)));
+    }
+    let money = meters.bill().zip(view.resources.get(meters.bill_place()));
+    words.extend(money.map(|(bill, it)| {
         let [taken, most] = [it.charged + it.held, bill.most].map(price::shown);
         format!("cost {taken}/{most}")
-    });
-    let used: Vec<_> = used.into_iter().chain(money).collect();
-    (!used.is_empty()).then(|| used.join(", "))
+    }));
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn one(seen: &Seen<'_>, shown: Shown) -> String {
+    let (name, used) = (seen.name(), whole(seen.used()));
+    let Some(told) = seen.told else {
+        let limit = seen.limit().map(whole);
+        return format!("{name} {used}/{}", limit.as_deref().unwrap_or("?"));
+    };
+    let limit = seen.limit().unwrap_or(told);
+    let bar = match shown {
+        Shown::Figures => String::new(),
+        Shown::Bars => format!("{} ", bar(seen.share())),
+    };
+    let told = if limit < told {
+        format!(" (told {})", whole(told))
+    } else {
+        String::new()
+    };
+    format!("{name} {bar}{used}/{}{told}", whole(limit))
 }
 
 /// A bar of a few cells; it is full from the whole on.
@@ -97,7 +97,12 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         } else {
             "a limit"
         };
-        meters.name(place).unwrap_or_else(|| other.to_owned())
+        let part = || {
+            let part = view.resources.get(place)?;
+            part.part_of.map(|_| part.resource.name().to_owned())
+        };
+        let known = meters.name(place).or_else(part);
+        known.unwrap_or_else(|| other.to_owned())
     };
     Some(match on {
         WaitingOn::Quota(id) => format!("{}: full{for_time}", name(id.index())),

@@ -161,6 +161,10 @@ where
         };
         let now = self.clock.now();
         let mut limiter = self.account.open();
+        let costs = costs.of(&mut limiter);
+        if let Some(records) = &mut self.records {
+            records.know(&limiter, &costs);
+        }
         let id = match self.scheduler.schedule(&mut limiter, &costs, now) {
             Ok(id) => id,
             Err(error) => return Err((error.into(), request)),

@@ -58,6 +58,8 @@ pub struct ResourceView {
     pub resource: Resource,
     /// Whose part it is, if it is a partition: [`Limiter::partition`].
     pub key: Option<String>,
+    /// The resource that it is a part of.
+    pub part_of: Option<ResourceId>,
     /// How much a window in force: the user's limit, or a lower one that the server names or its refusals have
     /// shown. `None`: it has none, or none is known.
     pub limit: Option<Amount>,
@@ -191,6 +193,7 @@ impl Limiter {
             paused_until: ledger.paused_until,
             resource: ledger.resource.clone(),
             key: ledger.key.as_deref().map(str::to_owned),
+            part_of: ledger.partition_of.map(ResourceId),
         }
     }
 

@@ -111,6 +111,10 @@ pub struct PlannedResource {
     pub resource: ResourceId,
     /// Its name.
     pub name: String,
+    /// The resource that it is a part of, if it is a partition.
+    pub part_of: Option<ResourceId>,
+    /// The most that it lets through in a window; `None` where that is not known.
+    pub limit: Option<Amount>,
     /// What all attempts cost at most: what a scheduler that learns nothing reserves.
     pub reserved: Amount,
     /// What is charged in the end.

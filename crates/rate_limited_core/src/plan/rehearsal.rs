@@ -305,6 +305,8 @@ impl<'a> Rehearsal<'a> {
         let resource = |book: &Book| PlannedResource {
             resource: book.id,
             name: self.limiter.name(book.id).to_owned(),
+            part_of: Some(self.limiter.whole_of(book.id)).filter(|whole| *whole != book.id),
+            limit: book.quota.limit().filter(|limit| *limit < Amount::MAX),
             reserved: Amount::from_micros((book.reserved as f64 * longer) as i64),
             charged: Amount::from_micros((book.charged * longer) as i64),
             binds: book.binds.mul_f64(longer),
