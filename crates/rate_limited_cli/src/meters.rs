@@ -63,11 +63,6 @@ impl Meter {
         self.quota() / self.limit.window.as_secs_f64()
     }
 
-    /// How much of a key's, in all and a second.
-    pub(crate) fn limit_of(&self, key: &str) -> &Limit {
-        self.parts.limit_of(key).unwrap_or(&self.limit)
-    }
-
     fn as_quota(&self) -> Quota {
         quota_of(self.spec, &self.limit)
     }
@@ -315,6 +310,12 @@ impl Meters {
     /// A limit that was told, by its place.
     pub(crate) fn get(&self, place: usize) -> Option<&Meter> {
         self.told.get(place)
+    }
+
+    /// The limit that was told for a resource, by its place, or for the part of it that a key has.
+    pub(crate) fn limit_at(&self, place: usize, key: Option<&str>) -> Option<&Limit> {
+        let own = key.and_then(|key| self.parts().nth(place)?.limit_of(key));
+        own.or_else(|| Some(&self.get(place)?.limit))
     }
 
     /// The name of a resource by its place.

@@ -281,7 +281,7 @@ impl Told<'_> {
 
 /// The limit as it is written, with the model whose part it is.
 fn of_part(limit: &Limit, resource: &PlannedResource) -> String {
-    match (resource.part_of, limit.to_string().split_once('=')) {
+    match (resource.part_of, limit.to_string().rsplit_once('=')) {
         (Some(_), Some((_, quota))) => format!("{}={quota}", resource.name),
         _ => limit.to_string(),
     }

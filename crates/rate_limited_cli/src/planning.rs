@@ -223,10 +223,9 @@ impl<'a> Work<'a> {
     /// The limit that a resource of the plan has, or the part of one.
     pub(crate) fn limit_of(&self, planned: &PlannedResource) -> Option<&Limit> {
         let whole = planned.part_of.unwrap_or(planned.resource);
-        let meter = self.meters.get(whole.index())?;
-        let key = planned.name.split_once('[');
+        let key = planned.part_of.and_then(|_| planned.name.split_once('['));
         let key = key.and_then(|(_, key)| key.strip_suffix(']'));
-        Some(key.map_or(&meter.limit, |key| meter.limit_of(key)))
+        self.meters.limit_at(whole.index(), key)
     }
 
     /// The bound on costs, if there is one.

@@ -30,7 +30,7 @@ mod _native {
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
-    use super::resource::{add_resource, resource_view, set_quota};
+    use super::resource::{add_resource, resource_parts, resource_view, set_quota};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
     use rate_limited_apis::{

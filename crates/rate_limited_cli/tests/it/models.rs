@@ -116,21 +116,21 @@ fn the_next_run_knows_what_each_model_has_used() {
 
 #[test]
 fn a_plan_knows_models_and_names_their_limits() {
-    let lines = blocks(&["a", "b"], 60);
-    let text = plan(&lines, &["--limit", "requests[*]=60/1m", "--latency", "1s"]);
+    let lines = blocks(&["a", "b"], 30);
+    let text = plan(&lines, &["--limit", "requests[*]=30/1m", "--latency", "1s"]);
     assert!(text.contains("finish    after 1 s"), "{text}");
-    for name in ["requests[a]=60/1m", "requests[b]=60/1m"] {
+    for name in ["requests[a]=30/1m", "requests[b]=30/1m"] {
         assert!(text.contains(name), "{name}: {text}");
     }
-    let together = plan(&lines, &["--rpm", "60", "--latency", "1s"]);
+    let together = plan(&lines, &["--rpm", "30", "--latency", "1s"]);
     assert!(together.contains("finish    after 1 m 1 s"), "{together}");
     let one = plan(
         &lines,
         &[
             "--limit",
-            "requests[*]=60/1m",
+            "requests[*]=30/1m",
             "--limit",
-            "requests[b]=20/1m",
+            "requests[b]=10/1m",
             "--latency",
             "1s",
         ],
@@ -138,19 +138,19 @@ fn a_plan_knows_models_and_names_their_limits() {
     assert!(one.contains("finish    after 2 m 1 s"), "{one}");
     assert!(one.contains("binding   requests[b] for 2 m"), "{one}");
     assert!(
-        one.contains("twice the limit (requests[b]=40/1m): 1 m 1 s"),
+        one.contains("twice the limit (requests[b]=20/1m): 1 m 1 s"),
         "{one}"
     );
 }
 
 #[test]
 fn an_api_says_itself_that_its_limits_are_for_each_model() {
-    let lines = blocks(&["gpt-4o", "o3"], 60);
+    let lines = blocks(&["gpt-4o", "o3"], 30);
     let text = plan(
         &lines,
-        &["--api", "openai", "--rpm", "60", "--latency", "1s"],
+        &["--api", "openai", "--rpm", "30", "--latency", "1s"],
     );
-    assert!(text.contains("finish    after 1 s"), "{text}");
+    assert!(text.contains("finish    after 1.2 s"), "{text}");
     // Of a tier that is known for one model only, the other one is found out.
     let lines = blocks(&["gpt-5.6-sol", "o3"], 3);
     let text = plan(&lines, &["--api", "openai", "--tier", "tier-1"]);
