@@ -1,7 +1,7 @@
 # `make test` is everything that CI runs. Each part says how long it took.
 
 PART := tools/part
-.PHONY: test tools format lint features unit doc example python rivals bench soak
+.PHONY: test tools format lint features unit doc example python rivals book bench soak
 
 test: format lint features unit doc example python rivals
 	@echo "== all parts passed"
@@ -33,10 +33,12 @@ unit:
 doc:
 	@$(PART) "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
 
-# The first command of the README, as a newcomer types it but for the release build; and each example of docs/apis and docs/pools.md.
+# The first command of the README, as a newcomer types it but for the release build; the links and the commands of README
+# and docs; and the pictures of docs/concepts, which are drawn from runs.
 example:
 	@$(PART) "the example of the README" tools/check-example
-	@$(PART) "the examples of docs/apis" tools/check-docs
+	@$(PART) "links and commands of the documentation" tools/check-docs
+	@$(PART) "pictures of the documentation" tools/pictures --check
 
 # The Python package, installed as a user would, in a fresh virtual environment.
 python:
@@ -45,6 +47,10 @@ python:
 # The comparison with other tools, in short: that it runs, not what it measures.
 rivals:
 	@$(PART) "the comparison, in short" benches/check
+
+# The documentation as a book, into target/book; needs mdBook. Not part of the tests.
+book:
+	tools/book
 
 # The figures of the README and of docs/benchmarks.md. Not part of the tests: machines differ.
 bench:

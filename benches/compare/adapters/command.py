@@ -16,7 +16,7 @@ def description(work):
     for limit in work["api"]:
         name, charged = limit["name"], limit.get("charged", "bound")
         cost = "{ request = 1 }" if name == "requests" else "{ prompt = 1, answer = 1 }"
-        window = told.get(name, {"window": 60})["window"]
+        window = told.get(name, limit)["window"]
         lines = [
             "[[resources]]", f'name = "{name}"', f'unit = "{name}"', f'window = "{window * 1000:.0f}ms"',
             f'kind = "{limit.get("kind", "sliding")}"', f'counted = "{limit.get("counted", "arrival")}"',

@@ -65,6 +65,8 @@ pub mod journal;
 pub mod layer;
 mod limiter;
 mod outlook;
+#[cfg(doctest)]
+mod pages;
 mod pool;
 #[cfg_attr(
     not(feature = "journal"),

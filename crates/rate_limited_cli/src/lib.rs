@@ -23,7 +23,7 @@
 //! | `observer`, `reports` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `planning`, `plan_args`, `journal_args`, `plan_told`, `advice` | the command `plan` |
 //! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
-//! | `manual` | man pages, and what shells complete |
+//! | `manual`, `reference` | man pages, what shells complete, and a page of Markdown |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
 mod advice;
@@ -92,6 +92,7 @@ mod raw_lines;
 mod recall;
 pub mod record;
 mod recorded;
+mod reference;
 mod refusal;
 pub mod reorder;
 mod report;

@@ -8,6 +8,7 @@ use clap_mangen::Man;
 
 use crate::args::Cli;
 use crate::exit::Exit;
+use crate::reference;
 use crate::say::{self, complain};
 
 /// Print what a shell needs to complete the command's options.
@@ -28,6 +29,9 @@ pub(crate) struct ManArgs {
     /// Write rate-limited.1, rate-limited-run.1, … there, such as ~/.local/share/man/man1
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// Print one page of Markdown about all commands instead
+    #[arg(long, conflicts_with = "folder")]
+    markdown: bool,
 }
 
 /// Prints completions.
@@ -42,6 +46,9 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
 pub(crate) fn man(args: &ManArgs) -> Exit {
     // What it would say is in each page.
     let command = Cli::command().disable_help_subcommand(true);
+    if args.markdown {
+        return print(reference::page(command).as_bytes());
+    }
     let mut page = Vec::new();
     let made = match &args.folder {
         None => Man::new(command).render(&mut page),

@@ -10,7 +10,9 @@
 //! books, and once in a while, the sum was a little too low: a margin covers that, and melts away while
 //! nothing is refused. With books that still had room, or again and again, the API counts the bounds
 //! while calls are in flight, whatever it charges in the end: the bounds are reserved for a window, for
-//! four windows the next time, then for sixteen, and so on.
+//! four windows the next time, then for sixteen, and so on. Where whole bounds would have filled the quota and what
+//! calls are likely to use would not, that is certain enough to begin with sixteen. Answers that say how much remains
+//! tell the two apart without any refusal, and end the distrust if it was wrong.
 
 use crate::learnt::{LearntShares, SHARES};
 use crate::time::Time;
@@ -28,6 +30,18 @@ const FULL: i128 = 95;
 /// Refusals with full books that only raise reservations: the first one, and the one that follows when its pause
 /// was too short.
 const STRIKES: u32 = 2;
+
+/// The part of a quota, in percent, by which usage and whole bounds must differ for an answer to tell them apart, and
+/// how many answers in a row must agree; and by what they differ where there is nothing to tell apart.
+const TELLING: i64 = 15;
+const ALIKE: i64 = 3;
+const VOTES: i32 = 3;
+
+/// The part of a quota, in percent, below which what calls are likely to use explains no refusal.
+const ROOM: i64 = 75;
+
+/// Windows for which whole bounds are reserved where they explain a refusal that shares do not.
+const EXPLAINED: u32 = 16;
 
 /// By what a single refusal raises reservations, in millionths.
 const MARGIN_STEP: i64 = WHOLE / 10;
@@ -54,6 +68,10 @@ pub(crate) struct Learned {
     /// Refusals since the last calm, and from when on it is calm again.
     strikes: u32,
     calm_from: Time,
+    /// How many answers in a row showed that bounds are counted; below zero, that they are not.
+    votes: i32,
+    /// What the server was last seen to have counted beside all of ours, when hardly anything was in flight.
+    others: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -72,6 +90,8 @@ impl Learned {
             margin: WHOLE,
             strikes: 0,
             calm_from: Time::default(),
+            votes: 0,
+            others: 0,
         }
     }
 
@@ -127,6 +147,43 @@ impl Learned {
         self.margin -= (self.margin - WHOLE) / 1_000;
     }
 
+    /// An answer shows how much the server has counted. In the middle between what is likely to be used and whole
+    /// bounds, it says which of them the server counts while calls are in flight.
+    pub(crate) fn hears(&mut self, counted: i64, books: Books, quota: i64, window: u64, now: Time) {
+        let likely = books.settled.saturating_add(self.likely(books.flying));
+        let whole = books.settled.saturating_add(books.flying);
+        let apart = whole.saturating_sub(likely);
+        if apart < quota / 100 * ALIKE {
+            self.others = counted.saturating_sub(whole).max(0);
+        }
+        if apart < quota / 100 * TELLING {
+            return;
+        }
+        let counted = counted.saturating_sub(self.others);
+        // More than all of ours is also what others take; less than what has ended is back there earlier than with us.
+        if counted > whole.saturating_add(apart / 4) || counted < books.settled {
+            return;
+        }
+        if counted < likely.saturating_add(apart / 2) {
+            self.votes = self.votes.min(0) - 1;
+        } else {
+            self.votes = self.votes.max(0) + 1;
+        }
+        if self.votes >= VOTES {
+            self.distrust(now.plus(window.saturating_mul(EXPLAINED.into())));
+        } else if self.votes <= -VOTES && now < self.distrust_until {
+            self.distrust_until = now;
+        }
+    }
+
+    /// What calls with bounds of this sum are likely to use, by the dearest class of calls.
+    fn likely(&self, bounds: i64) -> i64 {
+        let known = self.classes.iter().filter(|it| !it.recent.is_empty());
+        let means = known.map(|it| it.sum / it.recent.len() as i64);
+        let product = i128::from(bounds) * i128::from(means.max().unwrap_or(WHOLE));
+        i64::try_from(product / i128::from(WHOLE)).unwrap_or(bounds)
+    }
+
     /// Whether less than whole bounds is reserved.
     pub(crate) fn is_trusting(&self, now: Time) -> bool {
         now >= self.distrust_until
@@ -141,23 +198,40 @@ impl Learned {
         self.distrust_until = self.distrust_until.max(until);
     }
 
-    /// The server refused a call while `booked` of the quota was charged or reserved; calls go on at
-    /// `now`.
-    pub(crate) fn refused(&mut self, booked: i64, quota: i64, window: u64, now: Time) {
-        let full = i128::from(booked) * 100 >= i128::from(quota) * FULL;
+    /// The server refused a call while the books said so; calls go on at `now`.
+    pub(crate) fn refused(&mut self, books: Books, quota: i64, window: u64, now: Time) {
+        let is_full = |amount: i64| i128::from(amount) * 100 >= i128::from(quota) * FULL;
+        let full = is_full(books.reserved);
+        let whole = books.settled.saturating_add(books.flying);
+        let likely = books.settled.saturating_add(self.likely(books.flying));
+        let explained = is_full(whole) && likely < quota / 100 * ROOM;
         self.strikes = if now > self.calm_from {
             1
         } else {
             self.strikes + 1
         };
         self.calm_from = now.plus(window.saturating_mul(4));
-        if full && self.strikes <= STRIKES {
+        if full && !explained && self.strikes <= STRIKES {
             self.margin = (self.margin + MARGIN_STEP).min(MARGIN_MAX);
         } else if now >= self.distrust_until {
+            if explained {
+                self.memory = self.memory.max(EXPLAINED);
+            }
             self.distrust(now.plus(window.saturating_mul(self.memory.into())));
             self.memory = self.memory.saturating_mul(4);
         }
     }
+}
+
+/// What the books held when a call was refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Books {
+    /// Charged or reserved.
+    pub(crate) reserved: i64,
+    /// Charged for attempts that have ended.
+    pub(crate) settled: i64,
+    /// The bounds of those in flight.
+    pub(crate) flying: i64,
 }
 
 impl Shares {

@@ -1,4 +1,5 @@
-//! How near to the optimum each scenario ends, on virtual time: `cargo bench -p rate_limited_sim`.
+//! How near to the optimum each scenario ends, on virtual time: `cargo bench -p rate_limited_sim`; with
+//! `--bench makespan -- NAME` only those whose names have that in them.
 
 #![expect(
     clippy::print_stdout,
@@ -11,6 +12,10 @@ use std::path::Path;
 const SEEDS: u64 = 5;
 
 fn main() {
+    let wanted: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("the folder of scenarios")
@@ -28,6 +33,9 @@ fn main() {
             .expect("a name")
             .to_string_lossy()
             .into_owned();
+        if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part)) {
+            continue;
+        }
         let text = std::fs::read_to_string(&file).expect("a scenario");
         let scenario = Scenario::from_toml(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let plays = (0..SEEDS).map(|seed| scenario.play(seed).expect("a play"));

@@ -58,3 +58,20 @@ fn each_command_has_a_man_page() {
         "{run}"
     );
 }
+
+/// All that `--help` says is in the book, and nothing else.
+#[cfg(feature = "simulate")]
+#[test]
+fn the_reference_of_the_book_is_what_the_command_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/reference/command.md"
+    );
+    let written = fs::read_to_string(file).expect("the page");
+    assert!(
+        output(folder.path(), &["man", "--markdown"]) == written,
+        "docs/reference/command.md is not what the command says: write it anew with \
+         `cargo run -p rate_limited_cli -- man --markdown > docs/reference/command.md`"
+    );
+}

@@ -67,6 +67,8 @@ pub(crate) struct Ledger {
     held: i64,
     /// What the attempts in flight would take above their reservations at full bounds.
     slack: i64,
+    /// The bounds of the attempts in flight.
+    flying: i64,
     /// All bounds ever taken: only differences count.
     total: i64,
     tally: Tally,
@@ -154,6 +156,7 @@ impl Ledger {
             guard,
             held: 0,
             slack: 0,
+            flying: 0,
             total: 0,
             tally: Tally::default(),
             in_flight: 0,
@@ -299,6 +302,7 @@ impl Ledger {
         self.goes(amount, now);
         self.held = self.held.saturating_add(amount);
         self.slack = self.slack.saturating_add(bound.saturating_sub(amount));
+        self.flying = self.flying.saturating_add(bound);
         self.total = self.total.wrapping_add(bound.max(amount));
         self.in_flight += 1;
         Hold {
@@ -334,6 +338,7 @@ impl Ledger {
         now: Time,
     ) -> (Time, i64) {
         self.in_flight -= 1;
+        self.flying = self.flying.saturating_sub(hold.bound);
         self.slack = self
             .slack
             .saturating_sub(hold.bound.saturating_sub(hold.amount));

@@ -6,6 +6,7 @@ use crate::backoff::{Backoff, Chance};
 use crate::ceiling::{Ceiling, Evidence};
 use crate::feedback::{Feedback, Reset, Stand};
 use crate::finder::Finder;
+use crate::learned::Books;
 use crate::learnt::Learnt;
 use crate::outcome::Class;
 use crate::quota::{Meter, Quota};
@@ -19,6 +20,10 @@ const USUAL_WINDOW: Duration = Duration::from_secs(60);
 
 /// A wait below the window divided by this says that there is room soon: the limit over the window is hardly to blame.
 const BRIEF: u64 = 8;
+
+/// Of a window so long, a wait that the server names is followed and nothing is lowered: that costs a refusal a window,
+/// and a limit lowered wrongly, since others use the account too, would cost the rest of a day.
+const LONG_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// One episode of refusals lowers a limit that was told to a sixteenth at most: one absurd refusal among
 /// thousands of answers must not stop a run.
@@ -90,6 +95,7 @@ impl Ledger {
         let since = self.total.wrapping_sub(hold.stand.total);
         self.rest = Some(remaining.as_micros());
         self.doubt_the_ceiling(remaining, told, hold.stand.booked, now);
+        self.hear_of_bounds(used, now);
         let gap = used.saturating_sub(hold.stand.booked.saturating_add(since));
         match self.meter {
             Meter::Bucket(_) if gap > 0 => {
@@ -107,6 +113,30 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What the server has counted shows whether it counts whole bounds.
+    fn hear_of_bounds(&mut self, counted: i64, now: Time) {
+        let books = self.books(now);
+        let capacity = self.quota().capacity().as_micros();
+        let window = nanos(self.base.window());
+        if let Some(learned) = &mut self.learned {
+            let trusted = learned.is_trusting(now);
+            learned.hears(counted, books, capacity, window, now);
+            // What was held back for whole bounds may go.
+            if !trusted && learned.is_trusting(now) {
+                self.version += 1;
+            }
+        }
+    }
+
+    fn books(&mut self, now: Time) -> Books {
+        let reserved = self.booked(now);
+        Books {
+            reserved,
+            settled: reserved.saturating_sub(self.flying.saturating_sub(self.slack)),
+            flying: self.flying,
         }
     }
 
@@ -291,29 +321,32 @@ impl Ledger {
 
     /// Whether the refusal may be due to what was learnt of real usage.
     fn learn_from_refusal(&mut self, now: Time) -> bool {
-        let booked = self.booked(now);
+        let books = self.books(now);
         let quota = self.quota().capacity().as_micros();
         let Some(learned) = &mut self.learned else {
             return false;
         };
         let trusting = learned.is_trusting(now);
         let window = nanos(self.base.window());
-        learned.refused(booked, quota, window, self.paused_until.max(now));
+        learned.refused(books, quota, window, self.paused_until.max(now));
         trusting
     }
 
     /// After a refused attempt was settled: the limit in force is lowered to what was let through, where that is
-    /// clearly less. Gives what that took from the books.
-    pub(crate) fn cut(&mut self, wait: Option<Duration>, now: Time) -> i64 {
+    /// clearly less. `alone`: no other resource can be to blame. Gives what that took from the books.
+    pub(crate) fn cut(&mut self, wait: Option<Duration>, alone: bool, now: Time) -> i64 {
         let state = core::mem::take(&mut self.refusals.cut);
         // What is refused alone is refused for another reason: no limit is nothing.
         if state == Cut::None || self.is_searching() || self.refusals.before <= 0 {
             return 0;
         }
+        if wait.is_some() && self.base.window() >= LONG_WINDOW {
+            return 0;
+        }
         let Some(evidence) = self.evidence(now) else {
             return 0;
         };
-        self.rest_misleads |= self.rest.is_some_and(|rest| rest > evidence.limit / 16);
+        self.rest_misleads |= alone && self.rest.is_some_and(|rest| rest > evidence.limit / 16);
         let window = nanos(self.base.window());
         let lowered = if state == Cut::Due {
             self.ramp = Some(Ramp::new(self.refusals.took));

@@ -87,24 +87,43 @@ impl Limiter {
         entries: &mut Entries,
         now: Time,
     ) {
+        let suspects = self.suspects(costs, named, retry_after, now);
+        let alone = suspects.len() == 1;
+        for resource in suspects {
+            let drained = self.change(resource.index(), |ledger| {
+                ledger.cut(retry_after, alone, now)
+            });
+            if drained > 0 {
+                entries.add(resource, now, drained);
+            }
+        }
+    }
+
+    /// The resources of a refused call that may be to blame.
+    fn suspects(
+        &mut self,
+        costs: &[Cost],
+        named: Option<ResourceId>,
+        retry_after: Option<Duration>,
+        now: Time,
+    ) -> Vec<ResourceId> {
         let mut fullest = 0;
+        let mut answering = Vec::new();
         for cost in costs {
             if self.answers_for(named, cost.resource) {
-                fullest = fullest.max(self.ledgers[cost.resource.index()].fullness(now));
+                let full = self.ledgers[cost.resource.index()].fullness(now);
+                fullest = fullest.max(full);
+                answering.push((cost.resource, full));
             }
         }
-        for cost in costs {
-            let index = cost.resource.index();
-            if self.answers_for(named, cost.resource)
-                && self.ledgers[index].fullness(now).saturating_mul(SUSPECT) >= fullest
-                && self.ledgers[index].explains(retry_after)
-            {
-                let drained = self.change(index, |ledger| ledger.cut(retry_after, now));
-                if drained > 0 {
-                    entries.add(cost.resource, now, drained);
-                }
-            }
-        }
+        answering.retain(|(resource, full)| {
+            full.saturating_mul(SUSPECT) >= fullest
+                && self.ledgers[resource.index()].explains(retry_after)
+        });
+        answering
+            .into_iter()
+            .map(|(resource, _)| resource)
+            .collect()
     }
 
     /// An attempt that was dispatched at `sent` ended otherwise than by a refusal.

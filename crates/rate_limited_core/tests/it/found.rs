@@ -190,6 +190,20 @@ fn what_remains_shows_what_others_take() {
 }
 
 #[test]
+fn a_day_that_others_have_used_up_lowers_no_limit_where_the_wait_is_told() {
+    const DAY: f64 = 86_400.0;
+    // Others take half of the first day; the server tells how long to wait.
+    let others: Vec<f64> = (0..50).map(|n| 0.02 * f64::from(n)).collect();
+    let mut server = Server::new(100, DAY);
+    server.tells_wait = true;
+    let day = Resource::new("requests", Quota::per(Amount::units(100), secs(DAY)));
+    let took = run(day, &mut server, 340, &others);
+    // About 50, 100, 100 and 90 on four days.
+    assert!(took < secs(3.03 * DAY), "{took:?}");
+    assert!(server.refusals < 40, "{}", server.refusals);
+}
+
+#[test]
 fn a_limit_that_nobody_told_is_found() {
     for (tells_wait, tells_rest, most) in
         [(true, true, 1.05), (true, false, 1.1), (false, false, 1.4)]

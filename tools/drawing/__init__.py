@@ -1,0 +1,1 @@
+"""The pictures of docs/concepts: what `tools/pictures` plays and draws."""
