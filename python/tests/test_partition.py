@@ -10,6 +10,7 @@ import pytest
 
 from rate_limited import Resource, Runner
 from rate_limited.apis import Api
+from rate_limited.apis.anthropic import anthropic_resources
 from rate_limited.calls import Call
 
 
@@ -137,3 +138,15 @@ def test_calls_of_two_models_go_side_by_side_by_a_description() -> None:
     runner.run()
     assert time.monotonic() - started < 2.5
     assert "requests[gpt-4o]" in runner.summary()
+
+
+def test_the_limits_of_anthropic_are_for_each_class_of_models() -> None:
+    def create(*, model: str, messages: list[Any], max_tokens: int) -> dict[str, Any]:
+        return {"usage": {"input_tokens": 1, "output_tokens": 2}}
+
+    runner = Runner(create, anthropic_resources(50, 30_000, 8_000), progress=False)
+    for model in ("claude-opus-4-1", "claude-opus-4-7", "claude-fable-5"):
+        runner.schedule(model=model, messages=[], max_tokens=5)
+    runner.run()
+    assert "requests_per_minute[claude-opus-4]: 2 of 50" in runner.summary()
+    assert "output_tokens_per_minute[claude-fable-5]: 2 of 8,000" in runner.summary()

@@ -290,15 +290,15 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
     fn adds(&mut self, resource: ResourceId, name: &str) {
         let Some(open) = &mut self.open else { return };
         let index = resource.index();
-        let place = match open.parts.iter().position(|known| known == name) {
-            Some(known) => open.first + u32::try_from(known).unwrap_or(u32::MAX),
-            None => {
-                let name = name.to_owned();
-                // Where it cannot be taken, nothing leaves any more.
-                let _ = open.journal.push(Record::Resource { name });
-                open.count += 1;
-                open.count - 1
-            }
+        let known = open.parts.iter().position(|known| known == name);
+        let place = if let Some(known) = known {
+            open.first + u32::try_from(known).unwrap_or(u32::MAX)
+        } else {
+            let name = name.to_owned();
+            // Where it cannot be taken, nothing leaves any more.
+            let _ = open.journal.push(Record::Resource { name });
+            open.count += 1;
+            open.count - 1
         };
         if open.places.len() <= index {
             open.places.resize(index + 1, None);

@@ -109,9 +109,9 @@ pub enum LimitError {
     #[error("limit {first} and limit {second} are for one window: keep one of them")]
     Twice {
         /// The one given first.
-        first: Limit,
+        first: Box<Limit>,
         /// The one given later.
-        second: Limit,
+        second: Box<Limit>,
     },
 }
 
@@ -184,8 +184,8 @@ impl Limit {
         for (place, second) in limits.iter().enumerate() {
             if let Some(first) = limits[..place].iter().find(|first| first.is_beside(second)) {
                 return Err(LimitError::Twice {
-                    first: first.clone(),
-                    second: second.clone(),
+                    first: Box::new(first.clone()),
+                    second: Box::new(second.clone()),
                 });
             }
         }

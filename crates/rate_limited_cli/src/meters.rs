@@ -508,6 +508,6 @@ fn check_lets_one_pass(limit: &Limit) -> Result<(), Refusal> {
         window: Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX)),
         ..limit.clone()
     };
-    let limit = limit.clone();
+    let [limit, instead] = [limit.clone(), instead].map(Box::new);
     Err(Refusal::BelowOne { limit, instead })
 }

@@ -93,7 +93,10 @@ pub(crate) enum Refusal {
     )]
     NoParts { limit: Limit, resource: String },
     #[error("limit {limit} lets no request pass, as each takes 1: write {instead}")]
-    BelowOne { limit: Limit, instead: Limit },
+    BelowOne {
+        limit: Box<Limit>,
+        instead: Box<Limit>,
+    },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
     NothingFits(Box<TooLarge>),
     #[error("the schema {} cannot be used: {why}; mend it, or name another --schema", path.display())]

@@ -90,11 +90,12 @@ pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, Option<f64>,
     ))
 }
 
+/// A key, what is charged and held, the limit, and for how many seconds it is paused.
+type Part = (String, f64, f64, Option<f64>, f64);
+
 /// The books of the parts of a resource, in the order of their first use: the key, and what `resource_view` tells.
 #[pyfunction]
-pub(crate) fn resource_parts(
-    resource: usize,
-) -> PyResult<Vec<(String, f64, f64, Option<f64>, f64)>> {
+pub(crate) fn resource_parts(resource: usize) -> PyResult<Vec<Part>> {
     let mut limiter = limiter();
     let whole = find(&limiter, resource)?;
     let now = now();

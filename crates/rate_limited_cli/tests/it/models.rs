@@ -83,8 +83,8 @@ fn a_model_may_have_another_limit_than_the_rest() {
     let took = Duration::from_nanos(nanos).as_secs_f64();
     assert!((2.0..2.9).contains(&took), "{took}");
     let lines = outcome.stderr.lines();
-    let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let last = lines.last().expect("progress");
+    let mut lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let last = lines.next_back().expect("progress");
     let limits = last["limits"].as_array().expect("limits");
     let told = |name: &str| {
         let limit = limits.iter().find(|it| it["name"] == name);

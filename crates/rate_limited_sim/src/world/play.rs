@@ -293,9 +293,11 @@ impl<'a> Play<'a> {
             let name = self.limiter.name(*id);
             let limit = limits.iter().find(|limit| limit.name() == name);
             let has_parts = limit.is_some_and(|limit| limit.each_model) && call.model != 0;
-            has_parts
-                .then(|| call.model.to_string())
-                .unwrap_or_default()
+            if has_parts {
+                call.model.to_string()
+            } else {
+                String::new()
+            }
         };
         self.resources.iter().map(key).collect()
     }
