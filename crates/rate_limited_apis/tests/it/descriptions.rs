@@ -207,6 +207,14 @@ fn faults_of_meaning_name_field_value_and_next_step() {
         &["tiers.t.limits.apples is \"apples\""],
     );
     check(
+        "[[prices]]\nunit = \"tokens\"\nusd = -1",
+        &["prices.usd is -1.0"],
+    );
+}
+
+#[test]
+fn faults_of_what_has_limits_for_itself_are_told() {
+    check(
         &format!("{RESOURCE}[[tiers]]\nname = \"t\"\nmodels = \"a*\"\nlimits = {{ requests = 1 }}"),
         &["tiers.t.limits.requests is [\"a*\"]", "key = \"model\""],
     );
@@ -235,10 +243,6 @@ fn faults_of_meaning_name_field_value_and_next_step() {
     check(
         &format!("{RESOURCE}key = \"model\"\n[[pools]]\nname = \"p*\"\nmodels = \"a\""),
         &["pools.name is \"p*\"", "without *"],
-    );
-    check(
-        "[[prices]]\nunit = \"tokens\"\nusd = -1",
-        &["prices.usd is -1.0"],
     );
 }
 
