@@ -29,13 +29,15 @@
 //! # }
 //! ```
 
-use crate::recorder::{Before, Known, PastMeter, Place, Recorder, Setback, Ticket};
+mod amounts;
+
+use crate::recorder::{Before, Known, Place, Recorder, Setback, Ticket};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
-use rate_limited_core::{Amount, Entry, Quota, ResourceId, Time};
+use amounts::{charged, meters_of, past_of, wall};
+use rate_limited_core::{Entry, Quota, ResourceId, Time};
 use rate_limited_store::{
-    Back, Charged, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State,
-    Wall,
+    Back, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State, Wall,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -573,33 +575,6 @@ fn poisoned<Resp>(begun: Begun) -> CallResult<Resp> {
 pub fn windows(resources: &[(String, Quota)]) -> Vec<(String, Option<Duration>)> {
     let window = |(name, quota): &(String, Quota)| (name.clone(), quota.reach());
     resources.iter().map(window).collect()
-}
-
-fn past_of(meter: &Meter, now: Time) -> PastMeter {
-    let now = now.as_nanos();
-    let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
-    PastMeter {
-        charges: meter.charges_on(now).map(charge).collect(),
-        paused_until: Time::from_nanos(meter.paused_until.nanos_on(now)),
-        learnt: meter.learnt.clone(),
-    }
-}
-
-fn meters_of(past: &Past) -> Meters {
-    (past.meters.clone(), past.parts.clone())
-}
-
-/// A moment of the machine on the wall.
-fn wall(moment: Time, now: Time) -> Wall {
-    Wall::of(moment.as_nanos(), now.as_nanos())
-}
-
-fn charged(resource: u32, at: Wall, amount: Amount) -> Charged {
-    Charged {
-        resource,
-        at,
-        micros: amount.as_micros(),
-    }
 }
 
 fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SharedError {
