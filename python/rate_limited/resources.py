@@ -101,6 +101,9 @@ class Resource:
     partition: PartitionExtractor | None
     """Whose part of it a call takes, or None where there is one quota for all."""
 
+    # How many of its units there are natively in one of the user's.
+    _scale = 1.0
+
     learn: bool
     """Whether less is held back where real usage has shown that less is enough."""
 
@@ -267,7 +270,8 @@ class Resource:
         number = self._identity._native_id
         if number is None:
             return None if math.isinf(self.quota) else self.quota
-        return resource_view(number)[2]
+        limit = resource_view(number)[2]
+        return None if limit is None else limit / self._scale
 
     @property
     def quota(self) -> float:

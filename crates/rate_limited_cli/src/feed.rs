@@ -6,7 +6,7 @@ use rate_limited_store::Over;
 use tokio::sync::mpsc::Sender;
 
 use crate::bad_line::{BadLine, BadLinePolicy};
-use crate::bill::{Bill, Unpriced};
+use crate::bill::{Bill, Unpriced, unpriced_told};
 use crate::input::{InputError, Item};
 use crate::job::Job;
 use crate::parts::Cost;
@@ -165,7 +165,7 @@ impl Feed {
                 job.entry = entry;
                 if let Some(bill) = &self.options.bill {
                     let charge = bill.charge(&job.request, route);
-                    let told = |why: Unpriced| Cause::Input(why.told(job.request.line));
+                    let told = |why: Unpriced| Cause::Input(unpriced_told(&why, job.request.line));
                     job.charge = Some(charge.map_err(told)?);
                 }
                 return Ok(Some(job));
