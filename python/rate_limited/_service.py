@@ -123,17 +123,22 @@ class Service:
         return self._attempts.slow_calls()
 
     def submit(
-        self, future: CallFuture, costs: list[Any], place: tuple[int | None, bool] = (None, False)
+        self,
+        future: CallFuture,
+        costs: list[Any],
+        place: tuple[int | None, bool] = (None, False),
+        keys: list[str | None] | None = None,
     ) -> None:
         """Schedules the future's call; it gets the result, or the last exception.
 
-        `place` is its position in the journal, and whether it is run when nothing else is left.
+        `place` is its position in the journal, and whether it is run when nothing else is left; `keys` whose part
+        of each resource it takes.
         """
         with self._lock:
             if self._interrupts or self._over.is_set():
                 future.given_up = True
                 raise RuntimeError("the runner was interrupted or closed: make a new one")
-            number = future.number = self.machine.schedule(costs, *place)
+            number = future.number = self.machine.schedule(costs, *place, keys)
             self._ledger.calls[number] = future.call
             self._ledger.costs[number] = costs
             self._futures[number] = future

@@ -91,6 +91,26 @@ def cost_function(resource: Resource) -> Callable[[Call], Any]:
     return only if only is not None else lambda _call: 0
 
 
+def keys_function(resources: list[Resource]) -> Callable[[Call], list[str | None] | None]:
+    """Whose part of each resource a call takes, in their order; None where no resource has parts."""
+    partitions = [resource.partition for resource in resources]
+    if not any(partitions):
+        return lambda _call: None
+
+    def keys(call: Call) -> list[str | None]:
+        found = []
+        for resource, partition in zip(resources, partitions, strict=True):
+            key = None if partition is None else partition(call)
+            if key is not None and not isinstance(key, str):
+                raise TypeError(
+                    f"partition of resource {resource.name!r} must give a str or None, got {type(key).__name__}"
+                )
+            found.append(key)
+        return found
+
+    return keys
+
+
 def named_error(error: BaseException, resources: list[Resource], costs: list[Any]) -> BaseException:
     """The error with the name of the resource whose cost is no amount."""
     for resource, cost in zip(resources, costs, strict=True):

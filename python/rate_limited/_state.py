@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rate_limited._html import bar, escaped, page, table
 from rate_limited._ledger import DONE, FAILED, Ledger
-from rate_limited._native import resource_view
+from rate_limited._native import resource_parts, resource_view
 
 if TYPE_CHECKING:
     from rate_limited._native import Machine
@@ -62,7 +62,7 @@ class Stated:
         if run is None and rows is None:
             numbers = {**numbers, "wait_seconds": None, "paused": self._paused}
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        return f"Runner of {name}", lines_of(numbers, seconds), [meter_of(each) for each in self._resources]
+        return f"Runner of {name}", lines_of(numbers, seconds), meters_of(self._resources)
 
 
 class Meter(NamedTuple):
@@ -84,6 +84,35 @@ class Meter(NamedTuple):
     def share(self) -> float:
         """How much of the limit is used or held."""
         return (self.used + self.held) / self.limit if self.limit else 0.0
+
+
+PARTS_SHOWN = 20
+"""Of so many parts of a resource the books are shown, the fullest."""
+
+
+def meters_of(resources: Sequence[Resource]) -> list[Meter]:
+    """The books of resources: of one that has parts those of the parts, by name where there are several."""
+    meters: list[Meter] = []
+    for resource in resources:
+        whole, parts = meter_of(resource), parts_of(resource)
+        if not parts or whole.share:
+            meters.append(whole)
+        meters += [parts[0]._replace(name=whole.name)] if len(parts) == 1 and not whole.share else parts
+    return meters
+
+
+def parts_of(resource: Resource) -> list[Meter]:
+    """The books of the parts of a resource."""
+    number, window = resource._identity._native_id, resource.time_window_seconds
+    if number is None or resource.partition is None:
+        return []
+    parts = [
+        Meter(f"{resource.name}[{key}]", used, held, limit, window, paused)
+        for key, used, held, limit, paused in resource_parts(number)
+    ]
+    if len(parts) > PARTS_SHOWN:
+        parts = sorted(parts, key=lambda part: -part.share)[:PARTS_SHOWN]
+    return parts
 
 
 def meter_of(resource: Resource) -> Meter:

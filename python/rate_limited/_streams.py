@@ -32,6 +32,7 @@ class Streams(Generic[P, R]):
     grace_seconds: float
     interrupted: bool
     _bound: int
+    _keys_of: Callable[[Call], list[str | None] | None]
     _costs_of: list[Callable[[Call], Any]]
     _is_async: bool
     _journal: RunnerJournal | None
@@ -111,7 +112,8 @@ class Streams(Generic[P, R]):
 
     def _submit_to(self, service: Service, future: CallFuture) -> None:
         if self._journal is None:
-            service.submit(future, [cost(future.call) for cost in self._costs_of])
+            keys = self._keys_of(future.call)
+            service.submit(future, [cost(future.call) for cost in self._costs_of], keys=keys)
             return
         recorded = self._journal.look(future.call)
         objection = self._journal.objection(so_far=True)
@@ -119,7 +121,8 @@ class Streams(Generic[P, R]):
             raise objection
         if recorded.runs:
             costs = [cost(future.call) for cost in self._costs_of]
-            service.submit(future, costs, (recorded.position, recorded.last))
+            keys = self._keys_of(future.call)
+            service.submit(future, costs, (recorded.position, recorded.last), keys)
         else:
             future.restore(recorded.status, recorded.result, recorded.errors)
 

@@ -27,6 +27,9 @@ CallExtractor: TypeAlias = Callable[[Call], Any]
 ResultExtractor: TypeAlias = Callable[[Call, Result], Any]
 """From a call and its result to an amount."""
 
+PartitionExtractor: TypeAlias = Callable[[Call], "str | None"]
+"""From a call to whose part of a resource it takes."""
+
 QUOTA_MIN = 1e-6
 WINDOW_SECONDS_MIN = 1e-6
 WINDOW_SECONDS_MAX = 400 * 86_400
@@ -64,6 +67,10 @@ class Resource:
             window stand. Default: no other resource shares this one's history.
         learn: hold back less than the estimator says, as far as real usage has shown that less is
             enough. Default: hold back what it says.
+        partition: whose part of it a call takes: calls with the same text share one quota, and each text, such
+            as the name of a model, has the whole quota for itself. A call with None or "" takes of the
+            resource itself. The first 1,024 are told apart; all further ones share one quota. Default: one
+            quota for all calls.
 
     Raises:
         ValueError: a number out of range, or an estimator without `results_usage_extractor`.
@@ -71,6 +78,8 @@ class Resource:
 
     >>> Resource("requests", 100, 60, lambda call: 1)
     Resource('requests', quota=100, time_window_seconds=60)
+    >>> Resource("tokens", 90_000, 60, partition=lambda call: call.get_argument("model"))
+    Resource('tokens', quota=90000, time_window_seconds=60)
     >>> Resource("requests", 0, 60)
     Traceback (most recent call last):
     ...
@@ -89,6 +98,9 @@ class Resource:
     max_results_usage_estimator: CallExtractor | None
     """The most that the result may take, or None for nothing."""
 
+    partition: PartitionExtractor | None
+    """Whose part of it a call takes, or None where there is one quota for all."""
+
     # How many of its units there are natively in one of the user's.
     _scale = 1.0
 
@@ -106,12 +118,14 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> None:
         self.name = _text("name", name)
         self.arguments_usage_extractor = arguments_usage_extractor
         self.results_usage_extractor = results_usage_extractor
         self.max_results_usage_estimator = max_results_usage_estimator
         self.learn = bool(learn)
+        self.partition = partition
         # The API that describes it, and its name there; and where its answer is in what a call returns.
         self._meter: tuple[Api, str] | None = None
         self._answer: Callable[[Any], Any] | None = None
@@ -131,6 +145,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> Self:
         """At most `quota` in any second; calls are counted if no extractor says otherwise.
 
@@ -140,7 +155,7 @@ class Resource:
         Resource('requests', quota=5, time_window_seconds=1)
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
-        return cls(name, quota, 1, *_or_one_per_call(*hooks), shared=shared, learn=learn)
+        return cls(name, quota, 1, *_or_one_per_call(*hooks), shared=shared, learn=learn, partition=partition)
 
     @classmethod
     def per_minute(
@@ -153,6 +168,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> Self:
         """At most `quota` in any minute; calls are counted if no extractor says otherwise.
 
@@ -162,7 +178,7 @@ class Resource:
         Resource('requests', quota=3500, time_window_seconds=60)
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
-        return cls(name, quota, 60, *_or_one_per_call(*hooks), shared=shared, learn=learn)
+        return cls(name, quota, 60, *_or_one_per_call(*hooks), shared=shared, learn=learn, partition=partition)
 
     @classmethod
     def per_hour(
@@ -175,6 +191,7 @@ class Resource:
         *,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> Self:
         """At most `quota` in any hour; calls are counted if no extractor says otherwise.
 
@@ -184,7 +201,7 @@ class Resource:
         Resource('images', quota=50, time_window_seconds=3600)
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
-        return cls(name, quota, 3_600, *_or_one_per_call(*hooks), shared=shared, learn=learn)
+        return cls(name, quota, 3_600, *_or_one_per_call(*hooks), shared=shared, learn=learn, partition=partition)
 
     @classmethod
     def per_day(
@@ -198,6 +215,7 @@ class Resource:
         resets_at: str | None = None,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> Self:
         """At most `quota` in any 24 hours, or in each day; calls are counted if no extractor says otherwise.
 
@@ -222,8 +240,8 @@ the clock, as in "clock 10s"
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         if resets_at is not None:
             calendar = f"day {_text('resets_at', resets_at)}"
-            return cls.per_calendar(name, quota, calendar, *hooks, shared=shared, learn=learn)
-        return cls(name, quota, 86_400, *_or_one_per_call(*hooks), shared=shared, learn=learn)
+            return cls.per_calendar(name, quota, calendar, *hooks, shared=shared, learn=learn, partition=partition)
+        return cls(name, quota, 86_400, *_or_one_per_call(*hooks), shared=shared, learn=learn, partition=partition)
 
     @classmethod
     def per_calendar(
@@ -237,6 +255,7 @@ the clock, as in "clock 10s"
         *,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> Self:
         """At most `quota` in each window of a calendar, all of which is back when the window ends; calls are counted
         if no extractor says otherwise.
@@ -259,7 +278,7 @@ the clock, as in "clock 10s"
             window = calendar_seconds(_text("calendar", calendar))
         except ValueError as error:
             raise ValueError(f"resource {name!r}: {error}") from None
-        resource = cls(name, quota, window, *_or_one_per_call(*hooks), learn=learn)
+        resource = cls(name, quota, window, *_or_one_per_call(*hooks), learn=learn, partition=partition)
         resource._identity = _identity(shared, resource.quota, window, calendar)
         return resource
 
@@ -274,6 +293,7 @@ the clock, as in "clock 10s"
         *,
         shared: str | None = None,
         learn: bool = False,
+        partition: PartitionExtractor | None = None,
     ) -> Self:
         """A limit that nobody told: it is found out from refusals, and from what answers say of it.
 
@@ -291,7 +311,7 @@ the clock, as in "clock 10s"
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         window = math.inf if time_window_seconds is None else _window_seconds(name, time_window_seconds)
-        resource = cls(name, 1, 60, *_or_one_per_call(*hooks), learn=learn)
+        resource = cls(name, 1, 60, *_or_one_per_call(*hooks), learn=learn, partition=partition)
         resource._identity = _identity(shared, math.inf, window)
         return resource
 
@@ -398,6 +418,7 @@ the clock, as in "clock 10s"
             "arguments_usage_extractor",
             "results_usage_extractor",
             "max_results_usage_estimator",
+            "partition",
         ):
             extractor = getattr(self, argument)
             if extractor is not None and not callable(extractor):

@@ -35,6 +35,7 @@ from rate_limited._setup import (
     cost_function,
     count,
     is_async,
+    keys_function,
     named_error,
     native_id,
     one_of,
@@ -212,6 +213,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self._retries = RetryWatch(self.function)
         self._log = EventLog(self._resources, self.long_wait_warning_seconds)
         self._costs_of = [cost_function(resource) for resource in self._resources]
+        self._keys_of = keys_function(self._resources)
         self._in_two_parts = any(
             resource.arguments_usage_extractor and resource.results_usage_extractor
             for resource in self._resources
@@ -437,6 +439,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
 
     def _enter(self, call: Call, recorded: Recorded | None = None) -> None:
         """Adds a call; `recorded` is what the journal knows of it, if that was looked up already."""
+        keys = self._keys_of(call)
         costs = [cost(call) for cost in self._costs_of]
         with self._lock:
             if recorded is None and self._journal is not None:
@@ -450,18 +453,20 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             if self._in_two_parts:
                 ledger.costs[len(ledger.calls) - 1] = costs
             try:
-                self._schedule_in(self._machine, costs, recorded)
+                self._schedule_in(self._machine, costs, recorded, keys)
             except BaseException as error:
                 ledger.drop_last()
                 raise named_error(error, self._resources, costs) from None
             if recorded is not None and not recorded.runs:
                 ledger.restore_last(recorded.status, recorded.result, recorded.errors)
 
-    def _schedule_in(self, machine: Machine, costs: list[Any], recorded: Recorded | None) -> int:
+    def _schedule_in(
+        self, machine: Machine, costs: list[Any], recorded: Recorded | None, keys: list[str | None] | None
+    ) -> int:
         if recorded is None:
-            return machine.schedule(costs)
+            return machine.schedule(costs, keys=keys)
         if recorded.runs:
-            return machine.schedule(costs, recorded.position, recorded.last)
+            return machine.schedule(costs, recorded.position, recorded.last, keys)
         return machine.number(recorded.position)
 
     def _place_of(self, ledger: Ledger, index: int) -> Recorded | None:

@@ -3,7 +3,8 @@
 use crate::error::ScheduleError;
 use crate::resource::Resource;
 use crate::result::SharedError;
-use rate_limited_core::{Amount, Class, Cost, Feedback, ResourceId};
+use rate_limited_core::{Amount, Class, Cost, Feedback, Limiter, ResourceId};
+use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,6 +59,19 @@ pub(crate) struct Blueprint<Req, Resp> {
 pub(crate) struct Seat {
     pub(crate) name: String,
     pub(crate) account: String,
+}
+
+/// Whose parts a call takes of resources, by the places of their costs.
+pub(crate) struct Keys<'a>(Vec<(usize, Cow<'a, str>)>);
+
+impl Keys<'_> {
+    /// Takes the costs of the parts that the limiter has for the keys.
+    pub(crate) fn choose(&self, limiter: &mut Limiter, costs: &mut [Cost]) {
+        for (place, key) in &self.0 {
+            let cost = &mut costs[*place];
+            cost.resource = limiter.partition(cost.resource, key);
+        }
+    }
 }
 
 struct Bound {
@@ -142,11 +156,16 @@ impl<Req, Resp> Blueprint<Req, Resp> {
         let _ = self.bound.set(Bound { ids, by_member });
     }
 
-    /// What a call takes of the resources that it takes from. One of which it takes nothing is left
-    /// out, unless its real usage is told only afterwards.
-    pub(crate) fn costs(&self, request: &Req, costs: &mut Vec<Cost>) -> Result<(), ScheduleError> {
+    /// Puts what a call takes of the resources that it takes from into `costs`, and says of whose parts. One of which
+    /// it takes nothing is left out, unless its real usage is told only afterwards.
+    pub(crate) fn costs<'a>(
+        &self,
+        request: &'a Req,
+        costs: &mut Vec<Cost>,
+    ) -> Result<Keys<'a>, ScheduleError> {
         let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
         costs.clear();
+        let mut keys = Vec::new();
         for (resource, id) in self.resources.iter().zip(ids) {
             let amount = catch_unwind(AssertUnwindSafe(|| resource.cost_of(request)));
             let amount = amount.map_err(|_| ScheduleError::Panicked {
@@ -157,10 +176,15 @@ impl<Req, Resp> Blueprint<Req, Resp> {
                 reason,
             })?;
             if amount > Amount::ZERO || resource.tells_usage() {
+                let key = catch_unwind(AssertUnwindSafe(|| resource.key_of(request)));
+                let key = key.map_err(|_| ScheduleError::Panicked {
+                    resource: resource.name().to_owned(),
+                })?;
+                keys.extend(key.map(|key| (costs.len(), key)));
                 costs.push(Cost::new(*id, amount));
             }
         }
-        Ok(())
+        Ok(Keys(keys))
     }
 
     /// What a call has really taken, where its answer tells.

@@ -29,13 +29,16 @@
 //! # }
 //! ```
 
-use crate::recorder::{Known, PastMeter, Place, Recorder, Setback, Ticket};
+mod amounts;
+
+use crate::recorder::{Before, Known, Place, Recorder, Setback, Ticket};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
-use rate_limited_core::{Amount, Entry, Quota, ResourceId, Time};
+pub(crate) use amounts::past_of;
+use amounts::{charged, meters_of, wall};
+use rate_limited_core::{Entry, Quota, ResourceId, Time};
 use rate_limited_store::{
-    Back, Charged, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State,
-    Wall,
+    Back, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State, Wall,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,8 +71,11 @@ enum Source<Req, Resp> {
     /// A file that is opened when the run begins.
     File(Box<File<Req, Resp>>),
     /// A journal that the caller opened, what was taken of its resources, and what is known of requests.
-    Open(Arc<Journal>, Vec<Meter>, Look<Req, Resp>),
+    Open(Arc<Journal>, Meters, Look<Req, Resp>),
 }
+
+/// What was taken of the resources, and of parts of them by name.
+type Meters = (Vec<Meter>, Vec<(String, Meter)>);
 
 struct File<Req, Resp> {
     path: PathBuf,
@@ -163,7 +169,7 @@ impl<Req, Resp> Recording<Req, Resp> {
         encode: impl FnMut(&Finished<Req, Resp>) -> Result<Option<Vec<u8>>, String> + Send + 'static,
     ) -> Recording<Req, Resp> {
         Recording {
-            source: Source::Open(journal, past.meters.clone(), Box::new(look)),
+            source: Source::Open(journal, meters_of(past), Box::new(look)),
             encode: Box::new(encode),
         }
     }
@@ -213,6 +219,13 @@ pub(crate) struct Book<Req, Resp> {
 struct Open<Req, Resp> {
     journal: Arc<Journal>,
     reading: Reading<Req, Resp>,
+    /// Where the journal has each resource, by the index of its id.
+    places: Vec<Option<u32>>,
+    /// The names of the parts that the journal had when it was opened, and the place of the first of them.
+    parts: Vec<String>,
+    first: u32,
+    /// How many resources it has by now.
+    count: u32,
 }
 
 /// How requests are looked up.
@@ -233,9 +246,9 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         resources: &[(String, Quota)],
         max_concurrent: u32,
         now: Time,
-    ) -> Result<Vec<PastMeter>, SharedError> {
+    ) -> Result<Before, SharedError> {
         let Some(source) = self.source.take() else {
-            return Ok(Vec::new());
+            return Ok(Before::default());
         };
         let (journal, meters, reading) = match source {
             Source::Open(journal, meters, look) => (journal, meters, Reading::Caller(look)),
@@ -249,7 +262,7 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
                 let opened = Journal::open(&file.path, &options).map_err(shared)?;
                 let walk = Walk::new(&opened.journal).map_err(shared)?;
                 let Opened { journal, past } = opened;
-                let meters = past.meters.clone();
+                let meters = meters_of(&past);
                 let reading = Reading::Walk {
                     walk: Box::new(walk),
                     past: Box::new(past),
@@ -260,9 +273,40 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
                 (Arc::new(journal), meters, reading)
             }
         };
-        let past = past_of(&meters, now);
-        self.open = Some(Open { journal, reading });
-        Ok(past)
+        let (meters, parts) = meters;
+        let count = u32::try_from(resources.len() + parts.len()).unwrap_or(u32::MAX);
+        self.open = Some(Open {
+            journal,
+            reading,
+            places: (0..).map(Some).take(resources.len()).collect(),
+            parts: parts.iter().map(|(name, _)| name.clone()).collect(),
+            first: u32::try_from(resources.len()).unwrap_or(u32::MAX),
+            count,
+        });
+        let part = |(name, meter): &(String, Meter)| (name.clone(), past_of(meter, now));
+        Ok(Before {
+            meters: meters.iter().map(|meter| past_of(meter, now)).collect(),
+            parts: parts.iter().map(part).collect(),
+        })
+    }
+
+    fn adds(&mut self, resource: ResourceId, name: &str) {
+        let Some(open) = &mut self.open else { return };
+        let index = resource.index();
+        let known = open.parts.iter().position(|known| known == name);
+        let place = if let Some(known) = known {
+            open.first + u32::try_from(known).unwrap_or(u32::MAX)
+        } else {
+            let name = name.to_owned();
+            // Where it cannot be taken, nothing leaves any more.
+            let _ = open.journal.push(Record::Resource { name });
+            open.count += 1;
+            open.count - 1
+        };
+        if open.places.len() <= index {
+            open.places.resize(index + 1, None);
+        }
+        open.places[index] = Some(place);
     }
 
     fn on_news(&mut self, tell: Box<dyn Fn() + Send>) {
@@ -299,7 +343,14 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
             return None;
         }
         let at = |entry: &Entry| wall(entry.at + ARRIVES_WITHIN, now);
-        let reserved = reserved.map(|entry| charged(entry.resource, at(&entry), entry.amount));
+        let open = self.open.as_ref()?;
+        let reserved = reserved.filter_map(|entry| {
+            Some(charged(
+                open.place(entry.resource)?,
+                at(&entry),
+                entry.amount,
+            ))
+        });
         let dispatch = Dispatch {
             position: place.position,
             key: Digest(place.key),
@@ -313,18 +364,22 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
 
     fn charge(&mut self, entry: &Entry, now: Time) {
         let at = wall(entry.at, now);
-        self.push(Record::Charge(charged(entry.resource, at, entry.amount)));
+        if let Some(place) = self.place(entry.resource) {
+            self.push(Record::Charge(charged(place, at, entry.amount)));
+        }
     }
 
     fn pause(&mut self, resource: ResourceId, until: Time, now: Time) {
-        let resource = resource.index() as u32;
         let until = wall(until, now);
-        self.push(Record::Pause { resource, until });
+        if let Some(resource) = self.place(resource) {
+            self.push(Record::Pause { resource, until });
+        }
     }
 
     fn learnt(&mut self, resource: ResourceId, learnt: Vec<u8>) {
-        let resource = resource.index() as u32;
-        self.push(Record::Learnt { resource, learnt });
+        if let Some(resource) = self.place(resource) {
+            self.push(Record::Learnt { resource, learnt });
+        }
     }
 
     fn back(&mut self, place: &Place, attempts: u32, setback: Setback) {
@@ -399,6 +454,11 @@ impl<Req, Resp> Book<Req, Resp> {
         objection.map_or(Ok(()), |objection| Err(shared(objection)))
     }
 
+    /// Where the journal has a resource.
+    fn place(&self, resource: ResourceId) -> Option<u32> {
+        self.open.as_ref()?.place(resource)
+    }
+
     /// The ticket of a record; `None` where it cannot be taken.
     fn push(&mut self, record: Record) -> Option<Ticket> {
         self.open.as_ref()?.journal.push(record).ok()
@@ -406,6 +466,11 @@ impl<Req, Resp> Book<Req, Resp> {
 }
 
 impl<Req, Resp> Open<Req, Resp> {
+    /// Where the journal has a resource; `None`: it was not told of it.
+    fn place(&self, resource: ResourceId) -> Option<u32> {
+        self.places.get(resource.index()).copied().flatten()
+    }
+
     fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
         match &mut self.reading {
             Reading::Caller(look) => Ok(match look(request)? {
@@ -511,30 +576,6 @@ fn poisoned<Resp>(begun: Begun) -> CallResult<Resp> {
 pub fn windows(resources: &[(String, Quota)]) -> Vec<(String, Option<Duration>)> {
     let window = |(name, quota): &(String, Quota)| (name.clone(), quota.reach());
     resources.iter().map(window).collect()
-}
-
-pub(crate) fn past_of(meters: &[Meter], now: Time) -> Vec<PastMeter> {
-    let now = now.as_nanos();
-    let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
-    let past = |meter: &Meter| PastMeter {
-        charges: meter.charges_on(now).map(charge).collect(),
-        paused_until: Time::from_nanos(meter.paused_until.nanos_on(now)),
-        learnt: meter.learnt.clone(),
-    };
-    meters.iter().map(past).collect()
-}
-
-/// A moment of the machine on the wall.
-fn wall(moment: Time, now: Time) -> Wall {
-    Wall::of(moment.as_nanos(), now.as_nanos())
-}
-
-fn charged(resource: ResourceId, at: Wall, amount: Amount) -> Charged {
-    Charged {
-        resource: resource.index() as u32,
-        at,
-        micros: amount.as_micros(),
-    }
 }
 
 fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SharedError {

@@ -62,18 +62,31 @@ impl Outlook {
         self.scheduler.plan(&self.limiter, load, assumed, self.now)
     }
 
-    /// The same after what earlier runs took of the resources, in the order in which the runner has them: what
-    /// a journal [knows](rate_limited_store::Onlooker) of them.
+    /// The same after what earlier runs took of the resources, in the order in which the runner has them, and of their
+    /// parts: what a journal [knows](rate_limited_store::Onlooker) of them.
     #[cfg(feature = "journal")]
     #[must_use]
-    pub fn after(mut self, past: &[rate_limited_store::Meter]) -> Outlook {
-        let past = crate::journal::past_of(past, self.now);
-        for (id, meter) in self.resources().into_iter().zip(past) {
-            // Of a form that is not known here nothing is recalled.
-            let _ = self.limiter.recall(id, &meter.learnt);
-            self.limiter
-                .replay(id, &meter.charges, meter.paused_until, self.now);
+    pub fn after(mut self, past: &rate_limited_store::Past) -> Outlook {
+        for (id, meter) in self.resources().into_iter().zip(&past.meters) {
+            self.takes_over(id, meter);
+        }
+        for (name, meter) in &past.parts {
+            let key = name.strip_suffix(']').and_then(|name| name.split_once('['));
+            let whole = key.and_then(|(name, key)| Some((self.limiter.find(name)?, key)));
+            if let Some((whole, key)) = whole {
+                let part = self.limiter.partition(whole, key);
+                self.takes_over(part, meter);
+            }
         }
         self
+    }
+
+    #[cfg(feature = "journal")]
+    fn takes_over(&mut self, id: ResourceId, meter: &rate_limited_store::Meter) {
+        let past = crate::journal::past_of(meter, self.now);
+        // Of a form that is not known here nothing is recalled.
+        let _ = self.limiter.recall(id, &past.learnt);
+        self.limiter
+            .replay(id, &past.charges, past.paused_until, self.now);
     }
 }

@@ -39,6 +39,15 @@ pub(crate) struct PastMeter {
     pub(crate) learnt: Vec<u8>,
 }
 
+/// What a recorder knows of the resources.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Before {
+    /// Of each resource, in their order.
+    pub(crate) meters: Vec<PastMeter>,
+    /// Of parts of them, by name.
+    pub(crate) parts: Vec<(String, PastMeter)>,
+}
+
 /// How an attempt that is no success ended.
 pub(crate) struct Setback {
     pub(crate) kind: &'static str,
@@ -49,13 +58,17 @@ pub(crate) struct Setback {
 
 /// Takes down what a run does: a dispatch before it leaves, a result before anyone is told.
 pub(crate) trait Recorder<Req, Resp>: Send {
-    /// Opens what it writes to, and tells what was taken of the resources before, in their order.
+    /// Opens what it writes to, and tells what was taken of the resources before. These are the first that the
+    /// limiter has.
     fn begin(
         &mut self,
         resources: &[(String, Quota)],
         max_concurrent: u32,
         now: Time,
-    ) -> Result<Vec<PastMeter>, SharedError>;
+    ) -> Result<Before, SharedError>;
+
+    /// From now on there is one more resource, of this name. Of those that it was not told of, nothing is taken down.
+    fn adds(&mut self, resource: ResourceId, name: &str);
 
     /// Calls `tell` whenever more is written.
     fn on_news(&mut self, tell: Box<dyn Fn() + Send>);

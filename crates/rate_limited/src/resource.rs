@@ -12,6 +12,7 @@ use std::time::Duration;
 type CostOf<Req> = Box<dyn Fn(&Req) -> Result<Amount, AmountError> + Send + Sync>;
 type FailedUsageOf<Req> =
     Box<dyn Fn(&Req, &(dyn Error + Send + Sync + 'static)) -> Option<Amount> + Send + Sync>;
+type KeyOf<Req> = Box<dyn for<'a> Fn(&'a Req) -> Cow<'a, str> + Send + Sync>;
 type UsageOf<Req, Resp> = Box<dyn Fn(&Req, &Resp) -> Result<Amount, AmountError> + Send + Sync>;
 
 /// A metered resource: its name, its quota, and what one call takes of it.
@@ -38,6 +39,10 @@ pub struct Resource<Req, Resp> {
     calendar: Follows,
     declared: Declared,
     cost: CostOf<Req>,
+    /// Whose part of it a call takes from.
+    partition: Option<KeyOf<Req>>,
+    /// The quotas of parts that have one of their own.
+    parts: Vec<(String, Quota)>,
     usage: Option<UsageOf<Req, Resp>>,
     failed_usage: Option<FailedUsageOf<Req>>,
 }
@@ -155,6 +160,8 @@ impl<Req, Resp> Resource<Req, Resp> {
             calendar: Follows::default(),
             declared: Declared::default(),
             cost,
+            partition: None,
+            parts: Vec::new(),
             usage: None,
             failed_usage: None,
         }
@@ -208,6 +215,54 @@ impl<Req, Resp> Resource<Req, Resp> {
             cost: Box::new(move |request| cost(request).units()),
             ..self
         }
+    }
+
+    /// Gives each model, tenant, … the whole quota for itself: calls whose requests have the same text here share it. A
+    /// call of which it is empty takes from the resource itself. In views and journals a part has its key behind the
+    /// name: `tokens[gpt-4o]`. The first 1,024 keys are told apart; all further ones share one quota.
+    ///
+    /// What [`usage`](Resource::usage), refusals and answers tell of the resource is taken for the part that the
+    /// attempt took from. Default: one quota for all.
+    ///
+    /// ```
+    /// use rate_limited::{Amount, Quota, Resource, Runner};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// #[derive(Clone)]
+    /// struct Ask { model: &'static str, max_tokens: u64 }
+    ///
+    /// let tokens = Resource::per_minute("tokens", 90_000)
+    ///     .cost(|ask: &Ask| ask.max_tokens)
+    ///     .partition(|ask: &Ask| ask.model.into())
+    ///     .quota_for("gpt-4o", Quota::per_minute(Amount::units(30_000)));
+    /// let mut runner = Runner::new(|ask: Ask| async move { Ok::<_, std::io::Error>(ask.model) })
+    ///     .resource(tokens);
+    /// for model in ["gpt-4o", "gpt-4o-mini", "o3"] {
+    ///     runner.schedule(Ask { model, max_tokens: 500 })?;
+    /// }
+    /// runner.run_blocking()?;
+    /// let names: Vec<_> = runner.handle().view().resources.iter().map(|it| it.resource.name().to_owned()).collect();
+    /// assert_eq!(names, ["tokens", "tokens[gpt-4o]", "tokens[gpt-4o-mini]", "tokens[o3]"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn partition(
+        self,
+        key: impl for<'a> Fn(&'a Req) -> Cow<'a, str> + Send + Sync + 'static,
+    ) -> Self {
+        Resource {
+            partition: Some(Box::new(key)),
+            ..self
+        }
+    }
+
+    /// The quota of the [part](Resource::partition) of this key, in which one `*` stands for any text: each key that fits
+    /// has it for itself. The first one that fits counts. Default: that of the resource.
+    #[must_use]
+    pub fn quota_for(mut self, key: impl Into<String>, quota: Quota) -> Self {
+        self.parts.push((key.into(), quota));
+        self
     }
 
     /// What a call has really taken, told by its answer: the rest of the reservation is given back.
@@ -338,6 +393,8 @@ impl<Req, Resp> Resource<Req, Resp> {
             }
             Untold::LimitAndWindow => rate_limited_core::Resource::untold(self.full_name()),
         };
+        let parts = self.parts.iter();
+        let core = parts.fold(core, |core, (key, quota)| core.quota_for(key, *quota));
         let core = core
             .counted(self.declared.counted)
             .settlement(settlement)
@@ -384,6 +441,12 @@ impl<Req, Resp> Resource<Req, Resp> {
 
     pub(crate) fn cost_of(&self, request: &Req) -> Result<Amount, AmountError> {
         (self.cost)(request)
+    }
+
+    /// Whose part a call takes from; `None`: it takes from the resource itself.
+    pub(crate) fn key_of<'a>(&self, request: &'a Req) -> Option<Cow<'a, str>> {
+        let key = self.partition.as_ref().map(|key| key(request));
+        key.filter(|key| !key.is_empty())
     }
 
     /// Whether answers tell what was really used.

@@ -15,7 +15,7 @@ use crate::request::{Request, RequestMap};
 use crate::resource::Resource;
 use crate::rule::{Disguise, Rule};
 use crate::source::Source;
-use crate::tier::{Pool, Price, Tier, is_among};
+use crate::tier::{Pool, Price, Tier, TierLimit, is_among};
 use crate::unit::Unit;
 use crate::usage::Formula;
 use crate::wait::Hint;
@@ -292,6 +292,46 @@ impl Api {
                         .iter()
                         .map(|(name, limit)| (name.as_str(), *limit)),
                 );
+            }
+        }
+        Some(limits)
+    }
+
+    /// The limits of a tier, those for single models beside those for all, with those that all users have. Of
+    /// several for one resource and key the last counts. `None`: the API has no such tier.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// let limits = Api::named("anthropic")?.tier_limits("start").expect("is a tier");
+    /// let of = |key| limits.iter().find(|it| it.resource == "output_tokens" && it.key == key);
+    /// assert_eq!(of(None).map(|it| it.limit), Some(400_000.0));
+    /// assert_eq!(of(Some("claude-fable-5*")).map(|it| it.limit), Some(100_000.0));
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
+    /// ```
+    pub fn tier_limits(&self, tier: &str) -> Option<Vec<TierLimit<'_>>> {
+        let of_name = || self.tiers.iter().filter(|known| known.name == tier);
+        of_name().next()?;
+        let of_all = self.resources.iter().filter_map(|resource| {
+            Some(TierLimit {
+                resource: &resource.name,
+                key: None,
+                limit: resource.limit?,
+            })
+        });
+        let mut limits: Vec<_> = of_all.collect();
+        for set in of_name() {
+            let no_models = set.models.is_empty().then_some(None);
+            let keys = set.models.iter().map(|model| Some(self.pool(model)));
+            for key in no_models.into_iter().chain(keys) {
+                for (resource, limit) in &set.limits {
+                    limits.retain(|known| known.resource != resource || known.key != key);
+                    limits.push(TierLimit {
+                        resource,
+                        key,
+                        limit: *limit,
+                    });
+                }
             }
         }
         Some(limits)

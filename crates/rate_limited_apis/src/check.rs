@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::condition::Condition;
 use crate::error::DescriptionError;
 use crate::moment::WAIT_MAX;
-use crate::resource::{Kind, Resource, Settlement};
+use crate::resource::{Key, Kind, Resource, Settlement};
 
 type Checked = Result<(), DescriptionError>;
 
@@ -42,6 +42,7 @@ impl Api {
             self.check_resource(resource)?;
         }
         self.check_rules()?;
+        self.check_parts()?;
         self.check_numbers()
     }
 
@@ -76,6 +77,46 @@ impl Api {
         must!(where_told, field("settlement") => "told", "say where, in feedback.cost");
         self.check_endpoints(&field("endpoints"), &resource.endpoints)?;
         check_conditions(&field("feedback.over_limit"), &resource.feedback.over_limit)
+    }
+
+    /// What has quotas of its own: keys, pools of models, and tiers for single models.
+    fn check_parts(&self) -> Checked {
+        let by_model = |resource: &Resource| resource.key.contains(&Key::Model);
+        for resource in &self.resources {
+            let field = |name: &str| format!("resources.{}.{name}", resource.name);
+            for (at, key) in resource.key.iter().enumerate() {
+                let is_first = !resource.key[..at].contains(key);
+                must!(is_first, field("key") => key, "name each key once");
+            }
+            let classes = !resource.key.contains(&Key::Endpoint) || !self.endpoints.is_empty();
+            must!(classes, field("key") => "endpoint", "say in [[endpoints]] which classes there are");
+            check_names(&field("models"), &resource.models)?;
+        }
+        for (at, pool) in self.pools.iter().enumerate() {
+            let field = format!("pools.{}.models", pool.name);
+            let name = &pool.name;
+            let plain = !name.is_empty() && !name.contains(['*', '[', ']']);
+            must!(plain, "pools.name" => name, "give the pool a name without * and brackets");
+            let is_first = self.pools[..at].iter().all(|other| other.name != *name);
+            must!(is_first, "pools.name" => name, "each name may come once: list all of its models there");
+            must!(!pool.models.is_empty(), field => "empty", "name the models that share their limits");
+            check_names(&field, &pool.models)?;
+            let of_any = self.resources.iter().any(by_model);
+            must!(of_any, field => pool.models, "give a resource key = \"model\": else all models share its limit");
+        }
+        for tier in &self.tiers {
+            let field = |name: &str| format!("tiers.{}.{name}", tier.name);
+            check_names(&field("models"), &tier.models)?;
+            for name in tier.limits.keys().filter(|_| !tier.models.is_empty()) {
+                let field = field(&format!("limits.{name}"));
+                let of_models = self.resource(name).is_none_or(by_model);
+                must!(of_models, field => tier.models, "give the resource key = \"model\", or leave out the models of the tier");
+            }
+        }
+        for price in &self.prices {
+            check_names("prices.models", &price.models)?;
+        }
+        Ok(())
     }
 
     fn check_rules(&self) -> Checked {
@@ -132,6 +173,17 @@ impl Api {
         must!(known, field => resource, "name one of the resources");
         Ok(())
     }
+}
+
+/// Names of models, in which one `*` stands for any text.
+fn check_names(field: &str, names: &[String]) -> Checked {
+    for name in names {
+        let sound =
+            !name.is_empty() && name.matches('*').count() <= 1 && !name.contains(['[', ']']);
+        let next = "write the name of a model, with at most one * for any text, as in \"gpt-4o*\"";
+        must!(sound, field => name, next);
+    }
+    Ok(())
 }
 
 fn check_conditions(field: &str, conditions: &[Condition]) -> Checked {

@@ -90,14 +90,35 @@ impl Api {
         path: &str,
     ) -> Option<String> {
         let parts = resource.key.iter().filter_map(|key| match key {
-            Key::Model => sizes.model.as_deref().map(|model| self.pool(model)),
-            Key::Endpoint => endpoint,
-            Key::Path => path.split('?').next(),
+            Key::Model => sizes
+                .model
+                .as_deref()
+                .map(|model| self.pool(model).to_owned()),
+            Key::Endpoint => endpoint.map(str::to_owned),
+            Key::Path => Some(without_ids(path)),
             Key::Learnt(_) => None,
         });
-        let parts: Vec<&str> = parts.collect();
+        let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| parts.join(" "))
     }
+}
+
+/// A path without its query, in which `*` stands for what looks like an id.
+fn without_ids(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let part = |part| if is_id(part) { "*" } else { part };
+    let parts: Vec<&str> = path.split('/').map(part).collect();
+    parts.join("/")
+}
+
+/// Whether a part of a path looks like an id: it has a digit, and is no version such as `v1`.
+fn is_id(part: &str) -> bool {
+    let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let version = part.strip_prefix('v');
+    let is_version = version.is_some_and(|rest| {
+        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() <= 8
+    });
+    has_digit(part) && !is_version
 }
 
 /// Whether a request asks for text.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api::{Api, Auth};
 use crate::class::Class;
-use crate::resource::{Counted, Join, Kind, Resource, Settlement};
+use crate::resource::{Counted, Join, Key, Kind, Resource, Settlement};
 
 impl Api {
     /// The description for people: what is limited, how it is charged, what refusals mean.
@@ -78,7 +78,19 @@ impl Api {
         self.write_rest(out)
     }
 
+    /// The models that share their quotas.
+    fn write_pools(&self, out: &mut String) -> fmt::Result {
+        if !self.pools.is_empty() {
+            writeln!(out, "\nModels that share their limits")?;
+        }
+        for pool in &self.pools {
+            writeln!(out, "  {}: {}", pool.name, pool.models.join(", "))?;
+        }
+        Ok(())
+    }
+
     fn write_rest(&self, out: &mut String) -> fmt::Result {
+        self.write_pools(out)?;
         // Several rules may lead to one meaning.
         let mut meanings: Vec<(Class, &str)> = Vec::new();
         for rule in &self.rules {
@@ -160,6 +172,7 @@ fn write_resource(out: &mut String, resource: &Resource) -> fmt::Result {
         None => write!(out, ", a limit by account")?,
     }
     let mut facts = vec![shown_kind(resource.kind).to_owned()];
+    facts.extend(shown_key(&resource.key));
     facts.extend(
         resource
             .slice
@@ -206,6 +219,18 @@ fn shown_kind(kind: Option<Kind>) -> &'static str {
         Some(Kind::Budget) => "never comes back",
         Some(Kind::Spacing) => "shortest time between calls",
     }
+}
+
+/// What has the limit for itself; `None`: all calls share it.
+fn shown_key(keys: &[Key]) -> Option<String> {
+    let shown = keys.iter().map(|key| match key {
+        Key::Model => "model".to_owned(),
+        Key::Endpoint => "class of calls".to_owned(),
+        Key::Path => "path".to_owned(),
+        Key::Learnt(source) => format!("{source} of the answers"),
+    });
+    let shown: Vec<_> = shown.collect();
+    (!shown.is_empty()).then(|| format!("for each {}", shown.join(" and ")))
 }
 
 fn shown_settlement(settlement: Settlement) -> &'static str {

@@ -85,7 +85,7 @@ pub use request::{Measure, Request, RequestMap, Sizes, Weights};
 pub use resource::{Counted, Join, Key, Kind, Resource, Settlement};
 pub use rule::{Disguise, Rule, Statuses};
 pub use source::{Path, Source};
-pub use tier::{Pool, Price, Tier};
+pub use tier::{Pool, Price, Tier, TierLimit};
 pub use unit::Unit;
 pub use usage::Formula;
 pub use wait::{Hint, TimeFormat, Wait, wait_in_headers};

@@ -56,7 +56,7 @@ pub struct Resource {
     pub failures_count: Option<bool>,
     /// Whether refused calls count. Unknown: no.
     pub refusals_count: Option<bool>,
-    /// What has a quota of its own. Default: nothing, one quota for all calls.
+    /// What has a quota of its own: each has the whole limit. Default: nothing, one quota for all calls.
     #[serde(default, deserialize_with = "one_or_many")]
     pub key: Vec<Key>,
     /// The classes of endpoints that it is for. Default: all.
@@ -146,7 +146,8 @@ pub enum Key {
     Model,
     /// Each class of endpoints.
     Endpoint,
-    /// Each path.
+    /// Each path, without its query. A part of it with a digit is taken for an id, and stands for any, but for a version
+    /// such as `v1`.
     Path,
     /// What the answer says.
     Learnt(Source),
@@ -264,6 +265,20 @@ impl Resource {
             .learn(self.settles())
             .failures_count(self.failures_count.unwrap_or(true))
             .refusals_count(self.refusals_count.unwrap_or(false))
+    }
+
+    /// Whether each model, class of endpoints or path has a quota of its own, as far as the request tells.
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// let has_parts = |api, name| Some(Api::named(api).ok()?.resource(name)?.has_parts());
+    /// assert_eq!(has_parts("openai", "tokens"), Some(true));
+    /// assert_eq!(has_parts("github", "primary"), Some(false));
+    /// ```
+    pub fn has_parts(&self) -> bool {
+        let of_answers = |key: &Key| matches!(key, Key::Learnt(_));
+        self.key.iter().any(|key| !of_answers(key))
     }
 
     /// Whether answers settle what is charged; else the estimate stays.

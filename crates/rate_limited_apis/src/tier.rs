@@ -28,6 +28,19 @@ pub struct Tier {
     pub note: Option<String>,
 }
 
+/// A limit of a tier, for all models or for some.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TierLimit<'api> {
+    /// The resource.
+    pub resource: &'api str,
+    /// The keys of the partitions that it is for, as a name in which one `*` stands for any text: each that fits has it
+    /// for itself. `None`: all that have no other.
+    pub key: Option<&'api str>,
+    /// The limit, in the unit and the window of the resource.
+    pub limit: f64,
+}
+
 /// Models that share their quotas.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

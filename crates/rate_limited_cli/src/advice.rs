@@ -1,6 +1,6 @@
 //! What would make a run shorter: the plan made again with one thing changed.
 
-use rate_limited::{Assumed, Plan};
+use rate_limited::{Assumed, Plan, PlannedResource};
 use rate_limited_report::Advice;
 
 use crate::args::Concurrency;
@@ -19,7 +19,7 @@ pub(crate) fn of(
 ) -> Option<Advice> {
     let smaller = smaller_answers(args, work, assumed, limits);
     let wider = match plan.binding() {
-        Some(binding) => higher_limit(args, work, assumed, (limits, binding.resource.index())),
+        Some(binding) => higher_limit(args, work, assumed, (limits, binding)),
         None => more_in_flight(args, work, plan, assumed, limits),
     };
     Advice::best(plan.finish, [smaller, wider].into_iter().flatten())
@@ -66,7 +66,7 @@ fn higher_limit(
     args: &PlanArgs,
     work: &Work<'_>,
     assumed: &Assumed,
-    (limits, binding): (&Limits, usize),
+    (limits, binding): (&Limits, &PlannedResource),
 ) -> Option<Advice> {
     let (limits, shown) = limits.doubled(binding)?;
     let change = format!("twice the limit ({shown})");

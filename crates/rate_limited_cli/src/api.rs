@@ -156,7 +156,7 @@ impl Address {
             }
             #[cfg(feature = "simulate")]
             Address::Simulated => {
-                let simulation = Simulation::start(meters).map_err(Refusal::System)?;
+                let simulation = Simulation::start(meters)?;
                 let builder = builder(&simulation.base_url(), args).proxy_from_env(false);
                 let client = builder.build().map_err(Refusal::Client)?;
                 Ok(Api {
@@ -191,7 +191,11 @@ pub(crate) fn limits(
 /// The limits that were told, and of what nobody told those of the API's description.
 fn described(preset: Preset, told: Vec<Limit>, args: &ApiArgs) -> Result<Vec<Limit>, Refusal> {
     let mut limits = preset.limits(args)?;
-    limits.retain(|known| told.iter().all(|limit| limit.name != known.name));
+    // A limit for one model leaves those of the others as they are.
+    let replaces = |limit: &Limit, known: &Limit| {
+        limit.name == known.name && (limit.key.is_none() || limit.is_beside(known))
+    };
+    limits.retain(|known| !told.iter().any(|limit| replaces(limit, known)));
     Ok([told, limits].concat())
 }
 

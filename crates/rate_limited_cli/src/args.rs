@@ -153,7 +153,9 @@ pub(crate) struct LimitArgs {
     ///
     /// NAME is requests (each call takes 1) or tokens (each call takes its prompt and its longest
     /// answer, corrected to what the API says it used); with --api any that it meters, and it then
-    /// replaces what the description says. One NAME may have limits for several windows.
+    /// replaces what the description says. One NAME may have limits for several windows. NAME[MODEL] is for
+    /// one model, in which one * stands for any text: requests[gpt-4o*]=50/1m. Where the API has its limits for
+    /// each model, each has those without brackets for itself; without --api all share them.
     ///
     /// A window slides, unless an @ and a time zone stand behind it: requests=1000/day@America/Los_Angeles is back at
     /// midnight there, "requests=1000/day@09:00 Europe/Berlin" at nine, tokens=5M/month@UTC on the first of the month,

@@ -1,23 +1,27 @@
 //! What held a run back: looked at now and then while it goes on.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use rate_limited::{View, WaitingOn};
 
-use crate::meters::{Meters, Work};
+use crate::meters::Meters;
 use crate::status::whole;
 use crate::tally::Counts;
+use crate::work::Work;
 
 /// How often a run was seen waiting, and for what.
 #[derive(Debug, Default)]
 pub(crate) struct Sightings(Mutex<Seen>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Seen {
     quota: u64,
     slots: u64,
+    /// How often it waited for each resource, by its place.
+    by: BTreeMap<usize, u64>,
     /// The bound on calls in flight when it was last seen to bind.
     max_concurrent: u32,
 }
@@ -31,15 +35,25 @@ impl Sightings {
                 seen.slots += 1;
                 seen.max_concurrent = view.progress.max_concurrent;
             }
-            Some(WaitingOn::Quota(_) | WaitingOn::Paused { .. }) => seen.quota += 1,
+            Some(WaitingOn::Quota(resource) | WaitingOn::Paused { resource, .. }) => {
+                seen.quota += 1;
+                *seen.by.entry(resource.index()).or_default() += 1;
+            }
             _ => {}
         }
     }
 
     /// The bound on calls in flight, if the run waited for it more than for any quota.
     fn slots_bound(&self) -> Option<u32> {
-        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (seen.slots > seen.quota).then_some(seen.max_concurrent)
+    }
+
+    /// The place of the resource that the run waited for most, if it waited for any.
+    fn most(&self) -> Option<usize> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = seen.by.iter().max_by_key(|(_, times)| **times);
+        most.map(|(place, _)| *place)
     }
 }
 
@@ -49,6 +63,7 @@ pub(crate) fn told(
     counts: &Counts,
     meters: &Meters,
     latency: Option<Duration>,
+    view: &View,
 ) -> Option<String> {
     // Without a success the run was held back by something else.
     if counts.succeeded == 0 {
@@ -56,6 +71,20 @@ pub(crate) fn told(
     }
     if let Some(bound) = sightings.slots_bound() {
         return Some(slots_told(bound, counts, meters, latency));
+    }
+    if view
+        .resources
+        .iter()
+        .filter(|it| it.part_of.is_some())
+        .count()
+        > meters.parts().count()
+    {
+        // What was used is known of all models together only.
+        let bound = view.resources.get(sightings.most()?)?;
+        let limit = whole(bound.limit?.as_units());
+        let window = crate::duration::written(bound.window);
+        let name = bound.resource.name();
+        return Some(format!("{name} bound the run ({limit} in {window})"));
     }
     let work = Work::new(counts.calls_over(), counts.tokens_used);
     let (meter, _) = meters.binding(work)?;

@@ -128,7 +128,7 @@ impl Earlier {
 
     /// A run that has not begun, after what was taken of its limits.
     pub(crate) fn outlook(&self, outlook: Outlook) -> Outlook {
-        outlook.after(&self.onlooker.past.meters)
+        outlook.after(&self.onlooker.past)
     }
 
     /// The requests that are over or left alone.

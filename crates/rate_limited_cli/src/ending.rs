@@ -185,6 +185,7 @@ impl Ending<'_> {
             counts,
             &self.state.meters,
             latency,
+            &self.state.view(),
         ));
         if counts.failed > 0 {
             lines.push(format!("failed: {}", codes(counts)));

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use rate_limited_store::Over;
 use tokio::sync::mpsc::Sender;
 
-use rate_limited::Amount;
-
 use crate::bad_line::{BadLine, BadLinePolicy};
 use crate::bill::{Bill, Unpriced, unpriced_told};
 use crate::input::{InputError, Item};
 use crate::job::Job;
+use crate::parts::Cost;
 use crate::preset::Route;
 use crate::recall::{Recall, RecallError, Recalled};
 use crate::record::{Record, code};
@@ -44,7 +43,7 @@ pub(crate) struct FeedOptions {
 
 impl FeedOptions {
     /// What a request takes at most of each resource of the API, and how many tokens.
-    pub(crate) fn measured(&self, request: &Request) -> (Vec<(&'static str, Amount)>, u64) {
+    pub(crate) fn measured(&self, request: &Request) -> (Vec<Cost>, u64) {
         let costs = self.route.costs(request, self.answer_default);
         let tokens = self.route.tokens(request, &costs, self.answer_default);
         (costs, tokens)

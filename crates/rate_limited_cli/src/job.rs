@@ -10,6 +10,7 @@ use rate_limited::http::{Answer, HttpError};
 use rate_limited::journal::{Begun, Keyed};
 
 use crate::bill::Charge;
+use crate::parts::{Cost, Parts};
 use crate::preset::Route;
 use crate::record::{self, Kept};
 use crate::recorded::Place;
@@ -26,7 +27,7 @@ pub(crate) struct Job {
     /// The most tokens that it is expected to take.
     pub(crate) tokens: u64,
     /// What it is expected to take of each resource of the API, where one is named.
-    costs: Vec<(&'static str, Amount)>,
+    costs: Vec<Cost>,
     /// What it costs in money, where there is a bound on that.
     pub(crate) charge: Option<Charge>,
     /// What the journal knows of its call, where there is one.
@@ -91,8 +92,13 @@ impl Job {
 
     /// What it is expected to take of a resource of the API.
     pub(crate) fn cost(&self, resource: &str) -> Amount {
-        let found = self.costs.iter().find(|(name, _)| *name == resource);
-        found.map_or(Amount::ZERO, |(_, amount)| *amount)
+        let found = self.costs.iter().find(|cost| cost.resource == resource);
+        found.map_or(Amount::ZERO, |cost| cost.amount)
+    }
+
+    /// The part of a resource that it takes from; empty: of none.
+    pub(crate) fn key(&self, parts: &Parts) -> &str {
+        parts.key(self.request.model.as_deref(), &self.costs)
     }
 
     /// Keeps a verdict that is in the journal until it is told.

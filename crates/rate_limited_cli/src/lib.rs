@@ -16,9 +16,9 @@
 //! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
 //! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
 //! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meters`, `untold`, `feedback`, `names` | one attempt, and what it is limited by |
+//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meter`, `meters`, `untold`, `parts`, `shares`, `work`, `feedback`, `names` | one attempt, and what it is limited by |
 //! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `members`, `status`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say`, `when` | what people are told |
+//! | `opening`, `progress`, `progress_json`, `members`, `status`, `standing`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say`, `when` | what people are told |
 //! | `bill`, `price` | what calls cost, and the most that a run may |
 //! | `observer`, `reports`, `examples` | what is counted of a run, and the reports made of it: the command `report` |
 //! | `planning`, `plan_args`, `plan_limits`, `earlier`, `journal_args`, `plan_told`, `advice` | the command `plan` |
@@ -69,6 +69,7 @@ mod line;
 mod maker;
 mod manual;
 mod members;
+mod meter;
 mod meters;
 mod names;
 mod observer;
@@ -76,6 +77,7 @@ mod offsets;
 mod opening;
 mod outlet;
 pub mod output;
+mod parts;
 mod patience;
 mod plan;
 mod plan_args;
@@ -112,6 +114,7 @@ mod seen;
 #[cfg(feature = "simulate")]
 mod serve;
 mod shape;
+mod shares;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulation;
@@ -121,6 +124,7 @@ mod so_far;
 mod source;
 mod spill;
 mod stamp;
+mod standing;
 mod state;
 mod status;
 mod stop;
@@ -134,6 +138,7 @@ mod verdict;
 mod waits;
 mod warnings;
 mod when;
+mod work;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};

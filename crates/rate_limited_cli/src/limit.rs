@@ -1,4 +1,7 @@
-//! Limits as the command line has them: `NAME=QUOTA/WINDOW`.
+//! Limits as the command line has them: `NAME=QUOTA/WINDOW`, or `NAME[MODEL]=QUOTA/WINDOW`.
+//!
+//! `requests[gpt-4o]=500/1m` is for one model; in its name one `*` stands for any text, and each model that fits has
+//! the limit for itself.
 //!
 //! `requests=3500/1m`, `tokens=1_000_000/1d`, `requests=500/m`, `tokens=90k/1m`, `images=5/250ms`.
 //! The quota takes `_` between digits, a fraction down to a millionth, and the endings `k` (thousand)
@@ -9,7 +12,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rate_limited::{Calendar, CalendarError};
 
@@ -24,6 +27,7 @@ pub const QUOTA_MAX: u64 = 9_200_000_000_000;
 pub const WINDOW_MIN: Duration = Duration::from_micros(1);
 
 const NAME_BYTES_MAX: usize = 64;
+const KEY_BYTES_MAX: usize = 256;
 const MICROS: u128 = 1_000_000;
 
 /// How much of a resource may be used within a window.
@@ -31,7 +35,7 @@ const MICROS: u128 = 1_000_000;
 /// `Display` writes it back in the form that it is read from.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 /// use rate_limited_cli::limit::Limit;
 ///
 /// let limit: Limit = "tokens=90k/1m".parse()?;
@@ -45,6 +49,8 @@ const MICROS: u128 = 1_000_000;
 pub struct Limit {
     /// The resource: letters, digits, `_`, `-` and `.`, at most 64 of them.
     pub name: String,
+    /// The model that it is for, or what else the API has limits for; one `*` in it stands for any text. `None`: all.
+    pub key: Option<String>,
     /// The quota in millionths of the resource's unit; above 0, at most [`QUOTA_MAX`] units.
     pub quota_micros: i64,
     /// The window, from [`WINDOW_MIN`] to [`crate::duration::DURATION_MAX`].
@@ -68,6 +74,13 @@ pub enum LimitError {
         quoted(.0)
     )]
     Name(String),
+    /// A bad key in brackets.
+    #[error(
+        "limit {} has a bad model in its brackets: write its name, with at most one * for any text, as in \
+         requests[gpt-4o*]=500/1m",
+        quoted(.0)
+    )]
+    Key(String),
     /// The quota is no number; NaN, infinity and signs are none.
     #[error(
         "quota {} is not a number above 0: write for example 500, 1_000_000, 90k or 1.5M; \
@@ -113,9 +126,9 @@ pub enum LimitError {
     #[error("limit {first} and limit {second} are for one window: keep one of them")]
     Twice {
         /// The one given first.
-        first: Limit,
+        first: Box<Limit>,
         /// The one given later.
-        second: Limit,
+        second: Box<Limit>,
     },
 }
 
@@ -140,15 +153,27 @@ impl Limit {
         let window = Duration::from_secs(60);
         Ok(Limit {
             name: name.to_owned(),
+            key: None,
             quota_micros: quota_micros(quota.trim())?,
             window,
             calendar: None,
         })
     }
 
-    /// Whether both are for one resource and one window.
+    /// Whether both are for one resource, one model and one window.
     pub(crate) fn is_beside(&self, other: &Limit) -> bool {
+        self.is_over(other) && self.key == other.key
+    }
+
+    /// Whether both are for one resource and one window, of whatever models.
+    pub(crate) fn is_over(&self, other: &Limit) -> bool {
         self.name == other.name && self.window == other.window && self.calendar == other.calendar
+    }
+
+    /// The end of its present window of the calendar, if it follows one.
+    pub(crate) fn window_end(&self) -> Option<SystemTime> {
+        let window = self.calendar.as_ref()?.window_at(SystemTime::now());
+        window.map(|window| window.end)
     }
 
     /// The window as it may be written.
@@ -162,6 +187,19 @@ impl Limit {
             Some((every, zone)) => format!("{every}@{zone}"),
             None => format!("{written}@UTC"),
         }
+    }
+
+    /// Whether it is for this key alone, or fits it.
+    pub(crate) fn is_for(&self, key: &str) -> bool {
+        self.key
+            .as_deref()
+            .is_some_and(|name| match name.split_once('*') {
+                Some((start, end)) => {
+                    let rest = key.strip_prefix(start);
+                    rest.is_some_and(|rest| rest.ends_with(end))
+                }
+                None => name == key,
+            })
     }
 
     /// The quota as it may be written.
@@ -183,8 +221,8 @@ impl Limit {
         for (place, second) in limits.iter().enumerate() {
             if let Some(first) = limits[..place].iter().find(|first| first.is_beside(second)) {
                 return Err(LimitError::Twice {
-                    first: first.clone(),
-                    second: second.clone(),
+                    first: Box::new(first.clone()),
+                    second: Box::new(second.clone()),
                 });
             }
         }
@@ -197,7 +235,17 @@ impl FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Limit, LimitError> {
         let form = || LimitError::Form(text.to_owned());
-        let (name, rest) = text.split_once('=').ok_or_else(form)?;
+        // The name of a model may have any of the other signs.
+        let keyed = text.split_once('[');
+        let keyed = keyed.filter(|(name, _)| !name.contains('='));
+        let (name, key, rest) = if let Some((name, rest)) = keyed {
+            let (key, rest) = rest.split_once(']').ok_or_else(form)?;
+            let rest = rest.trim_start().strip_prefix('=').ok_or_else(form)?;
+            (name, Some(key_of(text, key)?), rest)
+        } else {
+            let (name, rest) = text.split_once('=').ok_or_else(form)?;
+            (name, None, rest)
+        };
         let (quota, window) = rest.split_once('/').ok_or_else(form)?;
         let name = name.trim();
         if !is_name(name) {
@@ -213,6 +261,7 @@ impl FromStr for Limit {
         };
         Ok(Limit {
             name: name.to_owned(),
+            key,
             quota_micros,
             window,
             calendar,
@@ -223,7 +272,23 @@ impl FromStr for Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (quota, window) = (self.quota_written(), self.window_written());
-        write!(f, "{}={quota}/{window}", self.name)
+        match &self.key {
+            Some(key) => write!(f, "{}[{key}]={quota}/{window}", self.name),
+            None => write!(f, "{}={quota}/{window}", self.name),
+        }
+    }
+}
+
+/// The key in the brackets of a limit.
+fn key_of(limit: &str, key: &str) -> Result<String, LimitError> {
+    let key = key.trim();
+    let is_sound = (1..=KEY_BYTES_MAX).contains(&key.len())
+        && key.matches('*').count() <= 1
+        && !key.contains(|sign: char| sign == '[' || sign.is_control());
+    if is_sound {
+        Ok(key.to_owned())
+    } else {
+        Err(LimitError::Key(limit.to_owned()))
     }
 }
 

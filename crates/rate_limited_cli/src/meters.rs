@@ -1,238 +1,28 @@
-//! The limits of a run: their resources, and how long work takes under them.
+//! The limits of a run: told or not, by their places among the resources of the runner.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited::{
-    Amount, AmountError, Anchor, Counted, Member, Quota, Resource, ResourceId, Resources, Runner,
-    Time, Units,
-};
-use rate_limited_apis::{self as apis, Kind, Moment, Settlement};
+use rate_limited::{Amount, Member, Quota, ResourceId, Resources, Runner};
+use rate_limited_apis as apis;
 
 use crate::bill::Bill;
 use crate::call::{CallError, Reply};
 use crate::job::Job;
 use crate::limit::Limit;
+use crate::meter::Meter;
+use crate::parts::{Cost, Parts};
 use crate::preset::Preset;
 use crate::refusal::Refusal;
 use crate::untold::Untold;
-
-/// How late a request may be counted by the server, as far as that costs at most 1 % of a window: it
-/// has left when it is written to a connection, which the server may not even have accepted yet.
-const LATENESS: Duration = Duration::from_millis(100);
-
-/// How much the clocks of two machines usually differ at most.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
-
-/// What all calls take of each unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Work {
-    pub(crate) requests: f64,
-    pub(crate) tokens: f64,
-}
-
-impl Work {
-    /// The work of so many calls, with so many tokens in all.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a figure to show, never to count with"
-    )]
-    pub(crate) fn new(requests: u64, tokens: u64) -> Work {
-        let (requests, tokens) = (requests as f64, tokens as f64);
-        Work { requests, tokens }
-    }
-
-    pub(crate) fn of(&self, unit: Unit) -> f64 {
-        match unit {
-            Unit::Tokens => self.tokens,
-            Unit::Requests => self.requests,
-            // Of others it is not known before.
-            _ => 0.0,
-        }
-    }
-}
-
-/// One limit as the runner meters it.
-#[derive(Clone, Debug)]
-pub(crate) struct Meter {
-    /// The resource: the limit's name, with its window where the name alone is not enough.
-    pub(crate) name: String,
-    pub(crate) unit: Unit,
-    pub(crate) limit: Limit,
-    /// The account of a pool that has it.
-    account: Option<String>,
-    /// Its number among the resources of the runner.
-    pub(crate) place: usize,
-    /// What the description of the API says of it.
-    spec: Option<&'static apis::Resource>,
-}
-
-impl Meter {
-    /// The name by which it is known among those of all accounts.
-    pub(crate) fn full_name(&self) -> String {
-        match &self.account {
-            Some(account) => format!("{}@{account}", self.name),
-            None => self.name.clone(),
-        }
-    }
-
-    /// The account of a pool that has it.
-    pub(crate) fn account(&self) -> Option<&str> {
-        self.account.as_deref()
-    }
-
-    /// The limit as it is written, and whose it is.
-    pub(crate) fn written(&self) -> String {
-        match &self.account {
-            Some(account) => format!("{} of {account}", self.limit),
-            None => self.limit.to_string(),
-        }
-    }
-
-    /// The quota in units.
-    pub(crate) fn quota(&self) -> f64 {
-        Amount::from_micros(self.limit.quota_micros).as_units()
-    }
-
-    /// Whether it is the API's own resource of this name, over the window that the API has.
-    pub(crate) fn is_of(&self, resource: &str) -> bool {
-        let spec = self.spec.filter(|spec| spec.name == resource);
-        spec.is_some_and(|spec| spec.window == Some(self.limit.window))
-    }
-
-    /// How much a second.
-    pub(crate) fn rate(&self) -> f64 {
-        self.quota() / self.limit.window.as_secs_f64()
-    }
-
-    /// The end of its present window of the calendar, if it follows one.
-    pub(crate) fn window_end(&self) -> Option<SystemTime> {
-        let window = self.limit.calendar.as_ref()?.window_at(SystemTime::now());
-        window.map(|window| window.end)
-    }
-
-    fn as_quota(&self) -> Quota {
-        let (quota, window) = (
-            Amount::from_micros(self.limit.quota_micros),
-            self.limit.window,
-        );
-        if self.limit.calendar.is_some() {
-            // When it ends is of no matter here.
-            return Quota::FixedWindow {
-                amount: quota,
-                window,
-                anchor: Anchor::FirstCall,
-            };
-        }
-        let spec = self.spec.filter(|spec| spec.window == Some(window));
-        match spec.filter(|spec| spec.kind == Some(Kind::Bucket) || spec.slice.is_some()) {
-            // It needs no calendar.
-            Some(spec) => spec.quota(quota, Moment::from_seconds(0), &|_| Time::default()),
-            // No window of another kind refuses what a sliding one lets through.
-            None => None,
-        }
-        .unwrap_or(Quota::per(quota, window))
-    }
-
-    fn resource(&self) -> Resource<Arc<Job>, Reply> {
-        let Some(spec) = self.spec else {
-            return self.plain_resource();
-        };
-        let resource = described(self.bare_resource(), spec);
-        match spec.counted {
-            Some(apis::Counted::Completion) => resource,
-            _ => self.guarded(resource),
-        }
-    }
-
-    /// Its quota alone.
-    fn bare_resource(&self) -> Resource<Arc<Job>, Reply> {
-        match self.limit.calendar.clone() {
-            Some(calendar) => {
-                let quota = Amount::from_micros(self.limit.quota_micros);
-                Resource::per_calendar(self.name.clone(), quota, calendar)
-            }
-            None => Resource::new(self.name.clone(), self.as_quota()),
-        }
-    }
-
-    /// What a request takes, of so many tokens and with these costs: the same as the resource says.
-    fn amount(&self, tokens: u64, costs: &[(&str, Amount)]) -> Amount {
-        match self.spec {
-            Some(spec) => {
-                let cost = costs.iter().find(|(name, _)| *name == spec.name);
-                cost.map_or(Amount::ZERO, |(_, amount)| *amount)
-            }
-            None if self.unit == Unit::Tokens => Amount::count(tokens).unwrap_or(Amount::MAX),
-            None => Amount::units(1),
-        }
-    }
-
-    fn guarded(&self, resource: Resource<Arc<Job>, Reply>) -> Resource<Arc<Job>, Reply> {
-        let window = self.limit.window;
-        let guard = (window / 250).max(LATENESS.min(window / 100));
-        // Of a calendar it is for the difference of two clocks, too, which is no share of a day.
-        let is_calendar = self.limit.calendar.is_some();
-        resource.guard(if is_calendar {
-            guard.min(CLOCKS_DIFFER)
-        } else {
-            guard
-        })
-    }
-
-    fn plain_resource(&self) -> Resource<Arc<Job>, Reply> {
-        let resource = self.guarded(self.bare_resource());
-        match self.unit {
-            Unit::Tokens => resource
-                .cost(|job: &Arc<Job>| job.tokens)
-                .usage(|_: &Arc<Job>, reply: &Reply| Told(reply.used("tokens", Unit::Tokens)))
-                .learn(true),
-            _ => resource,
-        }
-    }
-}
-
-/// A resource as the description of the API has it: what calls cost, and what is charged.
-pub(crate) fn described(
-    resource: Resource<Arc<Job>, Reply>,
-    spec: &'static apis::Resource,
-) -> Resource<Arc<Job>, Reply> {
-    let (name, unit) = (spec.name.as_str(), spec.unit);
-    let counted = match spec.counted {
-        Some(apis::Counted::Completion) => Counted::AtCompletion,
-        _ => Counted::AtDispatch,
-    };
-    let resource = resource
-        .cost(move |job: &Arc<Job>| job.cost(name))
-        .counted(counted)
-        .failures_count(spec.failures_count.unwrap_or(true))
-        .refusals_count(spec.refusals_count.unwrap_or(false));
-    match spec.settlement {
-        // What was estimated is charged, whatever is used.
-        None | Some(Settlement::Keep) => resource,
-        Some(_) => {
-            let used = move |_: &Arc<Job>, reply: &Reply| Told(reply.used(name, unit));
-            resource.usage(used).learn(true)
-        }
-    }
-}
-
-/// What an answer tells, or that it tells nothing.
-struct Told(Option<Amount>);
-
-impl Units for Told {
-    fn units(self) -> Result<Amount, AmountError> {
-        self.0.ok_or(AmountError::NotANumber)
-    }
-}
 
 /// All limits of a run. Each knows its place among the resources of the runner: account by account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
     told: Vec<Meter>,
-    /// Limits that nobody told: of accounts of which no limit is told.
+    /// Limits that nobody told: of accounts of which no limit is told, and of models of which none is.
     untold: Vec<Untold>,
     /// The limit on what the run costs: the last one.
     bill: Option<Bill>,
@@ -247,7 +37,7 @@ pub(crate) enum Slot<'a> {
     Untold(&'a Untold),
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
     fn place(&self) -> usize {
         match self {
             Slot::Told(meter) => meter.place,
@@ -255,50 +45,18 @@ impl Slot<'_> {
         }
     }
 
-    /// The name by which it is known among those of all accounts.
-    pub(crate) fn full_name(&self) -> String {
+    /// Its parts.
+    fn parts(self) -> &'a Parts {
         match self {
-            Slot::Told(meter) => meter.full_name(),
-            Slot::Untold(untold) => untold.full_name(),
+            Slot::Told(meter) => &meter.parts,
+            Slot::Untold(untold) => &untold.parts,
         }
     }
 
-    /// The limit that was told, in units.
-    pub(crate) fn quota(&self) -> Option<f64> {
+    pub(crate) fn unit(self) -> Unit {
         match self {
-            Slot::Told(meter) => Some(meter.quota()),
-            Slot::Untold(_) => None,
-        }
-    }
-}
-
-/// A limit that several accounts have, each for its calls: together they let through what each does.
-#[derive(Clone, Debug)]
-pub(crate) struct Joint {
-    pub(crate) name: String,
-    pub(crate) unit: Unit,
-    /// As it is written, account by account.
-    pub(crate) limit: String,
-    pub(crate) quota: f64,
-    /// How much a second.
-    pub(crate) rate: f64,
-    /// When its window of the calendar ends, if it follows one, and how long others are.
-    pub(crate) ends: Option<(SystemTime, Duration)>,
-    /// The places of its meters.
-    pub(crate) places: Vec<usize>,
-}
-
-impl Joint {
-    /// How long the limit alone makes this work take, in seconds; below zero: it fits several times.
-    fn seconds_for(&self, work: f64) -> f64 {
-        let waits = (work - self.quota) / self.rate;
-        let windows = (work / self.quota).ceil() - 1.0;
-        match self.ends {
-            Some((end, window)) if windows >= 1.0 => {
-                let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-                left.as_secs_f64() + (windows - 1.0) * window.as_secs_f64()
-            }
-            _ => waits,
+            Slot::Told(meter) => meter.unit,
+            Slot::Untold(untold) => untold.unit,
         }
     }
 }
@@ -309,29 +67,32 @@ impl Meters {
     /// # Errors
     /// A limit on something else; two of one name for one window; less than one request.
     pub(crate) fn new(limits: &[Limit], preset: Option<Preset>) -> Result<Meters, Refusal> {
-        Limit::check_distinct(limits)?;
-        let alone = |name: &str| limits.iter().filter(|limit| limit.name == name).count() == 1;
-        let meter = |(place, limit): (usize, &Limit)| {
-            let spec = preset.and_then(|preset| preset.resource(&limit.name));
-            let unit = match (limit.name.as_str(), spec, preset) {
-                (_, Some(spec), _) => spec.unit,
-                ("requests", None, None) => Unit::Requests,
-                ("tokens", None, None) => Unit::Tokens,
-                _ => {
-                    let known = preset.map(Preset::resources);
-                    return Err(Refusal::UnknownResource {
-                        limit: limit.clone(),
-                        known: known.unwrap_or_else(|| "requests and tokens".to_owned()),
-                    });
-                }
-            };
+        let limits: Vec<Limit> = limits.iter().map(|it| adopted(it, preset)).collect();
+        Limit::check_distinct(&limits)?;
+        // Of those for one resource and window the one for all models stands for all, or else the first.
+        let first = |limit: &Limit| {
+            let group = limits.iter().filter(|it| it.is_over(limit));
+            group.min_by_key(|it| it.key.is_some())
+        };
+        let is_first =
+            |limit: &&Limit| first(limit).is_some_and(|first| std::ptr::eq(first, *limit));
+        let groups: Vec<&Limit> = limits.iter().filter(is_first).collect();
+        let alone = |name: &str| groups.iter().filter(|limit| limit.name == name).count() == 1;
+        let mut meters = Meters::default();
+        for limit in &groups {
+            let (spec, unit) = metered(limit, preset)?;
+            let beside = limits.iter().filter(|it| limit.is_over(it));
+            let told: Vec<_> = beside.filter(|it| it.key.is_some()).cloned().collect();
             if unit == Unit::Requests {
-                check_lets_one_pass(limit)?;
+                told.iter()
+                    .chain([*limit])
+                    .try_for_each(check_lets_one_pass)?;
             }
-            let mut limit = limit.clone();
-            // What the API has over this window it has as the description says.
-            if let Some(spec) = spec.filter(|spec| spec.window == Some(limit.window)) {
-                limit.calendar = limit.calendar.or_else(|| spec.calendar());
+            if let (Some(spec), Some(single)) = (spec.filter(|it| !it.has_parts()), told.first()) {
+                return Err(Refusal::NoParts {
+                    limit: single.clone(),
+                    resource: spec.name.clone(),
+                });
             }
             let window = limit.window_written();
             let name = if alone(&limit.name) {
@@ -339,28 +100,27 @@ impl Meters {
             } else {
                 format!("{}/{window}", limit.name)
             };
-            Ok(Meter {
+            let place = meters.bill_place();
+            if limit.key.is_some() {
+                let mut untold = Untold::beside((name, unit), spec, told);
+                untold.place = place;
+                meters.untold.push(untold);
+                continue;
+            }
+            meters.told.push(Meter {
                 name,
                 unit,
-                limit,
+                limit: (*limit).clone(),
                 account: None,
                 place,
                 spec,
-            })
-        };
-        let told = limits.iter().enumerate().map(meter);
-        let told: Vec<_> = told.collect::<Result<_, _>>()?;
-        let untold = if told.is_empty() {
-            Untold::of(preset)
-        } else {
-            Vec::new()
-        };
-        Ok(Meters {
-            told,
-            untold,
-            bill: None,
-            members: Vec::new(),
-        })
+                parts: Parts::new(spec, told),
+            });
+        }
+        if limits.is_empty() {
+            meters.untold = Untold::of(preset);
+        }
+        Ok(meters)
     }
 
     /// The meters of a pool: those of each account, and its members with their accounts.
@@ -392,6 +152,14 @@ impl Meters {
         })
     }
 
+    /// How many accounts there are; a run without a pool has none.
+    pub(crate) fn accounts(&self) -> usize {
+        let mut accounts: Vec<_> = self.members.iter().map(|(_, account)| account).collect();
+        accounts.sort();
+        accounts.dedup();
+        accounts.len()
+    }
+
     /// Whether calls go to several members.
     pub(crate) fn is_pool(&self) -> bool {
         !self.members.is_empty()
@@ -409,11 +177,16 @@ impl Meters {
 
     /// Whether a resource of the runner is the limit on what the run costs: it is the last one.
     pub(crate) fn is_bill(&self, place: usize) -> bool {
-        self.bill.is_some() && place == self.told.len() + self.untold.len()
+        self.bill.is_some() && place == self.bill_place()
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Meter> {
         self.told.iter()
+    }
+
+    /// The limits that nobody told.
+    pub(crate) fn untold(&self) -> &[Untold] {
+        &self.untold
     }
 
     /// The run's resource for one of the API, over the window that the API has: of those that the attempt takes from.
@@ -446,6 +219,12 @@ impl Meters {
         self.told.iter().find(|meter| meter.place == place)
     }
 
+    /// The limit that was told for a resource, by its place, or for the part of it that a key has.
+    pub(crate) fn limit_at(&self, place: usize, key: Option<&str>) -> Option<&Limit> {
+        let own = key.and_then(|key| self.parts().nth(place)?.limit_of(key));
+        own.or_else(|| Some(&self.get(place)?.limit))
+    }
+
     /// The name of a resource by its place.
     pub(crate) fn name(&self, place: usize) -> Option<String> {
         let told = self.get(place).map(Meter::full_name);
@@ -455,8 +234,10 @@ impl Meters {
 
     /// The limits as they are written on the command line.
     pub(crate) fn written(&self) -> String {
-        let limits: Vec<_> = self.iter().map(Meter::written).collect();
-        limits.join(", ")
+        let parts = self.parts().flat_map(Parts::told);
+        let limits = self.iter().map(Meter::written);
+        let limits = limits.chain(parts.map(Limit::to_string));
+        limits.collect::<Vec<_>>().join(", ")
     }
 
     /// The resources by name, with their quotas.
@@ -508,18 +289,34 @@ impl Meters {
     pub(crate) fn amounts(
         &self,
         tokens: u64,
-        costs: &[(&str, Amount)],
+        costs: &[Cost],
         charge: Option<Amount>,
     ) -> Vec<Amount> {
-        let mut amounts = vec![Amount::ZERO; self.told.len() + self.untold.len()];
+        let mut amounts = vec![Amount::ZERO; self.bill_place()];
         for meter in self.iter() {
             amounts[meter.place] = meter.amount(tokens, costs);
         }
         for untold in &self.untold {
-            amounts[untold.place] = untold.amount(costs);
+            amounts[untold.place] = untold.amount(tokens, costs);
         }
         amounts.extend(self.bill.as_ref().map(|_| charge.unwrap_or_default()));
         amounts
+    }
+
+    /// The part that a request takes from of each resource, in the order of the resources; empty: none.
+    pub(crate) fn keys<'a>(&self, model: Option<&'a str>, costs: &'a [Cost]) -> Vec<&'a str> {
+        let parts = self.parts();
+        parts.map(|parts| parts.key(model, costs)).collect()
+    }
+
+    /// The parts of each resource, in the order of the resources.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Parts> {
+        self.slots().into_iter().map(Slot::parts)
+    }
+
+    /// The place of the limit on what the run costs.
+    pub(crate) fn bill_place(&self) -> usize {
+        self.told.len() + self.untold.len()
     }
 
     /// The same for a request whose answer may have so many tokens less.
@@ -558,54 +355,16 @@ impl Meters {
         shortest.or_else(untold)
     }
 
-    /// The limits, those of one name of all accounts taken together. What one of them does not limit is not
-    /// limited.
-    pub(crate) fn joint(&self) -> Vec<Joint> {
-        let mut accounts: Vec<_> = self.members.iter().map(|(_, account)| account).collect();
-        accounts.sort();
-        accounts.dedup();
-        let mut joint: Vec<Joint> = Vec::new();
-        for meter in self.iter() {
-            let place = meter.place;
-            if let Some(known) = joint.iter_mut().find(|it| it.name == meter.name) {
-                known.quota += meter.quota();
-                known.rate += meter.rate();
-                known.limit = format!("{} + {}", known.limit, meter.limit);
-                known.ends = known.ends.filter(|_| meter.limit.calendar.is_some());
-                known.places.push(place);
-                continue;
-            }
-            joint.push(Joint {
-                name: meter.name.clone(),
-                unit: meter.unit,
-                limit: meter.limit.to_string(),
-                quota: meter.quota(),
-                rate: meter.rate(),
-                ends: meter.window_end().map(|end| (end, meter.limit.window)),
-                places: vec![place],
-            });
-        }
-        joint.retain(|it| it.places.len() >= accounts.len());
-        joint
-    }
-
-    /// The limit that takes longest for this work, and how long: what does not fit into the first
-    /// window has to wait for quota to come back. `None`: all of it fits at once.
-    pub(crate) fn binding(&self, work: Work) -> Option<(Joint, Duration)> {
-        let waits = |limit: &Joint| limit.seconds_for(work.of(limit.unit));
-        let joint = self.joint().into_iter();
-        let longest = joint.max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
-        let wait = Some(waits(&longest)).filter(|wait| *wait > 0.0)?;
-        Some((longest, seconds(wait)))
-    }
-
     /// The limit on tokens that has the smallest quota, of a pool that of the account with the most: what is above it
     /// can never be sent.
     pub(crate) fn fewest_tokens(&self) -> Option<&Meter> {
         let fewest = |account: Option<&String>| {
             let of_tokens = self.iter().filter(|meter| meter.unit == Unit::Tokens);
             let ours = of_tokens.filter(|meter| meter.account.as_ref() == account);
-            ours.min_by_key(|meter| meter.limit.quota_micros)
+            // A request of a model that has more is looked at when it is scheduled.
+            let roomy = |meter: &&Meter| meter.parts.told().is_empty();
+            ours.filter(roomy)
+                .min_by_key(|meter| meter.limit.quota_micros)
         };
         if !self.is_pool() {
             return fewest(None);
@@ -617,15 +376,46 @@ impl Meters {
         let all = accounts.collect::<Option<Vec<_>>>()?;
         all.into_iter().max_by_key(|meter| meter.limit.quota_micros)
     }
+}
 
-    /// How many calls a second the limits allow, for calls of this mean size.
-    pub(crate) fn calls_per_second(&self, mean: Work) -> Option<f64> {
-        let joint = self.joint().into_iter();
-        let takes = joint.filter(|limit| mean.of(limit.unit) > 0.0);
-        takes
-            .map(|limit| limit.rate / mean.of(limit.unit))
-            .min_by(f64::total_cmp)
+/// The same limit as the API has it: over its own window it follows the calendar as the description says.
+pub(crate) fn adopted(limit: &Limit, preset: Option<Preset>) -> Limit {
+    let mut limit = pooled(limit, preset);
+    let spec = preset.and_then(|preset| preset.resource(&limit.name));
+    if let Some(spec) = spec.filter(|spec| spec.window == Some(limit.window)) {
+        limit.calendar = limit.calendar.or_else(|| spec.calendar());
     }
+    limit
+}
+
+/// The same limit, where it is for a model that shares its limits with others for all of these.
+fn pooled(limit: &Limit, preset: Option<Preset>) -> Limit {
+    let pool = |key: &String| preset.map_or(key.clone(), |it| it.api().pool(key).to_owned());
+    Limit {
+        key: limit.key.as_ref().map(pool),
+        ..limit.clone()
+    }
+}
+
+/// What a limit is on.
+fn metered(
+    limit: &Limit,
+    preset: Option<Preset>,
+) -> Result<(Option<&'static apis::Resource>, Unit), Refusal> {
+    let spec = preset.and_then(|preset| preset.resource(&limit.name));
+    let unit = match (limit.name.as_str(), spec, preset) {
+        (_, Some(spec), _) => spec.unit,
+        ("requests", None, None) => Unit::Requests,
+        ("tokens", None, None) => Unit::Tokens,
+        _ => {
+            let known = preset.map(Preset::resources);
+            return Err(Refusal::UnknownResource {
+                limit: limit.clone(),
+                known: known.unwrap_or_else(|| "requests and tokens".to_owned()),
+            });
+        }
+    };
+    Ok((spec, unit))
 }
 
 /// Each call takes a whole request: a quota below that would never let one pass.
@@ -640,11 +430,6 @@ fn check_lets_one_pass(limit: &Limit) -> Result<(), Refusal> {
         window: Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX)),
         ..limit.clone()
     };
-    let limit = limit.clone();
+    let [limit, instead] = [limit.clone(), instead].map(Box::new);
     Err(Refusal::BelowOne { limit, instead })
-}
-
-/// So many seconds; what is no duration becomes the longest there is.
-pub(crate) fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rate_limited::http::HttpError;
-use rate_limited::{Amount, Class, ResourceView, View};
+use rate_limited::{Amount, Class, View};
 use rate_limited_report::{Attempt, Call, Cost, Meter, Outcome, Report, Sample, Statistics};
 
 use crate::call;
-use crate::duration;
 use crate::journal::with_ending;
-use crate::meters::Slot;
+use crate::meters::Meters;
 use crate::price::MICROS_PER_DOLLAR;
 use crate::record::code;
+use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::status;
 use crate::when;
@@ -25,6 +25,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// What is put behind the name of a journal to name its statistics.
 const ENDING: &str = "-report";
+
+/// The most models whose limits have a picture in a report.
+const PARTS_REPORTED: usize = 12;
 
 /// More than statistics ever take.
 const BYTES_MAX: u64 = 1 << 20;
@@ -103,12 +106,10 @@ impl Observer {
     fn look(&self, state: &State) {
         let view = state.view();
         let cost = cost(state);
-        let slots = state.meters.slots();
-        let slots: Vec<_> = slots.iter().map(|slot| (slot.full_name(), *slot)).collect();
         let sample = Sample {
             in_flight: view.progress.in_flight,
             waiting: view.progress.waiting,
-            meters: meters(&slots, &view),
+            meters: meters(&state.meters, &view),
         };
         let statistics = &mut *self.lock();
         statistics.sample(self.started.elapsed(), &sample);
@@ -198,28 +199,29 @@ fn outcome(error: &HttpError) -> Outcome {
     }
 }
 
-/// How full the limits are: against what was told, or else against what was found out.
-fn meters<'a>(slots: &'a [(String, Slot<'a>)], view: &View) -> Vec<Meter<'a>> {
-    let meter = |((name, slot), seen): (&'a (String, Slot<'a>), &ResourceView)| {
-        let quota = slot.quota().or_else(|| seen.limit.map(Amount::as_units))?;
-        let (window, more) = match slot {
-            Slot::Told(meter) if meter.limit.calendar.is_some() => {
-                let end = meter.window_end().and_then(when::local);
-                let back = end.map_or_else(String::new, |end| format!(", back at {end}"));
-                (meter.limit.window_written(), back)
-            }
-            Slot::Told(_) => (duration::written(seen.window), String::new()),
-            Slot::Untold(_) => (duration::written(seen.window), ", found out".to_owned()),
+/// How full the limits are: against what was told, or else against what was found out; of many models those that came
+/// first.
+fn meters<'a>(meters: &'a Meters, view: &'a View) -> Vec<Meter<'a>> {
+    let mut room = PARTS_REPORTED;
+    let meter = |it: &Standing<'a>| {
+        let quota = it.told.or_else(|| it.in_force())?;
+        let more = match it.window_end().and_then(when::local) {
+            _ if it.told.is_none() => ", found out".to_owned(),
+            Some(end) => format!(", back at {end}"),
+            None => String::new(),
         };
+        if it.is_part() {
+            room = room.checked_sub(1)?;
+        }
+        let window = it.window_written();
         Some(Meter {
-            name,
+            name: it.name(),
             quota: format!("{} per {window}{more}", status::whole(quota)),
-            share: (seen.charged + seen.held).as_units() / quota.max(f64::MIN_POSITIVE),
+            share: it.used() / quota.max(f64::MIN_POSITIVE),
         })
     };
-    slots
+    standing::all(view, meters)
         .iter()
-        .zip(&view.resources)
         .filter_map(meter)
         .collect()
 }

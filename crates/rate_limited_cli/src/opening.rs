@@ -6,11 +6,13 @@ use crate::args::{Concurrency, OnUnknown};
 use crate::census::Surveyed;
 use crate::duration::Human;
 use crate::journal::UnknownCalls;
-use crate::meters::{Meters, Work};
+use crate::meters::Meters;
 use crate::price;
 use crate::say::say;
+use crate::shares::Shares;
 use crate::source::Totals;
 use crate::text::{counted, grouped};
+use crate::work::Work;
 
 /// What the opening speaks of.
 pub(crate) struct Opening<'a> {
@@ -22,6 +24,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) surveyed: Option<&'a Surveyed>,
     pub(crate) on_unknown: OnUnknown,
     pub(crate) meters: &'a Meters,
+    /// How the work is spread over models, where they have limits for themselves.
+    pub(crate) shares: Option<&'a Shares>,
     pub(crate) max_concurrent: Concurrency,
     /// What the limits make of what is left, after what earlier runs took of them.
     pub(crate) rest: Option<Rest>,
@@ -98,16 +102,34 @@ impl Opening<'_> {
             Concurrency::Fixed(number) => format!("in flight: {}", grouped(number.into())),
         };
         let limits = self.meters.written();
+        let each = self.each();
         if limits.is_empty() {
-            return format!("no limits told (--limit, --rpm, --tpm): they are found out; {slots}");
+            return format!(
+                "no limits told (--limit, --rpm, --tpm): they are found out{each}; {slots}"
+            );
         }
         let found_out = match self.meters.found_out() {
             accounts if accounts.is_empty() => String::new(),
             accounts => format!(", those of {} are found out", accounts.join(", ")),
         };
         match self.time() {
-            Some(time) => format!("limits: {limits}{found_out}; {slots}; {time}"),
-            None => format!("limits: {limits}{found_out}; {slots}"),
+            Some(time) => format!("limits: {limits}{each}{found_out}; {slots}; {time}"),
+            None => format!("limits: {limits}{each}{found_out}; {slots}"),
+        }
+    }
+
+    /// Who has the limits for himself, where there are several.
+    fn each(&self) -> String {
+        let parts = self.meters.parts().find(|parts| parts.are_there());
+        match (self.shares, parts) {
+            (Some(shares), Some(parts)) if shares.count() > 1 => {
+                format!(
+                    " for each of {} {}",
+                    grouped(shares.count() as u64),
+                    parts.word()
+                )
+            }
+            _ => String::new(),
         }
     }
 
@@ -130,7 +152,11 @@ impl Opening<'_> {
         }
         let totals = self.totals?;
         let work = Work::new(totals.requests, totals.tokens);
-        Some(match self.meters.binding(work) {
+        let binding = match self.shares {
+            Some(shares) => self.meters.binding_of(shares),
+            None => self.meters.binding(work),
+        };
+        Some(match binding {
             Some((meter, time)) => {
                 format!(
                     "by the limits alone about {} ({} bind)",

@@ -1,11 +1,15 @@
 //! The limits that a plan is made with: what was told, and the same with one of them changed.
 
+use rate_limited::PlannedResource;
+
 use crate::api;
 use crate::args::RunArgs;
 use crate::bill::Bill;
 use crate::key;
 use crate::limit::Limit;
-use crate::meters::Meters;
+use crate::meter::Meter;
+use crate::meters::{Meters, adopted};
+use crate::planning::limit_of;
 use crate::pool::Outline;
 use crate::preset::Preset;
 use crate::refusal::Refusal;
@@ -74,12 +78,14 @@ impl Limits {
         Ok(meters.with_bill(bill))
     }
 
-    /// The same with twice one limit, which is told by its place; and that one as it then is.
-    pub(crate) fn doubled(&self, place: usize) -> Option<(Limits, String)> {
+    /// The same with twice the limit that a resource of a plan has; and that one as it then is.
+    pub(crate) fn doubled(&self, planned: &PlannedResource) -> Option<(Limits, String)> {
         let meters = self.meters(None).ok()?;
-        let meter = meters.get(place)?;
+        let binding = limit_of(&meters, planned)?;
+        let whole = planned.part_of.unwrap_or(planned.resource);
+        let account = meters.get(whole.index()).and_then(Meter::account);
         let mut more = self.clone();
-        let (limits, whose) = match (&mut more.told, meter.account()) {
+        let (limits, whose) = match (&mut more.told, account) {
             (Told::Alone(limits), _) => (limits, String::new()),
             (Told::Pool(outline), Some(account)) => {
                 let mut accounts = outline.accounts.iter_mut();
@@ -88,7 +94,8 @@ impl Limits {
             }
             (Told::Pool(_), None) => return None,
         };
-        let limit = limits.iter_mut().find(|limit| **limit == meter.limit)?;
+        let is_it = |limit: &&mut Limit| adopted(limit, self.preset) == *binding;
+        let limit = limits.iter_mut().find(is_it)?;
         limit.quota_micros = limit.quota_micros.checked_mul(2)?;
         let shown = format!("{limit}{whose}");
         Some((more, shown))

@@ -5,12 +5,17 @@ use rate_limited_report::{Advice, Foretold, assumed_told, limit_told, plan_lines
 use serde_json::{Value, json};
 
 use crate::args::Concurrency;
+use crate::limit::Limit;
+use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::plan_args::PlanArgs;
 use crate::planning::Work;
 use crate::price;
 use crate::text::{counted, grouped};
 use crate::when;
+
+/// The most models whose limits are shown to people.
+const PARTS_SHOWN: usize = 12;
 
 /// What is told.
 pub(crate) struct Told<'a> {
@@ -35,9 +40,14 @@ impl Told<'_> {
         lines.extend(self.cost().map(|it| ("cost", it)));
         lines.push(("finish", told.finish(Some("--max-cost"))));
         lines.push(("binding", told.binding()));
-        for (place, resource) in self.plan.resources.iter().enumerate() {
+        let (shown, left_out) = self.shown();
+        for (place, resource) in shown.into_iter().enumerate() {
             let name = if place == 0 { "limits" } else { "" };
             lines.push((name, self.limit(resource)));
+        }
+        if left_out > 0 {
+            let more = counted(left_out as u64, "more model", "more models");
+            lines.push(("", format!("{more}, waited for less (--json names all)")));
         }
         lines.push(("in flight", self.in_flight()));
         lines.push(("assumed", self.assumed()));
@@ -98,6 +108,25 @@ impl Told<'_> {
         format!("{plan:#}\n")
     }
 
+    /// The limits that are shown, those of models that are waited for longest first, and how many are not.
+    fn shown(&self) -> (Vec<&PlannedResource>, usize) {
+        let (whole, mut parts): (Vec<_>, Vec<_>) = self
+            .plan
+            .resources
+            .iter()
+            .partition(|it| it.part_of.is_none());
+        let has_parts =
+            |it: &PlannedResource| parts.iter().any(|part| part.part_of == Some(it.resource));
+        let is_used = |it: &&PlannedResource| it.reserved > Amount::ZERO || !has_parts(it);
+        let mut shown: Vec<_> = whole.into_iter().filter(is_used).collect();
+        if parts.len() > PARTS_SHOWN {
+            parts.sort_by_key(|it| std::cmp::Reverse((it.binds, it.charged)));
+        }
+        let left_out = parts.len().saturating_sub(PARTS_SHOWN);
+        shown.extend(parts.into_iter().take(PARTS_SHOWN));
+        (shown, left_out)
+    }
+
     fn calls(&self) -> String {
         let input = match &self.args.run.input {
             input if crate::source::is_stdin(input) => "standard input".to_owned(),
@@ -142,8 +171,7 @@ impl Told<'_> {
     }
 
     fn limit(&self, resource: &PlannedResource) -> String {
-        let meter = self.meters.get(resource.resource.index());
-        let Some(meter) = meter else {
+        let Some(limit) = self.work.limit_of(resource) else {
             if !self.meters.is_bill(resource.resource.index()) {
                 return format!(
                     "{}: not told; the run finds it out, the plan takes none",
@@ -157,18 +185,19 @@ impl Told<'_> {
             .map(price::shown);
             return format!("--max-cost {most}: {spent} spent");
         };
-        let told = limit_told(resource, &meter.written());
-        let back = meter.window_end().and_then(when::local);
-        match back {
+        let whole = self.meters.get(resource.resource.index());
+        let written = whole.map_or_else(|| of_part(limit, resource), Meter::written);
+        let told = limit_told(resource, &written);
+        match limit.window_end().and_then(when::local) {
             Some(back) => format!("{told}; back at {back}"),
             None => told,
         }
     }
 
     fn limit_json(&self, resource: &PlannedResource) -> Value {
-        let meter = self.meters.get(resource.resource.index());
+        let end = self.work.limit_of(resource).and_then(Limit::window_end);
         json!({
-            "resets_at": meter.and_then(|meter| meter.window_end().and_then(when::utc)),
+            "resets_at": end.and_then(when::utc),
             "name": resource.name,
             "reserved": resource.reserved.as_units(),
             "charged": resource.charged.as_units(),
@@ -202,5 +231,13 @@ impl Told<'_> {
             &tokens,
             (expected.failure_rate, "--failure-rate"),
         )
+    }
+}
+
+/// The limit as it is written, with the model whose part it is.
+fn of_part(limit: &Limit, resource: &PlannedResource) -> String {
+    match (resource.part_of, limit.to_string().rsplit_once('=')) {
+        (Some(_), Some((_, quota))) => format!("{}={quota}", resource.name),
+        _ => limit.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader};
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, Assumed, Load, Outlook};
+use rate_limited::{Amount, Assumed, Load, Outlook, PlannedResource};
 use rate_limited_report::never_told;
 
 use crate::advice;
@@ -14,8 +14,9 @@ use crate::earlier::{Asked, Earlier};
 use crate::exit::Exit;
 use crate::feed::FeedOptions;
 use crate::input::{Item, Reader};
+use crate::limit::Limit;
 use crate::line::Glance;
-use crate::meters::{Meters, Slot};
+use crate::meters::Meters;
 use crate::output::OutputTarget;
 use crate::plan_args::PlanArgs;
 use crate::plan_limits::Limits;
@@ -241,11 +242,8 @@ impl<'a> Work<'a> {
             _ => 1.0,
         };
         let bill = self.cost.expected.as_units() / self.cost.most.as_units().max(1e-9);
-        let slots = self.meters.slots().into_iter();
-        let shares = slots.map(|slot| match slot {
-            Slot::Told(meter) => share(meter.unit),
-            Slot::Untold(untold) => share(untold.unit),
-        });
+        let shares = self.meters.slots().into_iter();
+        let shares = shares.map(|slot| share(slot.unit()));
         let shares = shares.chain(self.meters.bill().map(|_| bill));
         Assumed {
             latencies: vec![args.expected.latency],
@@ -253,6 +251,11 @@ impl<'a> Work<'a> {
             used: outlook.resources().into_iter().zip(shares).collect(),
             ..Assumed::default()
         }
+    }
+
+    /// The limit that a resource of the plan has, or the part of one.
+    pub(crate) fn limit_of(&self, planned: &PlannedResource) -> Option<&Limit> {
+        limit_of(self.meters, planned)
     }
 
     /// The bound on costs, if there is one.
@@ -264,6 +267,14 @@ impl<'a> Work<'a> {
     pub(crate) fn never_told(&self) -> Option<String> {
         self.never.told(self.meters)
     }
+}
+
+/// The limit that a resource of a plan has, or the part of one.
+pub(crate) fn limit_of<'a>(meters: &'a Meters, planned: &PlannedResource) -> Option<&'a Limit> {
+    let whole = planned.part_of.unwrap_or(planned.resource);
+    let key = planned.part_of.and_then(|_| planned.name.split_once('['));
+    let key = key.and_then(|(_, key)| key.strip_suffix(']'));
+    meters.limit_at(whole.index(), key)
 }
 
 impl Watch for Work<'_> {
@@ -288,7 +299,8 @@ impl Watch for Work<'_> {
         let amounts = self
             .meters
             .amounts(tokens, &costs, bound_of(charge.as_ref()));
-        if let Some(resource) = self.load.add(&amounts) {
+        let keys = self.meters.keys(request.model.as_deref(), &costs);
+        if let Some(resource) = self.load.add_parts(&amounts, &keys) {
             self.never.add(request.line, resource.index());
             return;
         }
@@ -299,9 +311,9 @@ impl Watch for Work<'_> {
         if answers < answers_max {
             let saved = answers_max - answers;
             let lean = self.meters.lean(&amounts, saved);
-            self.lean.add(&lean);
+            self.lean.add_parts(&lean, &keys);
         } else {
-            self.lean.add(&amounts);
+            self.lean.add_parts(&amounts, &keys);
         }
     }
 

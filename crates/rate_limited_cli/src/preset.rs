@@ -10,6 +10,7 @@ use rate_limited_apis::{Kind, Request as Sent, Resource};
 use crate::args::ApiArgs;
 use crate::estimate;
 use crate::limit::Limit;
+use crate::parts::Cost;
 use crate::refusal::Refusal;
 use crate::request::Request;
 
@@ -61,15 +62,24 @@ impl Preset {
     /// # Errors
     /// The API has no such tier.
     pub(crate) fn limits(self, args: &ApiArgs) -> Result<Vec<Limit>, Refusal> {
-        let known = if let Some(tier) = &args.tier {
-            let limits = self.0.limits(tier, args.model.as_deref());
-            limits.ok_or_else(|| self.no_tier(tier))?
+        let known: Vec<_> = if let Some(tier) = &args.tier {
+            let limits = self.0.tier_limits(tier);
+            let limits = limits.ok_or_else(|| self.no_tier(tier))?.into_iter();
+            match args.model.as_deref() {
+                // Who names the model has no other.
+                Some(model) => {
+                    let of_model = self.0.limits(tier, Some(model)).unwrap_or_default();
+                    let all = of_model.into_iter();
+                    all.map(|(name, limit)| (name, None, limit)).collect()
+                }
+                None => limits.map(|it| (it.resource, it.key, it.limit)).collect(),
+            }
         } else {
             let of_all = self.0.resources.iter();
-            let of_all = of_all.filter_map(|it| Some((it.name.as_str(), it.limit?)));
+            let of_all = of_all.filter_map(|it| Some((it.name.as_str(), None, it.limit?)));
             of_all.collect()
         };
-        let limit = |(name, quota): (&str, f64)| {
+        let limit = |(name, key, quota): (&str, Option<&str>, f64)| {
             let resource = self.resource(name)?;
             // How many at once is no quota of a window, and a budget has none.
             let window = match resource.kind {
@@ -82,6 +92,7 @@ impl Preset {
             };
             Some(Limit {
                 name: name.to_owned(),
+                key: key.map(str::to_owned),
                 quota_micros: quota.as_micros(),
                 window,
                 calendar: resource.calendar(),
@@ -214,29 +225,19 @@ impl Route {
 
     /// What a request is expected to take of each resource of the API that it touches; nothing where no
     /// API is named. `answer_default`: the most tokens of an answer where the request sets no bound.
-    pub(crate) fn costs(
-        &self,
-        request: &Request,
-        answer_default: u64,
-    ) -> Vec<(&'static str, Amount)> {
+    pub(crate) fn costs(&self, request: &Request, answer_default: u64) -> Vec<Cost> {
         let Some(preset) = self.preset else {
             return Vec::new();
         };
         let method = request.method.as_str();
         let sent = Sent::new(method, self.path(request), &request.body);
-        let costs = preset.0.costs(&sent, answer_default).into_iter();
-        costs.map(|cost| (cost.resource, cost.amount)).collect()
+        preset.0.costs(&sent, answer_default)
     }
 
     /// The most tokens that a request is expected to take, of these costs; none where the API has none.
-    pub(crate) fn tokens(
-        &self,
-        request: &Request,
-        costs: &[(&'static str, Amount)],
-        answer_default: u64,
-    ) -> u64 {
-        match costs.iter().find(|(name, _)| *name == "tokens") {
-            Some((_, amount)) => whole(*amount),
+    pub(crate) fn tokens(&self, request: &Request, costs: &[Cost], answer_default: u64) -> u64 {
+        match costs.iter().find(|cost| cost.resource == "tokens") {
+            Some(cost) => whole(cost.amount),
             None if self.preset.is_some_and(|it| !it.knows_tokens()) => 0,
             None => estimate::tokens_max(request, answer_default),
         }
@@ -301,9 +302,9 @@ mod tests {
             ),
         ] {
             let costs = route.costs(&request(line), 1_000);
-            let points = costs.iter().find(|(name, _)| *name == "points");
+            let points = costs.iter().find(|it| it.resource == "points");
             assert_eq!(
-                points.map(|(_, it)| it.as_units()),
+                points.map(|it| it.amount.as_units()),
                 Some(expected),
                 "{line}"
             );
@@ -315,12 +316,16 @@ mod tests {
         let route = Route::new(Some(Preset::named("anthropic").expect("built in")), None);
         let line = r#"{"model": "claude-fable-5", "max_tokens": 100, "messages": []}"#;
         let costs = route.costs(&request(line), 1_000);
-        let of = |name| costs.iter().find(|(known, _)| *known == name);
+        let of = |name| costs.iter().find(|it| it.resource == name);
         assert_eq!(
-            of("output_tokens").map(|(_, it)| it.as_units()),
+            of("output_tokens").map(|it| it.amount.as_units()),
             Some(100.0)
         );
-        assert_eq!(of("requests").map(|(_, it)| it.as_units()), Some(1.0));
+        assert_eq!(of("requests").map(|it| it.amount.as_units()), Some(1.0));
+        assert_eq!(
+            of("requests").and_then(|it| it.key.as_deref()),
+            Some("claude-fable-5")
+        );
         assert!(Route::default().costs(&request(line), 1_000).is_empty());
     }
 }

@@ -6,15 +6,21 @@ use rate_limited::{Amount, View};
 use serde_json::{Value, json};
 
 use crate::meters::Meters;
+use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::status;
 use crate::tally::Counts;
 use crate::when;
 
+/// The most parts of limits that are told.
+const PARTS_SHOWN: usize = 50;
+
 /// How the run stands, as one line of JSON: times in seconds, money in dollars, amounts in units.
 pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Duration>) -> String {
     let progress = &view.progress;
-    let cost = state.meters.bill().zip(view.resources.last());
+    let place = state.meters.bill_place();
+    let cost = state.meters.bill().zip(view.resources.get(place));
+    let (limits, left_out) = limits(view, &state.meters);
     let dollars = |amount: Amount| amount.as_micros() as f64 / 1e9;
     json!({
         "done": counts.before.total() + counts.calls_over(),
@@ -30,7 +36,8 @@ pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Dur
         "waits_for": status::waits_for(view, &state.meters),
         "wait_seconds": view.wait_left.map(|left| left.as_secs_f64()),
         "left_seconds": left.map(|left| left.as_secs_f64()),
-        "limits": limits(view, &state.meters),
+        "limits": limits,
+        "limits_left_out": left_out,
         "cost_dollars": cost.map(|(_, it)| dollars(it.charged + it.held)),
         "cost_dollars_max": cost.map(|(bill, _)| dollars(bill.most)),
         "last_error": status::last_error(view),
@@ -38,17 +45,18 @@ pub(crate) fn line(state: &State, view: &View, counts: &Counts, left: Option<Dur
     .to_string()
 }
 
-fn limits(view: &View, meters: &Meters) -> Vec<Value> {
-    let limit = |meter: &crate::meters::Meter| {
-        let it = view.resources.get(meter.place)?;
-        Some(json!({
-            "name": meter.full_name(),
-            "used": (it.charged + it.held).as_units(),
-            "limit": it.limit.map(Amount::as_units),
-            "told": meter.quota(),
-            "window_seconds": meter.limit.window.as_secs_f64(),
-            "resets_at": meter.window_end().and_then(when::utc),
-        }))
+/// The limits with the fullest of their parts, and how many of these are left out.
+fn limits(view: &View, meters: &Meters) -> (Vec<Value>, usize) {
+    let (shown, left_out) = standing::fullest(view, meters, PARTS_SHOWN);
+    let limit = |it: &Standing<'_>| {
+        json!({
+            "name": it.name(),
+            "used": it.used(),
+            "limit": it.view.limit.map(Amount::as_units),
+            "told": it.told,
+            "window_seconds": it.view.window.as_secs_f64(),
+            "resets_at": it.window_end().and_then(when::utc),
+        })
     };
-    meters.iter().filter_map(limit).collect()
+    (shown.iter().map(limit).collect(), left_out)
 }

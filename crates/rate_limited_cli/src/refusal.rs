@@ -74,8 +74,29 @@ pub(crate) enum Refusal {
     },
     #[error("{0} is at an address of your own: pass --base-url, such as {1}")]
     NoBaseUrl(String, String),
+    #[cfg(feature = "simulate")]
+    #[error(
+        "limit {limit} is for one model, and the simulated API needs a limit for the others: add {}=QUOTA/WINDOW of the \
+         same window",
+        limit.name
+    )]
+    OthersNotSimulated { limit: Limit },
+    #[cfg(feature = "simulate")]
+    #[error(
+        "limit {limit} is for all models that fit, and the simulated API knows them by their whole names: write a limit \
+         for each"
+    )]
+    PatternNotSimulated { limit: Limit },
+    #[error(
+        "limit {limit} is for one model, and {resource} has one limit for all calls of this API: write {} without brackets",
+        limit.name
+    )]
+    NoParts { limit: Limit, resource: String },
     #[error("limit {limit} lets no request pass, as each takes 1: write {instead}")]
-    BelowOne { limit: Limit, instead: Limit },
+    BelowOne {
+        limit: Box<Limit>,
+        instead: Box<Limit>,
+    },
     #[error("{0}: raise the limit if the API allows it, or lower max_tokens in the requests")]
     NothingFits(Box<TooLarge>),
     #[error("the schema {} cannot be used: {why}; mend it, or name another --schema", path.display())]

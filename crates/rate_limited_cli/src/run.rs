@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rate_limited::journal::{JournalError, Recording, Seen};
 use rate_limited::{Assumed, ConfigError, Finished, Order, Outlook, Runner, SharedError};
-use rate_limited_store::{Meter, Walk, remove};
+use rate_limited_store::{Past, Walk, remove};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -414,13 +414,14 @@ fn opening<'a>(
         surveyed: looked.surveyed.as_ref(),
         on_unknown: args.journal.on_unknown,
         meters,
+        shares: looked.shares.as_ref(),
         max_concurrent: args.limits.max_concurrent,
-        rest: journal.and_then(|journal| rest(args, looked, meters, &journal.known.past.meters)),
+        rest: journal.and_then(|journal| rest(args, looked, meters, &journal.known.past)),
     }
 }
 
 /// What the limits alone make of what is left, after what was taken of them before.
-fn rest(args: &RunArgs, looked: &Looked, meters: &Meters, past: &[Meter]) -> Option<Rest> {
+fn rest(args: &RunArgs, looked: &Looked, meters: &Meters, past: &Past) -> Option<Rest> {
     let assumed = Assumed {
         latencies: vec![Duration::ZERO],
         steps_max: STEPS_MAX,

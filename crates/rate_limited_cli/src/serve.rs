@@ -71,7 +71,7 @@ impl Stage {
         };
         let model = match args.api {
             Some(dialect) => simulation::model_of(dialect, args.seed, &limits)?,
-            None => simulation::model(args.seed, &Meters::new(&limits, None)?),
+            None => simulation::model(args.seed, &Meters::new(&limits, None)?)?,
         };
         Ok(Stage {
             api: args.api,

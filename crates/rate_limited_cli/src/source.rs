@@ -15,6 +15,7 @@ use crate::input::{InputError, Reader};
 use crate::line::Glance;
 use crate::meters::Meters;
 use crate::output::OutputTarget;
+use crate::parts::Parts;
 use crate::plan::{Fate, Follower};
 use crate::prefix::Mark;
 use crate::preset::{Preset, Route};
@@ -24,6 +25,7 @@ use crate::request::Request;
 use crate::rows::{self, Form};
 use crate::run;
 use crate::scan::{Scan, Watch, scan_file_watched};
+use crate::shares::Shares;
 use crate::too_large::TooLarge;
 
 /// In so many steps a list is kept for a look ahead, unless its calls are large.
@@ -48,6 +50,8 @@ pub(crate) struct Looked {
     pub(crate) surveyed: Option<Surveyed>,
     /// What is to be sent, for a look ahead.
     pub(crate) load: Option<Load>,
+    /// How it is spread over models, where they have limits for themselves.
+    pub(crate) shares: Option<Shares>,
 }
 
 /// How much this run has to do.
@@ -79,6 +83,7 @@ impl Source {
                 too_large: None,
                 surveyed: None,
                 load: None,
+                shares: None,
             });
         }
         let (policy, form) = (options.policy, options.form.clone());
@@ -94,6 +99,7 @@ impl Source {
             load: run::outlook(args, meters)
                 .ok()
                 .map(|it| it.load(LOAD_STEPS)),
+            shares: parted(meters).map(|_| Shares::default()),
             meters,
         };
         let scan = scan_file_watched(&args.input, policy, &form, &mut survey)?;
@@ -104,6 +110,7 @@ impl Source {
             too_large,
             unpriced,
             load,
+            shares,
             ..
         } = survey;
         if let Some(unpriced) = unpriced {
@@ -131,6 +138,7 @@ impl Source {
             too_large,
             surveyed,
             load,
+            shares,
         })
     }
 
@@ -183,6 +191,7 @@ struct Survey<'a> {
     /// The first request of which it is not known what it costs at most.
     unpriced: Option<String>,
     load: Option<Load>,
+    shares: Option<Shares>,
     meters: &'a Meters,
     /// Whether the request at which a glance was had last belongs to the run.
     is_wanted: bool,
@@ -224,7 +233,12 @@ impl Watch for Survey<'_> {
             }
         }
         if let Some(load) = &mut self.load {
-            load.add(&self.meters.amounts(tokens, &costs, bound));
+            let amounts = self.meters.amounts(tokens, &costs, bound);
+            let keys = self.meters.keys(request.model.as_deref(), &costs);
+            load.add_parts(&amounts, &keys);
+        }
+        if let Some((shares, parts)) = self.shares.as_mut().zip(parted(self.meters)) {
+            shares.add(parts.key(request.model.as_deref(), &costs), tokens);
         }
         if let Some(too_large) = &mut self.too_large {
             too_large.look(request.line, tokens);
@@ -236,6 +250,11 @@ impl Watch for Survey<'_> {
             census.bad_line(bad, behind);
         }
     }
+}
+
+/// What tells the parts of the first limit apart that has any.
+fn parted(meters: &Meters) -> Option<&Parts> {
+    meters.parts().find(|parts| parts.are_there())
 }
 
 /// As [`options`], where prices may be told without a bound.

@@ -243,7 +243,8 @@ impl State {
     pub(crate) fn spent(&self) -> Option<(Amount, Amount)> {
         let bill = self.meters.bill()?;
         let view = self.view();
-        Some((view.resources.last()?.charged, bill.most))
+        let seen = view.resources.get(self.meters.bill_place())?;
+        Some((seen.charged, bill.most))
     }
 
     /// Takes in a call that was not over when the run ended for the reason `why`.

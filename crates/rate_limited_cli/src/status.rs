@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use rate_limited::{Amount, View, Wait, WaitingOn};
+use rate_limited::{View, Wait, WaitingOn};
 
 use crate::duration::Human;
-use crate::meters::{Meter, Meters};
+use crate::meter::Meter;
+use crate::meters::Meters;
 use crate::price;
+use crate::standing::{self, Standing};
 use crate::text::{grouped, shortened};
 use crate::when;
 
@@ -15,6 +17,8 @@ const ERROR_CHARS_MAX: usize = 100;
 
 /// From this wait on the moment is told at which a limit is back.
 const WAIT_WITH_A_MOMENT: Duration = Duration::from_secs(60);
+/// The most models whose limits a line of progress shows.
+const PARTS_SHOWN: usize = 6;
 
 /// How many cells the bar of a resource has.
 const CELLS: usize = 5;
@@ -28,37 +32,38 @@ pub(crate) enum Shown {
     Bars,
 }
 
-/// Each resource as `used/limit`, and what was told where a lower limit is in force.
+/// Each resource as `used/limit`, and what was told where a lower limit is in force; of many models the fullest.
 pub(crate) fn resources(view: &View, meters: &Meters, shown: Shown) -> Option<String> {
-    let slots = meters.slots().into_iter().zip(&view.resources);
-    let used = slots.map(|(slot, resource)| {
-        let name = slot.full_name();
-        let used = (resource.charged + resource.held).as_units();
-        let in_force = resource.limit.map(Amount::as_units);
-        let Some(told) = slot.quota() else {
-            let limit = in_force.map(whole);
-            return format!("{name} {}/{}", whole(used), limit.as_deref().unwrap_or("?"));
-        };
-        let limit = in_force.unwrap_or(told);
-        let bar = match shown {
-            Shown::Figures => String::new(),
-            Shown::Bars => format!("{} ", bar(used / limit)),
-        };
-        let told = if limit < told {
-            format!(" (told {})", whole(told))
-        } else {
-            String::new()
-        };
-        format!("{name} {bar}{}/{}{told}", whole(used), whole(limit))
-    });
-    let used: Vec<_> = used.collect();
-    let money = meters.bill().zip(view.resources.last());
-    let money = money.map(|(bill, it)| {
+    let (shown_of, left_out) = standing::fullest(view, meters, PARTS_SHOWN);
+    let mut words: Vec<_> = shown_of.iter().map(|it| one(it, shown)).collect();
+    if left_out > 0 {
+        words.push(format!("{} less full", grouped(left_out as u64)));
+    }
+    let money = meters.bill().zip(view.resources.get(meters.bill_place()));
+    words.extend(money.map(|(bill, it)| {
         let [taken, most] = [it.charged + it.held, bill.most].map(price::shown);
         format!("cost {taken}/{most}")
-    });
-    let used: Vec<_> = used.into_iter().chain(money).collect();
-    (!used.is_empty()).then(|| used.join(", "))
+    }));
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn one(it: &Standing<'_>, shown: Shown) -> String {
+    let (name, used) = (it.name(), whole(it.used()));
+    let Some(told) = it.told else {
+        let limit = it.in_force().map(whole);
+        return format!("{name} {used}/{}", limit.as_deref().unwrap_or("?"));
+    };
+    let limit = it.in_force().unwrap_or(told);
+    let bar = match shown {
+        Shown::Figures => String::new(),
+        Shown::Bars => format!("{} ", bar(it.share())),
+    };
+    let told = if limit < told {
+        format!(" (told {})", whole(told))
+    } else {
+        String::new()
+    };
+    format!("{name} {bar}{used}/{}{told}", whole(limit))
 }
 
 /// A bar of a few cells; it is full from the whole on.
@@ -98,7 +103,12 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         } else {
             "a limit"
         };
-        meters.name(place).unwrap_or_else(|| other.to_owned())
+        let part = || {
+            let part = view.resources.get(place)?;
+            part.part_of.map(|_| part.resource.name().to_owned())
+        };
+        let known = meters.name(place).or_else(part);
+        known.unwrap_or_else(|| other.to_owned())
     };
     Some(match on {
         WaitingOn::Quota(id) => {

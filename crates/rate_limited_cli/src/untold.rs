@@ -1,6 +1,7 @@
 //! Limits that nobody told: they are found out from what answers name, and from refusals.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rate_limited::http::Unit;
 use rate_limited::{Amount, Quota, Resource, Time};
@@ -8,7 +9,9 @@ use rate_limited_apis::{self as apis, Kind, Moment};
 
 use crate::call::Reply;
 use crate::job::Job;
-use crate::meters::described;
+use crate::limit::Limit;
+use crate::meter::{amount, described, plain, quota_of};
+use crate::parts::{Cost, Parts};
 use crate::preset::Preset;
 
 /// A resource whose limit is found out.
@@ -22,6 +25,9 @@ pub(crate) struct Untold {
     pub(crate) place: usize,
     /// What the description of the API says of it.
     spec: Option<&'static apis::Resource>,
+    /// The window, where limits for single parts told one.
+    window: Option<Duration>,
+    pub(crate) parts: Parts,
 }
 
 impl Untold {
@@ -56,6 +62,25 @@ impl Untold {
             account: None,
             place: 0,
             spec: Some(spec),
+            window: None,
+            parts: Parts::new(Some(spec), Vec::new()),
+        }
+    }
+
+    /// What is told for some parts only: for the others it is found out.
+    pub(crate) fn beside(
+        (name, unit): (String, Unit),
+        spec: Option<&'static apis::Resource>,
+        told: Vec<Limit>,
+    ) -> Untold {
+        Untold {
+            name,
+            unit,
+            account: None,
+            place: 0,
+            spec,
+            window: told.first().map(|limit| limit.window),
+            parts: Parts::new(spec, told),
         }
     }
 
@@ -66,6 +91,8 @@ impl Untold {
             account: None,
             place: 0,
             spec: None,
+            window: None,
+            parts: Parts::default(),
         }
     }
 
@@ -88,36 +115,38 @@ impl Untold {
 
     /// Whether it is the API's resource of this name.
     pub(crate) fn is_of(&self, resource: &str) -> bool {
-        self.spec.is_some_and(|spec| spec.name == resource)
+        let its_own = |spec: &apis::Resource| self.window.is_none_or(|it| spec.window == Some(it));
+        let spec = self.spec.filter(|spec| its_own(spec));
+        spec.is_some_and(|spec| spec.name == resource)
     }
 
     /// What a request takes, with these costs: the same as the resource says.
-    pub(crate) fn amount(&self, costs: &[(&str, Amount)]) -> Amount {
-        let Some(spec) = self.spec else {
-            return Amount::units(1);
-        };
-        let cost = costs.iter().find(|(name, _)| *name == spec.name);
-        cost.map_or(Amount::ZERO, |(_, amount)| *amount)
+    pub(crate) fn amount(&self, tokens: u64, costs: &[Cost]) -> Amount {
+        amount(self.spec, self.unit, tokens, costs)
     }
 
     pub(crate) fn resource(&self) -> Resource<Arc<Job>, Reply> {
-        match self.spec.zip(self.shape()) {
-            Some((spec, shape)) => {
-                described(Resource::new(self.name.clone(), shape), spec).untold_limit()
-            }
-            None => Resource::untold(self.name.clone()),
-        }
+        let named = |shape| Resource::new(self.name.clone(), shape);
+        let resource = match (self.spec, self.shape()) {
+            (Some(spec), Some(shape)) => described(named(shape), spec).untold_limit(),
+            (None, Some(shape)) => plain(named(shape), self.unit).untold_limit(),
+            (_, None) => Resource::untold(self.name.clone()),
+        };
+        self.parts.of(resource, |limit| quota_of(self.spec, limit))
     }
 
     /// The kind of its quota, and its window.
     fn shape(&self) -> Option<Quota> {
-        let spec = self.spec?;
         let one = Amount::units(1);
+        let Some(spec) = self.spec else {
+            return Some(Quota::per(one, self.window?));
+        };
         let bucket = spec.kind == Some(Kind::Bucket) || spec.slice.is_some();
         let shape = || spec.quota(one, Moment::from_seconds(0), &|_| Time::default());
-        match bucket.then(shape).flatten() {
+        let is_its_own = self.window.is_none_or(|window| spec.window == Some(window));
+        match (bucket && is_its_own).then(shape).flatten() {
             Some(shape) => Some(shape),
-            None => Some(Quota::per(one, spec.window?)),
+            None => Some(Quota::per(one, self.window.or(spec.window)?)),
         }
     }
 
@@ -129,7 +158,7 @@ impl Untold {
 }
 
 /// For how long charges are kept while no window is known.
-const UNKNOWN_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+const UNKNOWN_WINDOW: Duration = Duration::from_secs(600);
 
 /// Whether it is a quota of a window: how many at once, and budgets, are none.
 fn is_of_a_window(spec: &apis::Resource) -> bool {

@@ -28,6 +28,8 @@ pub struct Resource {
     failures_count: bool,
     refusals_count: bool,
     pub(crate) untold: Untold,
+    /// Quotas of partitions that have one of their own, by their keys.
+    parts: Vec<(String, Quota)>,
 }
 
 /// When the server counts a call.
@@ -66,6 +68,22 @@ pub enum Settlement {
     Usage,
 }
 
+/// A quota over the windows of another one, where those follow a calendar: a part begins when the whole does.
+fn in_windows_of(own: Quota, whole: &Quota) -> Quota {
+    match (own, whole) {
+        (Quota::FixedWindow { amount, window, .. }, Quota::FixedWindow { anchor, .. })
+            if whole.boundary().is_some() && window == whole.window() =>
+        {
+            Quota::FixedWindow {
+                amount,
+                window,
+                anchor: *anchor,
+            }
+        }
+        _ => own,
+    }
+}
+
 impl Resource {
     /// A resource that is counted at dispatch and keeps its reservations.
     pub fn new(name: impl Into<String>, quota: Quota) -> Resource {
@@ -79,6 +97,7 @@ impl Resource {
             failures_count: true,
             refusals_count: false,
             untold: Untold::Nothing,
+            parts: Vec::new(),
         }
     }
 
@@ -147,6 +166,22 @@ impl Resource {
             untold: Untold::Nothing,
             ..self
         }
+    }
+
+    /// The quota of the [partition](crate::Limiter::partition) of this key, in which one `*` stands for any text:
+    /// each key that fits has it for itself. The first one that fits counts. Default: that of the resource.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Quota, Resource};
+    ///
+    /// let quota = |units| Quota::per_minute(Amount::units(units));
+    /// let tokens = Resource::new("tokens", quota(90_000)).quota_for("gpt-4o*", quota(30_000));
+    /// assert_eq!(tokens.quota(), &quota(90_000));
+    /// ```
+    #[must_use]
+    pub fn quota_for(mut self, key: impl Into<String>, quota: Quota) -> Resource {
+        self.parts.push((key.into(), quota));
+        self
     }
 
     /// When the server counts a call. Default: [`Counted::AtDispatch`].
@@ -235,9 +270,36 @@ impl Resource {
 
     pub(crate) fn check(&self) -> Result<(), QuotaError> {
         if self.name.is_empty() {
-            Err(QuotaError::Unnamed)
-        } else {
-            self.quota.check(&self.name)
+            return Err(QuotaError::Unnamed);
+        }
+        for (key, quota) in &self.parts {
+            quota.check(&part_name(&self.name, key))?;
+        }
+        self.quota.check(&self.name)
+    }
+
+    /// The quota that was told for a key.
+    pub(crate) fn own_quota(&self, key: &str) -> Option<&Quota> {
+        let fits = |name: &str| match name.split_once('*') {
+            Some((start, end)) => key
+                .strip_prefix(start)
+                .is_some_and(|rest| rest.ends_with(end)),
+            None => name == key,
+        };
+        let mut parts = self.parts.iter();
+        parts.find(|(name, _)| fits(name)).map(|(_, quota)| quota)
+    }
+
+    /// The declaration of the part that belongs to a key.
+    pub(crate) fn part(&self, key: &str) -> Resource {
+        let part = Resource {
+            name: part_name(&self.name, key),
+            parts: Vec::new(),
+            ..self.clone()
+        };
+        match self.own_quota(key) {
+            Some(quota) => part.with_quota(in_windows_of(*quota, &self.quota)),
+            None => part,
         }
     }
 
@@ -259,4 +321,8 @@ impl Resource {
             }
         }
     }
+}
+
+fn part_name(resource: &str, key: &str) -> String {
+    format!("{resource}[{key}]")
 }

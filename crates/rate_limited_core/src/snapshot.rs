@@ -15,8 +15,8 @@ pub struct Snapshot {
 pub struct ResourceSnapshot {
     /// The name of the resource; a partition has the name of its resource.
     pub name: String,
-    /// The partition, if it is one.
-    pub key: Option<u64>,
+    /// Whose part it is, if it is a partition.
+    pub key: Option<String>,
     /// Until when the server asked to wait.
     pub paused_until: Time,
     /// What was charged.

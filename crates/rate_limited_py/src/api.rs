@@ -20,7 +20,7 @@ pub(crate) fn api_names() -> Vec<&'static str> {
 #[pyclass(frozen, module = "rate_limited._native")]
 pub(crate) struct Api(Known);
 
-type Meter<'a> = (&'a str, &'static str, Option<f64>, bool, bool, bool);
+type Meter<'a> = (&'a str, &'static str, Option<f64>, bool, bool, bool, bool);
 
 enum Known {
     BuiltIn(&'static apis::Api),
@@ -113,7 +113,7 @@ impl Api {
     }
 
     /// What it meters: name, kind, window in seconds where that is known, whether answers settle it, whether
-    /// calls to this endpoint take of it, and whether answers tell its limit.
+    /// calls to this endpoint take of it, whether answers tell its limit, and whether each model has it for itself.
     #[pyo3(signature = (endpoint=None))]
     fn meters(&self, endpoint: Option<&str>) -> Vec<Meter<'_>> {
         let api = self.get();
@@ -142,6 +142,7 @@ impl Api {
                 it.settles(),
                 touched(it),
                 tells_limit(it),
+                it.has_parts(),
             ));
         }
         meters
@@ -166,7 +167,8 @@ impl Api {
         sizes.prompt.tokens()
     }
 
-    /// What to hold back for a request, of each of the resources that have a quota; None: it is not known.
+    /// What to hold back for a request, of each of the resources that have a quota, and whose part of it that is;
+    /// a quota of None is not known.
     ///
     /// `endpoint`: a path, with a method before it that is not POST; None: as the body looks. `answer`: the
     /// most tokens of an answer where the body sets no bound; `context`: those of prompt and answer together,
@@ -179,7 +181,7 @@ impl Api {
         quotas: HashMap<String, Option<f64>>,
         answer: u64,
         context: Option<u64>,
-    ) -> HashMap<String, f64> {
+    ) -> HashMap<String, (f64, Option<String>)> {
         let api = self.get();
         let request = match endpoint {
             Some(endpoint) => request(endpoint, body),
@@ -189,9 +191,12 @@ impl Api {
         let quota_of = |name: &str| Amount::cost((*quotas.get(name)?)?).ok();
         let held = api.holds(&request, unbounded, &quota_of);
         let of = |name: &String| held.iter().find(|cost| cost.resource == name);
-        let amount = |name: &String| of(name).map_or(0.0, |cost| cost.amount.as_units());
+        let taken = |name: &String| match of(name) {
+            Some(cost) => (cost.amount.as_units(), cost.key.clone()),
+            None => (0.0, None),
+        };
         let names = quotas.keys().cloned();
-        names.map(|name| (name.clone(), amount(&name))).collect()
+        names.map(|name| (name.clone(), taken(&name))).collect()
     }
 
     /// The fields at the top of bodies that `holds` has to see; None: all.

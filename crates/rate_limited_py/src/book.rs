@@ -21,8 +21,21 @@ pub(crate) struct Shared {
     /// None once it is closed.
     journal: Mutex<Option<Arc<Journal>>>,
     lookup: Mutex<Lookup>,
+    parts: Mutex<Parts>,
     /// Who hears of each commit.
     listeners: Arc<Mutex<Vec<Weak<Inner>>>>,
+}
+
+/// The parts of the resources, such as `tokens[gpt-4o]`, as a journal knows them.
+struct Parts {
+    /// The names of the resources.
+    resources: Vec<String>,
+    /// Where the journal has each part.
+    places: HashMap<String, u32>,
+    /// What was taken of parts before, until they are used for the first time.
+    past: HashMap<String, Meter>,
+    /// How many resources it has by now.
+    count: u32,
 }
 
 /// What is known of calls that come in.
@@ -43,7 +56,20 @@ struct Place {
 }
 
 impl Shared {
-    pub(crate) fn new(opened: Opened, policy: Policy) -> Result<Shared, JournalError> {
+    pub(crate) fn new(
+        opened: Opened,
+        policy: Policy,
+        resources: Vec<String>,
+    ) -> Result<Shared, JournalError> {
+        let past = &opened.past.parts;
+        let names = past.iter().map(|(name, _)| name.clone());
+        let first = u32::try_from(resources.len()).unwrap_or(u32::MAX);
+        let parts = Parts {
+            places: names.zip(first..).collect(),
+            past: past.iter().cloned().collect(),
+            count: first.saturating_add(u32::try_from(past.len()).unwrap_or(u32::MAX)),
+            resources,
+        };
         let lookup = Lookup {
             walk: Walk::new(&opened.journal)?,
             past: opened.past,
@@ -61,6 +87,7 @@ impl Shared {
         Ok(Shared {
             journal: Mutex::new(Some(Arc::new(opened.journal))),
             lookup: Mutex::new(lookup),
+            parts: Mutex::new(parts),
             listeners,
         })
     }
@@ -100,6 +127,21 @@ impl Shared {
         {
             journal.let_go_in_child();
         }
+    }
+
+    /// Where the journal has the part of a resource, and what was taken of it before if it was not asked for yet.
+    fn part(&self, resource: usize, key: &str) -> Option<(u32, Option<Meter>)> {
+        let parts = &mut *lock(&self.parts);
+        let name = format!("{}[{key}]", parts.resources.get(resource)?);
+        if let Some(place) = parts.places.get(&name) {
+            return Some((*place, parts.past.remove(&name)));
+        }
+        let place = parts.count;
+        parts.count += 1;
+        parts.places.insert(name.clone(), place);
+        // Under the same lock, so that they come in the order of their places.
+        self.push(Record::Resource { name })?;
+        Some((place, None))
     }
 
     fn push(&self, record: Record) -> Option<Ticket> {
@@ -181,8 +223,18 @@ pub(crate) struct Book {
     ended: VecDeque<(Ticket, Step)>,
     last_ticket: Ticket,
     paused: Vec<Time>,
+    parts: Vec<Part>,
     /// What was taken down as learnt of each resource, and when.
     learnt: (Time, Vec<Vec<u8>>),
+}
+
+/// A part of a resource that calls of a machine take from.
+struct Part {
+    id: ResourceId,
+    /// Where the journal has it.
+    place: u32,
+    paused: Time,
+    learnt: Vec<u8>,
 }
 
 enum Brought {
@@ -203,6 +255,7 @@ impl Book {
             ended: VecDeque::new(),
             last_ticket: 0,
             paused: meters.iter().map(|(_, until)| *until).collect(),
+            parts: Vec::new(),
             learnt: (Time::default(), learnt),
             shared: Arc::clone(&shared),
         }
@@ -261,7 +314,7 @@ impl Book {
         let now = now();
         let reserved = reserved.filter_map(|entry| {
             let at = wall(entry.at, now);
-            charged(entry.resource, at, entry.amount, resources)
+            self.charged(entry.resource, at, entry.amount, resources)
         });
         let dispatch = Dispatch {
             position: place.begun.position,
@@ -316,7 +369,7 @@ impl Book {
         let now = now();
         for entry in entries {
             let at = wall(entry.at, now);
-            if let Some(charge) = charged(entry.resource, at, entry.amount, resources) {
+            if let Some(charge) = self.charged(entry.resource, at, entry.amount, resources) {
                 self.push(Record::Charge(charge));
             }
         }
@@ -337,6 +390,51 @@ impl Book {
         }
     }
 
+    /// Takes down which parts of resources are paused.
+    pub(crate) fn pause_parts(&mut self, mut until: impl FnMut(&ResourceId) -> Time) {
+        let now = now();
+        let mut news = Vec::new();
+        for part in &mut self.parts {
+            let until = until(&part.id);
+            if until > part.paused {
+                part.paused = until;
+                news.push((part.place, wall(until, now)));
+            }
+        }
+        for (resource, until) in news {
+            self.push(Record::Pause { resource, until });
+        }
+    }
+
+    /// A call takes from a part of the resource at a place; what was taken of it before is told to the limiter once.
+    pub(crate) fn adds(&mut self, id: ResourceId, (of, key): (usize, &str), limiter: &mut Limiter) {
+        if self.parts.iter().any(|part| part.id == id) {
+            return;
+        }
+        // What has no room for a name of its own is taken down with the others.
+        let name = limiter.view(id, now()).key;
+        let Some((place, past)) = self.shared.part(of, name.as_deref().unwrap_or(key)) else {
+            return;
+        };
+        let (mut paused, mut learnt) = (Time::default(), Vec::new());
+        if let Some(past) = past {
+            let now = now();
+            let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
+            let charges: Vec<_> = past.charges_on(now.as_nanos()).map(charge).collect();
+            paused = Time::from_nanos(past.paused_until.nanos_on(now.as_nanos()));
+            // Of a form that is not known here nothing is recalled.
+            let _ = limiter.recall(id, &past.learnt);
+            limiter.replay(id, &charges, paused, now);
+            learnt = past.learnt;
+        }
+        self.parts.push(Part {
+            id,
+            place,
+            paused,
+            learnt,
+        });
+    }
+
     /// Takes down what was learnt of the resources, if there is news; while a run goes on, now and then.
     pub(crate) fn learn(&mut self, limiter: &Limiter, resources: &[ResourceId], is_end: bool) {
         let now = now();
@@ -351,6 +449,13 @@ impl Book {
             if learnt != *known {
                 known.clone_from(&learnt);
                 news.push((place as u32, learnt));
+            }
+        }
+        for part in &mut self.parts {
+            let learnt = limiter.learnt(part.id);
+            if learnt != part.learnt {
+                part.learnt.clone_from(&learnt);
+                news.push((part.place, learnt));
             }
         }
         for (resource, learnt) in news {
@@ -403,6 +508,24 @@ impl Book {
         }
     }
 
+    /// An amount as the journal counts it: by the place of its resource among those of the run, or of its part.
+    fn charged(
+        &self,
+        id: ResourceId,
+        at: Wall,
+        amount: Amount,
+        resources: &[ResourceId],
+    ) -> Option<Charged> {
+        let whole = resources.iter().position(|known| *known == id);
+        let part = || self.parts.iter().find(|part| part.id == id);
+        let place = whole.map(|place| place as u32);
+        Some(Charged {
+            resource: place.or_else(|| part().map(|part| part.place))?,
+            at,
+            micros: amount.as_micros(),
+        })
+    }
+
     /// Whether all that was taken down is safe, or will never be.
     pub(crate) fn is_settled(&self) -> bool {
         self.leaving.is_empty() && self.ended.is_empty() && self.written() >= self.last_ticket
@@ -422,16 +545,6 @@ impl Book {
             self.last_ticket = ticket;
         }
     }
-}
-
-/// An amount as the journal counts it: by the place of its resource among those of the run.
-fn charged(id: ResourceId, at: Wall, amount: Amount, resources: &[ResourceId]) -> Option<Charged> {
-    let place = resources.iter().position(|known| *known == id)?;
-    Some(Charged {
-        resource: place as u32,
-        at,
-        micros: amount.as_micros(),
-    })
 }
 
 /// A moment of the machine on the wall.

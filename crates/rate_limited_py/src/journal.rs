@@ -63,7 +63,7 @@ impl Journal {
             on_unknown: on_unknown_of(on_unknown)?,
             retry_failed: false,
         };
-        let (resources, windows) = limits(&resources, names)?;
+        let (resources, windows) = limits(&resources, names.clone())?;
         let options = Options {
             durability: if power {
                 Durability::Power
@@ -76,7 +76,7 @@ impl Journal {
         };
         let opened = py.detach(|| rate_limited_store::Journal::open(&path, &options));
         let opened = opened.map_err(|error| cannot_open(py, &error))?;
-        let shared = Shared::new(opened, policy).map_err(|error| refused(py, &error))?;
+        let shared = Shared::new(opened, policy, names).map_err(|error| refused(py, &error))?;
         let path = path.canonicalize().unwrap_or(path);
         Ok(Journal {
             shared: Arc::new(shared),

@@ -42,7 +42,9 @@ mod _native {
     #[pymodule_export]
     use super::outlook::Outlook;
     #[pymodule_export]
-    use super::resource::{add_resource, calendar_seconds, resource_view, set_quota};
+    use super::resource::{
+        add_resource, calendar_seconds, resource_parts, resource_view, set_quota,
+    };
     #[pymodule_export]
     use super::statistics::{Report, Statistics};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};

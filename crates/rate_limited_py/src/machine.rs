@@ -101,9 +101,16 @@ impl Machine {
     /// Adds a call with its cost of each resource, in the order in which they were given; returns its
     /// number. Raises `ValueError` where the call could never run. `position`: where it is in the
     /// journal; `last`: it is run when nothing else is left.
-    #[pyo3(signature = (costs, position=None, last=false))]
-    fn schedule(&self, costs: Vec<f64>, position: Option<u64>, last: bool) -> PyResult<u64> {
-        self.inner.schedule(&costs, position, last)
+    #[pyo3(signature = (costs, position=None, last=false, keys=None))]
+    fn schedule(
+        &self,
+        costs: Vec<f64>,
+        position: Option<u64>,
+        last: bool,
+        keys: Option<Vec<Option<String>>>,
+    ) -> PyResult<u64> {
+        let keys = keys.unwrap_or_default();
+        self.inner.schedule(&costs, &keys, position, last)
     }
 
     /// The number of a call that is over already, at this position of the journal.
@@ -337,7 +344,13 @@ impl Inner {
         state.book = Some(Box::new(Book::new(shared)));
     }
 
-    fn schedule(&self, costs: &[f64], position: Option<u64>, last: bool) -> PyResult<u64> {
+    fn schedule(
+        &self,
+        costs: &[f64],
+        keys: &[Option<String>],
+        position: Option<u64>,
+        last: bool,
+    ) -> PyResult<u64> {
         let state = &mut *lock(&self.state);
         let mut inline = [Cost::default(); 8];
         let mut many = Vec::new();
@@ -357,6 +370,7 @@ impl Inner {
         if let (Some(pacing), Some(slot)) = (&state.pacing, costs_of.last_mut()) {
             *slot = pacing.cost();
         }
+        state.take_parts(costs_of, keys);
         let number = state.scheduled;
         if last {
             state.last.push_back((costs_of.to_vec(), number));

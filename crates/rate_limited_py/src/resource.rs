@@ -119,6 +119,33 @@ pub(crate) fn resource_view(resource: usize) -> PyResult<(f64, f64, Option<f64>,
     ))
 }
 
+/// A key, what is charged and held, the limit, and for how many seconds it is paused.
+type Part = (String, f64, f64, Option<f64>, f64);
+
+/// The books of the parts of a resource, in the order of their first use: the key, and what `resource_view` tells.
+#[pyfunction]
+pub(crate) fn resource_parts(resource: usize) -> PyResult<Vec<Part>> {
+    let mut limiter = limiter();
+    let whole = find(&limiter, resource)?;
+    let now = now();
+    let all: Vec<_> = limiter.resources().collect();
+    let mut parts = Vec::new();
+    for id in all {
+        let view = limiter.view(id, now);
+        let Some(key) = view.key.filter(|_| view.part_of == Some(whole)) else {
+            continue;
+        };
+        parts.push((
+            key,
+            view.charged.as_units(),
+            view.held.as_units(),
+            view.limit.map(Amount::as_units),
+            view.paused_until.since(now).as_secs_f64(),
+        ));
+    }
+    Ok(parts)
+}
+
 pub(crate) fn find(limiter: &rate_limited_core::Limiter, index: usize) -> PyResult<ResourceId> {
     let found = limiter.resources().nth(index);
     found.ok_or_else(|| PyValueError::new_err(format!("there is no resource number {index}")))

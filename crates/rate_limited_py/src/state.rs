@@ -132,6 +132,26 @@ impl State {
         number
     }
 
+    /// Lets a call take from the parts of the resources that these keys have; of what has none it takes of the
+    /// resource itself.
+    pub(crate) fn take_parts(&mut self, costs: &mut [Cost], keys: &[Option<String>]) {
+        if keys.iter().all(Option::is_none) {
+            return;
+        }
+        let limiter = &mut *account::limiter();
+        let places = costs.iter_mut().zip(keys).enumerate();
+        for (place, (cost, key)) in places {
+            let Some(key) = key.as_deref().filter(|key| !key.is_empty()) else {
+                continue;
+            };
+            let part = limiter.partition(cost.resource, key);
+            cost.resource = part;
+            if let Some(book) = &mut self.book {
+                book.adds(part, (place, key), limiter);
+            }
+        }
+    }
+
     /// Adds a call to the scheduler.
     pub(crate) fn schedule(&mut self, costs: &[Cost], number: u64) -> Result<(), ScheduleError> {
         let scheduler = self.scheduler();
@@ -447,8 +467,9 @@ impl State {
         if matches!(class, Class::Refused { .. }) {
             let limiter = &mut *account::limiter();
             let now = now();
-            let until = |id: &ResourceId| limiter.view(*id, now).paused_until;
-            book.pause(self.resources.iter().map(until));
+            let mut until = |id: &ResourceId| limiter.view(*id, now).paused_until;
+            book.pause(self.resources.iter().map(&mut until));
+            book.pause_parts(until);
         }
     }
 }
@@ -488,12 +509,10 @@ fn seconds_of(wait: Wait) -> Option<f64> {
 pub(crate) fn waiting_on(on: WaitingOn) -> String {
     let name = |resource| {
         let limiter = account::limiter();
-        limiter
-            .name(resource)
-            .split('#')
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let (name, rest) = limiter.name(resource).split_once('#').unwrap_or_default();
+        // Behind the number may be whose part it is.
+        let part = rest.find('[').map_or("", |at| &rest[at..]);
+        format!("{name}{part}")
     };
     match on {
         WaitingOn::Quota(resource) if name(resource).is_empty() => {

@@ -2,9 +2,9 @@
 
 use crate::draw::{About, Draw};
 use crate::judge::Mark;
-use crate::ledger::Ledger;
 use crate::model::ApiModel;
 use crate::optimum::optimum;
+use crate::shelf::Shelf;
 use crate::span::nanos;
 use crate::stats::{LimitView, Stats};
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct SimulatedApi {
     model: ApiModel,
-    ledgers: Vec<Ledger>,
+    shelves: Vec<Shelf>,
     in_flight: HashMap<u64, InFlight>,
     next_ticket: u64,
     clock: u64,
@@ -58,6 +58,8 @@ pub struct Request {
     pub bound_tokens: u64,
     /// The tokens that it will really use: the prompt and the real answer.
     pub usage_tokens: u64,
+    /// Its model, as a [number](crate::model_number), where limits are for each; 0: it names none.
+    pub model: u64,
     /// What kind of call it is, where limits are for [some kinds only](crate::Limit::only).
     pub class: &'static str,
     /// How many inputs it has.
@@ -127,7 +129,7 @@ impl SimulatedApi {
     /// An API at the origin of its time, with nothing charged.
     pub fn new(model: ApiModel) -> SimulatedApi {
         SimulatedApi {
-            ledgers: model.limits.iter().cloned().map(Ledger::new).collect(),
+            shelves: model.limits.iter().cloned().map(Shelf::new).collect(),
             model,
             in_flight: HashMap::new(),
             next_ticket: 0,
@@ -147,10 +149,9 @@ impl SimulatedApi {
         if let Some(refused) = self.refusal(now, request) {
             return refused;
         }
-        let marks = self
-            .ledgers
-            .iter_mut()
-            .map(|ledger| ledger.arrive(request, now))
+        let shelves = self.shelves.iter_mut();
+        let marks = shelves
+            .map(|shelf| shelf.of(request).arrive(request, now))
             .collect();
         let ends_at = now.saturating_add(nanos(self.latency(request)));
         self.accept(ends_at, request, self.outcome(request), Some(marks))
@@ -170,11 +171,9 @@ impl SimulatedApi {
         self.stats.last_end = Some(now);
         let failed = ended.outcome != Outcome::Success;
         let free = failed && !self.model.failures_count;
-        for (ledger, mark) in self
-            .ledgers
-            .iter_mut()
-            .zip(ended.marks.into_iter().flatten())
-        {
+        let marks = ended.marks.into_iter().flatten();
+        for (shelf, mark) in self.shelves.iter_mut().zip(marks) {
+            let ledger = shelf.of(&ended.request);
             ledger.complete(mark, &ended.request, (failed, free), now);
         }
         Answer {
@@ -188,28 +187,34 @@ impl SimulatedApi {
         }
     }
 
-    /// The limits as response headers tell them, in the order of the model.
+    /// The limits as response headers tell them, in the order of the model. Those for each model are of calls
+    /// that name none.
     pub fn limits_view(&mut self, now: u64) -> Vec<LimitView> {
+        self.limits_view_of(&Request::default(), now)
+    }
+
+    /// The limits as the headers of the answer to a request tell them: of its model, where each has its own.
+    pub fn limits_view_of(&mut self, request: &Request, now: u64) -> Vec<LimitView> {
         let now = self.tick(now);
-        self.ledgers
-            .iter_mut()
-            .map(|ledger| ledger.view(now))
-            .collect()
+        let shelves = self.shelves.iter_mut();
+        shelves.map(|shelf| shelf.of(request).view(now)).collect()
     }
 
     /// Changes the quota of a limit; what counts goes on counting. A bucket's burst changes in proportion.
     pub fn set_quota(&mut self, limit: &str, quota: u64, now: u64) {
         let now = self.tick(now);
-        for ledger in &mut self.ledgers {
-            if ledger.limit.name == limit {
-                ledger.set_quota(quota, now);
+        for shelf in &mut self.shelves {
+            if shelf.limit().name == limit {
+                shelf
+                    .all_mut()
+                    .for_each(|ledger| ledger.set_quota(quota, now));
             }
         }
     }
 
     /// What the API saw so far.
     pub fn stats(&self) -> Stats {
-        let limits = self.ledgers.iter().map(Ledger::stats).collect();
+        let limits = self.shelves.iter().map(Shelf::stats).collect();
         Stats {
             limits,
             ..self.stats.clone()
@@ -219,8 +224,10 @@ impl SimulatedApi {
     /// The shortest time in which any client could have done the work that was charged: see
     /// [`optimum`].
     pub fn optimum(&self) -> Duration {
-        let work: Vec<u64> = self.ledgers.iter().map(|ledger| ledger.work).collect();
-        optimum(&self.model.limits, &work, self.model.latency.median())
+        let ledgers = || self.shelves.iter().flat_map(Shelf::all);
+        let limits: Vec<_> = ledgers().map(|ledger| ledger.limit.clone()).collect();
+        let work: Vec<u64> = ledgers().map(|ledger| ledger.work).collect();
+        optimum(&limits, &work, self.model.latency.median())
     }
 
     /// What the API is like.
@@ -263,14 +270,13 @@ impl SimulatedApi {
         let (limit, _) = self.worst(now, request)?;
         self.stats.refusals += 1;
         if self.model.refusals_count {
-            self.ledgers
-                .iter_mut()
-                .for_each(|ledger| ledger.refuse(now));
+            let shelves = self.shelves.iter_mut();
+            shelves.for_each(|shelf| shelf.of(request).refuse(now));
         }
         // A refusal that counts makes the wait longer, so it is asked again.
         let wait = self.worst(now, request).and_then(|(_, wait)| wait);
         let told = wait.filter(|_| self.model.retry_after);
-        let limit = self.ledgers[limit].limit.name.clone();
+        let limit = self.shelves[limit].limit().name.clone();
         Some(Arrival::Refused {
             retry_after: told.map(Duration::from_nanos),
             limit,
@@ -280,8 +286,8 @@ impl SimulatedApi {
     /// The limit that keeps the request out longest, and how long; `None`: all have room.
     fn worst(&mut self, now: u64, request: &Request) -> Option<(usize, Option<u64>)> {
         let mut worst = None;
-        for (index, ledger) in self.ledgers.iter_mut().enumerate() {
-            let wait = ledger.wait(request, now);
+        for (index, shelf) in self.shelves.iter_mut().enumerate() {
+            let wait = shelf.of(request).wait(request, now);
             let longer = |former: Option<u64>| patience(wait) > patience(former);
             if wait != Some(0) && worst.is_none_or(|(_, former)| longer(former)) {
                 worst = Some((index, wait));

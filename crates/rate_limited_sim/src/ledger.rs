@@ -99,6 +99,7 @@ impl Ledger {
             name: self.limit.name.clone(),
             quota: self.limit.quota,
             work: self.work,
+            busiest: self.work,
             largest: self.largest,
             worst_window: ratio(self.largest, self.limit.capacity()),
         }

@@ -48,6 +48,7 @@ mod limit;
 mod model;
 mod optimum;
 mod scenario;
+mod shelf;
 mod span;
 mod stats;
 mod toml_form;
@@ -55,7 +56,7 @@ pub mod world;
 
 pub use api::{Answer, Arrival, Outcome, Request, SimulatedApi, Ticket};
 pub use latency::Latency;
-pub use limit::{Anchor, Charged, Counted, Kind, Limit, Unit};
+pub use limit::{Anchor, Charged, Counted, Kind, Limit, Unit, model_number};
 pub use model::{ApiModel, ModelError};
 pub use optimum::optimum;
 pub use scenario::{Outcome as ScenarioOutcome, Scenario};

@@ -34,6 +34,9 @@ pub struct Limit {
     pub(crate) counted: Counted,
     pub(crate) charged: Charged,
     pub(crate) class: Option<&'static str>,
+    pub(crate) each_model: bool,
+    /// The quotas of models that have others, by their numbers.
+    pub(crate) own: Vec<(u64, u64)>,
 }
 
 /// What of a call a limit counts.
@@ -140,6 +143,8 @@ impl Limit {
             counted: Counted::default(),
             charged: Charged::default(),
             class: None,
+            each_model: false,
+            own: Vec::new(),
         }
         .checked()
     }
@@ -206,6 +211,60 @@ impl Limit {
         }
     }
 
+    /// Gives each [model](crate::Request::model) the whole quota for itself; calls that name none share one more.
+    /// Default: one quota for all.
+    ///
+    /// ```
+    /// use rate_limited_sim::{ApiModel, Arrival, Limit, Request, SimulatedApi, model_number};
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::requests(1, Duration::from_secs(60)).each_model().quota_for("big", 2);
+    /// let mut api = SimulatedApi::new(ApiModel::new(7).limit(limit));
+    /// let mut accepted = |model| {
+    ///     let request = Request { model: model_number(model), ..Request::default() };
+    ///     matches!(api.arrive(0, &request), Arrival::Accepted { .. })
+    /// };
+    /// assert_eq!(["a", "a", "b", "big", "big", "big"].map(&mut accepted), [true, false, true, true, true, false]);
+    /// ```
+    #[must_use]
+    pub fn each_model(self) -> Limit {
+        Limit {
+            each_model: true,
+            ..self
+        }
+    }
+
+    /// The quota of one model, where it has another one.
+    ///
+    /// # Panics
+    /// If `quota` is zero.
+    #[must_use]
+    pub fn quota_for(mut self, model: &str, quota: u64) -> Limit {
+        assert!(
+            quota > 0,
+            "model {model} has a quota of 0: give a number above 0"
+        );
+        self.own.push((model_number(model), quota));
+        self.each_model()
+    }
+
+    /// The limit of one model.
+    pub(crate) fn of_model(&self, model: u64) -> Limit {
+        let own = self.own.iter().find(|(known, _)| *known == model);
+        let quota = own.map_or(self.quota, |(_, quota)| *quota);
+        let kind = match self.kind {
+            Kind::Bucket { burst } => Kind::Bucket {
+                burst: (burst * quota / self.quota).max(1),
+            },
+            kind => kind,
+        };
+        Limit {
+            quota,
+            kind,
+            ..self.clone()
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -267,4 +326,17 @@ impl Limit {
         }
         Ok(())
     }
+}
+
+/// The number by which a [request](crate::Request::model) names its model; 0 is none.
+///
+/// ```
+/// use rate_limited_sim::model_number;
+///
+/// assert_ne!(model_number("a"), model_number("b"));
+/// assert_eq!(model_number(""), 0);
+/// ```
+pub fn model_number(model: &str) -> u64 {
+    let add = |sum: u64, byte: u8| crate::draw::mix(sum ^ u64::from(byte)).max(1);
+    model.bytes().fold(0, add)
 }

@@ -48,7 +48,8 @@ use std::time::Duration;
 /// `name`, `quota`, `window`, and where wanted `unit` (`"requests"` or `"tokens"`, needed where the
 /// name is neither), `kind` (`"sliding"`, `"fixed"` or `"bucket"`), `anchor` of a fixed window
 /// (`"first_request"`, `"aligned"` or a span), `burst` of a bucket (default: the quota), `counted`
-/// (`"arrival"` or `"completion"`) and `charged` (`"bound"`, `"usage"` or `"reserve"`). The other
+/// (`"arrival"` or `"completion"`), `charged` (`"bound"`, `"usage"` or `"reserve"`) and `each_model` (whether each
+/// model has it for itself). The other
 /// keys have the names of the methods below. Unknown keys are errors.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "RawModel")]

@@ -95,6 +95,9 @@ struct Block {
     calls: u32,
     #[serde(default)]
     prompt: Range,
+    /// The number of their model, where limits are for each.
+    #[serde(default)]
+    model: u64,
     /// The upper bound of the answer.
     #[serde(default)]
     max_tokens: Range,
@@ -153,8 +156,8 @@ impl Scenario {
     ///
     /// Beside `about` and the bounds `makespan_max` (a multiple of the optimum) and `refusals_max`
     /// (per 1,000 calls, 0 if not set) it has a table `api`, an [`ApiModel`], and one or more `block`s
-    /// of `calls`, each with `prompt` and `max_tokens` (a number, or `min` and `max`) and `used` (the
-    /// share of `max_tokens` that answers have). `told` is the factor by which the limits that clients
+    /// of `calls`, each with `prompt` and `max_tokens` (a number, or `min` and `max`), `used` (the
+    /// share of `max_tokens` that answers have) and `model` (its number, where limits are for each). `told` is the factor by which the limits that clients
     /// know are wrong (default 1), or `"nothing"`; `tells` is what the API tells, see [`Tells`]; `changes`
     /// are other quotas of its limits, each `at` a moment. `rounds` repeats the blocks; `order` is `packed` or
     /// `in_order`; `learn` turns learned reservations on; `max_concurrent` bounds the calls in flight.
@@ -217,7 +220,12 @@ impl Scenario {
             ..limit.clone()
         };
         let limits: Vec<_> = self.model.limits.iter().map(believed).collect();
-        let work: Vec<_> = report.stats.limits.iter().map(|limit| limit.work).collect();
+        let work: Vec<_> = report
+            .stats
+            .limits
+            .iter()
+            .map(|limit| limit.busiest)
+            .collect();
         let latency = self.model.latency.median();
         let shortest = optimum(&limits, &work, latency);
         let changed = limits.iter().zip(&work).map(|(limit, work)| {
@@ -315,6 +323,7 @@ impl Block {
             prompt_tokens: prompt,
             bound_tokens: prompt + max_tokens,
             usage_tokens: prompt + used.min(max_tokens),
+            model: self.model,
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct LimitStats {
     /// What accepted requests were charged in all, failed ones and corrections included, refused
     /// ones not.
     pub work: u64,
+    /// Of a limit for [each model](crate::Limit::each_model) what the model with the most was charged, else as `work`.
+    pub busiest: u64,
     /// The most that ever counted in one window; of a bucket, the most that was ever missing to its
     /// burst. Refusals are in it where the API counts them.
     pub largest: u64,

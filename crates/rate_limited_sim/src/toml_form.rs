@@ -45,6 +45,8 @@ struct RawLimit {
     counted: Counted,
     #[serde(default)]
     charged: Charged,
+    #[serde(default)]
+    each_model: bool,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -153,6 +155,8 @@ impl RawLimit {
             counted: self.counted,
             charged: self.charged,
             class: None,
+            each_model: self.each_model,
+            own: Vec::new(),
             name: self.name,
         };
         limit.check().map(|()| limit)

@@ -24,6 +24,9 @@ pub struct Past {
     pub unfinished: BTreeMap<Position, Unfinished>,
     /// What was taken of each resource, in the order of the options.
     pub meters: Vec<Meter>,
+    /// What was taken of parts of them, such as `tokens[gpt-4o]`, by name: these have the places behind those of the
+    /// options, in this order. A part is remembered for as long as its resource.
+    pub parts: Vec<(String, Meter)>,
     /// Results at the end that were committed once and are gone: their calls are run again.
     pub lost: u64,
     /// Whether anything at the end that was committed once is gone. Beside the [`lost`](Past::lost)
@@ -121,6 +124,8 @@ pub(crate) fn begin(
             crashed(store, row, &mut charges)?;
         }
         store.name_resources(&names)?;
+        let parts = store.parts_of(&names);
+        store.name_resources(&parts.iter().map(String::as_str).collect::<Vec<_>>())?;
         for end in rescue::results(path, store)? {
             let call = past.add(store, &end, &mut open)?;
             past.end = past.end.max(call + 1);
@@ -134,6 +139,12 @@ pub(crate) fn begin(
                 None => meter(store, *id, *window, &charges)?,
             };
             past.meters.push(meter);
+        }
+        for (name, id) in parts.into_iter().zip(&places[resources.len()..]) {
+            let whole = name.split_once('[').map(|(whole, _)| whole);
+            let window = resources.iter().find(|(name, _)| Some(&**name) == whole);
+            let meter = meter(store, *id, window.and_then(|(_, window)| *window), &charges)?;
+            past.parts.push((name, meter));
         }
         Ok(())
     })?;
@@ -281,8 +292,16 @@ pub(crate) fn foresee(
     let meter = |(name, window): &(String, Option<Duration>)| {
         known(name).map_or_else(Meter::default, |row| taken(row, since(*window), &charges))
     };
+    let parts = seen.resources.iter().filter_map(|row| {
+        let whole = row.name.strip_suffix(']')?.split_once('[')?.0;
+        let is_named = resources.iter().any(|(name, _)| *name == row.name);
+        let (_, window) = resources.iter().find(|(name, _)| name == whole)?;
+        let meter = || taken(row, since(*window), &charges);
+        (!is_named).then(|| (row.name.clone(), meter()))
+    });
     let unknown = seen.open.iter().filter(|row| row.in_flight == UNKNOWN);
     Past {
+        parts: parts.collect(),
         counts: Counts {
             unfinished: seen.open.len() as u64,
             unknown: unknown.count() as u64,

@@ -30,6 +30,11 @@ pub enum Record {
         /// In whatever form the caller has it.
         learnt: Vec<u8>,
     },
+    /// One more resource: its place is behind all that there are. It is known by its name, as all are.
+    Resource {
+        /// The name.
+        name: String,
+    },
     /// What an attempt took of a limit. It goes in before the attempt's end: of a crash in between, the
     /// quota is counted twice rather than not at all.
     Charge(Charged),

@@ -175,6 +175,7 @@ impl Store {
                 Record::Back(back) => self.back(back)?,
                 Record::End(end) => self.end(end)?,
                 Record::Charge(charge) => charges.add(*charge),
+                Record::Resource { name } => self.name_resources(&[name])?,
                 Record::Pause { resource, until } => {
                     self.change_resource(*resource, |row| row.paused_until = *until)?;
                 }
@@ -311,6 +312,17 @@ impl Store {
             self.places.push(id);
         }
         Ok(())
+    }
+
+    /// The names of the resources that are parts of these: they have a key in brackets behind the name.
+    pub(crate) fn parts_of(&self, names: &[&str]) -> Vec<String> {
+        let of = |name: &str| Some(name.strip_suffix(']')?.split_once('[')?.0.to_owned());
+        let known = self.resources.values().map(|row| &row.name);
+        let is_part = |name: &&String| {
+            let is_of = of(name).is_some_and(|whole| names.contains(&&*whole));
+            is_of && !names.contains(&name.as_str())
+        };
+        known.filter(is_part).cloned().collect()
     }
 
     /// What is known of a resource.

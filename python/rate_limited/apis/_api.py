@@ -276,14 +276,19 @@ class Api:
         held = Held(costs, meter.name)
         charged = Charged(self, meter.name, answer) if meter.settles else None
         hooks = (held, None, None) if charged is None else (None, charged, held)
+        partition = Part(costs, meter.name) if meter.has_parts else None
         if quota is None or window is None:
-            resource = Resource.untold(meter.name, window, *hooks, shared=key, learn=meter.settles)
+            resource = Resource.untold(
+                meter.name, window, *hooks, shared=key, learn=meter.settles, partition=partition
+            )
         elif calendar := self._native.calendar(meter.name, window):
             resource = Resource.per_calendar(
-                meter.name, quota, calendar, *hooks, shared=key, learn=meter.settles
+                meter.name, quota, calendar, *hooks, shared=key, learn=meter.settles, partition=partition
             )
         else:
-            resource = Resource(meter.name, quota, window, *hooks, shared=key, learn=meter.settles)
+            resource = Resource(
+                meter.name, quota, window, *hooks, shared=key, learn=meter.settles, partition=partition
+            )
         resource._meter, resource._answer = (self, meter.name), answer
         return resource
 
@@ -299,6 +304,8 @@ class Meter(NamedTuple):
     """Whether the calls in question take of it."""
     told: bool
     """Whether answers name its limit."""
+    has_parts: bool
+    """Whether each model, or what else tells calls apart, has the limit for itself."""
 
 
 def _key(shared: str | None, name: str) -> str | None:
@@ -333,19 +340,28 @@ class Costs:
         self._answer_default = answer_default
         self._context = context
         self._fields = api._native.request_fields()
-        # The call that was asked for last, and what it takes of resources that nobody asked for yet.
-        self._last: tuple[Call, dict[str, float]] | None = None
+        # The call that was asked for last, and what it takes of resources that nobody asked for yet, and of whose part.
+        self._last: tuple[Call, dict[str, tuple[float, str | None]]] | None = None
 
     def of(self, call: Call, name: str) -> float:
         """What a call takes of the resource of this name."""
-        last = self._last
-        if last is None or last[0] is not call or name not in last[1]:
-            last = call, self._of(call)
-        taken = last[1].pop(name, 0.0)
+        last = self._known(call, name)
+        taken, _ = last[1].pop(name, (0.0, None))
         self._last = last if last[1] else None
         return taken
 
-    def _of(self, call: Call) -> dict[str, float]:
+    def key(self, call: Call, name: str) -> str | None:
+        """Whose part of the resource of this name a call takes."""
+        self._last = last = self._known(call, name)
+        return last[1].get(name, (0.0, None))[1]
+
+    def _known(self, call: Call, name: str) -> tuple[Call, dict[str, tuple[float, str | None]]]:
+        last = self._last
+        if last is None or last[0] is not call or name not in last[1]:
+            return call, self._of(call)
+        return last
+
+    def _of(self, call: Call) -> dict[str, tuple[float, str | None]]:
         body = arguments_of(call) if self._request is None else self._request(call)
         body = body if isinstance(body, bytes) else encode(body, self._fields)
         return self._api._native.holds(
@@ -365,6 +381,17 @@ class Held:
 
     def __call__(self, call: Call) -> float:
         return self._costs.of(call, self._name)
+
+
+class Part:
+    """Whose part of one resource a call takes: that of its model, or of whatever else the API tells apart."""
+
+    def __init__(self, costs: Costs, name: str) -> None:
+        self._costs = costs
+        self._name = name
+
+    def __call__(self, call: Call) -> str | None:
+        return self._costs.key(call, self._name)
 
 
 class Charged:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from rate_limited.apis._api import Api, Charged, Costs
+from rate_limited.apis._api import Api, Charged, Costs, Part
 from rate_limited.apis._clients import ClientOptions, ClientRunner, Endpoint, P, R, R_co, resources_of
 from rate_limited.apis.common import get_requests_per_minute
 from rate_limited.calls import Call, Result
@@ -136,7 +136,8 @@ def anthropic_resources(
     *,
     shared: str | None = None,
 ) -> list[Resource]:
-    """The three limits of a class of models, for `Runner(client.messages.create, ...)`.
+    """The three limits of each class of models, for `Runner(client.messages.create, ...)`: each model has them for itself,
+    or the class of models that share theirs.
 
     What is held back for a call is given back, and less of it held back for the next ones, once its
     answer says what it has used.
@@ -158,8 +159,10 @@ def anthropic_resources(
     def key(name: str) -> str | None:
         return None if shared is None else f"{shared} {name}"
 
+    quotas = dict.fromkeys(("requests", "input_tokens", "output_tokens"))
+    of_model = Part(Costs(_API, PATH, None, quotas, 0), "requests")
     return [
-        get_requests_per_minute(requests_per_minute, shared=key("requests")),
+        get_requests_per_minute(requests_per_minute, shared=key("requests"), partition=of_model),
         Resource(
             "input_tokens_per_minute",
             input_tokens_per_minute,
@@ -168,6 +171,7 @@ def anthropic_resources(
             max_results_usage_estimator=partial(estimate_input_tokens, quota=input_tokens_per_minute),
             shared=key("input tokens"),
             learn=True,
+            partition=of_model,
         ),
         Resource(
             "output_tokens_per_minute",
@@ -177,6 +181,7 @@ def anthropic_resources(
             max_results_usage_estimator=partial(estimate_output_tokens, quota=output_tokens_per_minute),
             shared=key("output tokens"),
             learn=True,
+            partition=of_model,
         ),
     ]
 

@@ -165,11 +165,16 @@ where
         request: Req,
         place: Option<Place>,
     ) -> Result<(), (ScheduleError, Req)> {
-        if let Err(error) = self.blueprint.costs(&request, &mut self.costs) {
-            return Err((error, request));
-        }
+        let keys = match self.blueprint.costs(&request, &mut self.costs) {
+            Ok(keys) => keys,
+            Err(error) => return Err((error, request)),
+        };
         let now = self.clock.now();
         let mut limiter = self.account.open();
+        keys.choose(&mut limiter, &mut self.costs);
+        if let Some(records) = &mut self.records {
+            records.know(&limiter, &self.costs);
+        }
         let id = match self.scheduler.schedule(&mut limiter, &self.costs, now) {
             Ok(id) => id,
             Err(error) => return Err((error.into(), request)),

@@ -2,10 +2,12 @@
 
 use super::{Driver, call_of};
 use crate::attempt::Event;
-use crate::recorder::{Known, Place, Recorder, Setback, Ticket};
+use crate::recorder::{Known, PastMeter, Place, Recorder, Setback, Ticket};
 use crate::result::{AttemptError, CallResult, SharedError};
 use crate::runner::Finished;
-use rate_limited_core::{AttemptId, CallId, Class, Failure, Input, Outcome, Time};
+use rate_limited_core::{
+    Amount, AttemptId, CallId, Class, Cost, Failure, Input, Limiter, Outcome, Time,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub(super) struct Records<Req, Resp> {
     over: VecDeque<Finished<Req, Resp>>,
     /// Calls that are run when nothing else is left.
     last: VecDeque<(u64, Req, Place)>,
+    /// Of which resources the recorder knows, by their indices.
+    known: Vec<bool>,
     /// Until when each resource was known to be paused.
     paused: Vec<Time>,
     /// What was taken down as learnt of each resource, and when.
@@ -40,10 +44,47 @@ impl<Req, Resp> Records<Req, Resp> {
             ended: VecDeque::new(),
             over: VecDeque::new(),
             last: VecDeque::new(),
+            known: Vec::new(),
             paused: Vec::new(),
             learnt: (Time::default(), Vec::new()),
             stopped: false,
             restored: 0,
+        }
+    }
+}
+
+impl<Req, Resp> Records<Req, Resp> {
+    /// Lets the recorder know of the resources that a call takes from.
+    pub(super) fn know(&mut self, limiter: &Limiter, costs: &[Cost]) {
+        for cost in costs {
+            let index = cost.resource.index();
+            if self.known.get(index) == Some(&true) {
+                continue;
+            }
+            let count = self.known.len().max(index + 1);
+            self.known.resize(count, false);
+            self.paused.resize(count, Time::default());
+            self.learnt.1.resize(count, Vec::new());
+            self.known[index] = true;
+            self.recorder
+                .adds(cost.resource, limiter.name(cost.resource));
+        }
+    }
+
+    /// Takes over what was charged to parts before.
+    fn recall_parts(&mut self, parts: Vec<(String, PastMeter)>, limiter: &mut Limiter, now: Time) {
+        for (name, meter) in parts {
+            let key = name.strip_suffix(']').and_then(|name| name.split_once('['));
+            let Some((whole, key)) = key.and_then(|(name, key)| Some((limiter.find(name)?, key)))
+            else {
+                continue;
+            };
+            let part = limiter.partition(whole, key);
+            self.know(limiter, &[Cost::new(part, Amount::ZERO)]);
+            let _ = limiter.recall(part, &meter.learnt);
+            limiter.replay(part, &meter.charges, meter.paused_until, now);
+            self.paused[part.index()] = meter.paused_until;
+            self.learnt.1[part.index()] = meter.learnt;
         }
     }
 }
@@ -74,15 +115,17 @@ where
             let resource = limiter.view(*id, now).resource;
             quotas.push((resource.name().to_owned(), *resource.quota()));
         }
+        records.known = vec![true; ids.len()];
         let most = self.scheduler.progress().max_concurrent;
         let past = records.recorder.begin(&quotas, most, now)?;
-        for (id, meter) in ids.into_iter().zip(past) {
+        for (id, meter) in ids.into_iter().zip(past.meters) {
             // Of a form that is not known here nothing is recalled.
             let _ = limiter.recall(id, &meter.learnt);
             limiter.replay(id, &meter.charges, meter.paused_until, now);
             records.paused.push(meter.paused_until);
             records.learnt.1.push(meter.learnt);
         }
+        records.recall_parts(past.parts, &mut limiter, now);
         self.scheduler.keep_entries();
         let events = self.events.0.clone();
         records.recorder.on_news(Box::new(move || {

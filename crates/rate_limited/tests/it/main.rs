@@ -16,6 +16,7 @@ mod layer;
 mod limiter;
 #[cfg(feature = "tracing")]
 mod logs;
+mod partitions;
 mod pool;
 #[cfg(feature = "report")]
 mod reports;

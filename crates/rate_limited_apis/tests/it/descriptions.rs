@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rate_limited_apis::{Api, DescriptionError, Moment, Unit};
+use rate_limited_apis::{Api, DescriptionError, Moment, Request, Unit};
 use rate_limited_core::{Amount, Anchor, Counted, Limiter, Quota, Resource, Settlement, Time};
 
 const HEAD: &str = r#"
@@ -213,6 +213,40 @@ fn faults_of_meaning_name_field_value_and_next_step() {
 }
 
 #[test]
+fn faults_of_what_has_limits_for_itself_are_told() {
+    check(
+        &format!("{RESOURCE}[[tiers]]\nname = \"t\"\nmodels = \"a*\"\nlimits = {{ requests = 1 }}"),
+        &["tiers.t.limits.requests is [\"a*\"]", "key = \"model\""],
+    );
+    check(
+        &format!(
+            "{RESOURCE}[[tiers]]\nname = \"t\"\nmodels = \"a*b*\"\nlimits = {{ requests = 1 }}"
+        ),
+        &["tiers.t.models is \"a*b*\"", "at most one *"],
+    );
+    check(
+        &format!("{RESOURCE}key = [\"model\", \"model\"]"),
+        &["resources.requests.key is Model", "once"],
+    );
+    check(
+        &format!("{RESOURCE}key = \"endpoint\""),
+        &["resources.requests.key is \"endpoint\"", "[[endpoints]]"],
+    );
+    check(
+        &format!("{RESOURCE}[[pools]]\nname = \"p\"\nmodels = \"a*\""),
+        &["pools.p.models is [\"a*\"]", "key = \"model\""],
+    );
+    check(
+        &format!("{RESOURCE}key = \"model\"\n[[pools]]\nname = \"p\"\nmodels = []"),
+        &["pools.p.models is \"empty\"", "name the models"],
+    );
+    check(
+        &format!("{RESOURCE}key = \"model\"\n[[pools]]\nname = \"p*\"\nmodels = \"a\""),
+        &["pools.name is \"p*\"", "without *"],
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let error = Api::load("/no/such/file.toml").unwrap_err().to_string();
     assert!(
@@ -258,6 +292,120 @@ fn limits_of_tiers() {
             .is_empty(),
         "no guess"
     );
+}
+
+#[test]
+fn limits_of_tiers_for_single_models_have_their_keys() {
+    let api = api(&format!(
+        "{RESOURCE}key = \"model\"\nlimit = 7\n\
+         [[pools]]\nname = \"big\"\nmodels = \"big-*\"\n\
+         [[tiers]]\nname = \"t\"\nmodels = [\"big-1*\", \"small*\"]\nlimits = {{ requests = 1 }}\n\
+         [[tiers]]\nname = \"t\"\nmodels = \"small*\"\nlimits = {{ requests = 2 }}\n\
+         [[tiers]]\nname = \"u\"\nlimits = {{ requests = 3 }}"
+    ));
+    let api = api.expect("sound");
+    let of = |tier| {
+        let limits = api.tier_limits(tier)?.into_iter();
+        Some(
+            limits
+                .map(|it| (it.key, it.limit.to_string()))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let expected = [(None, "7"), (Some("big"), "1"), (Some("small*"), "2")];
+    let expected = expected.map(|(key, limit)| (key, limit.to_owned()));
+    assert_eq!(of("t").expect("is a tier"), expected);
+    assert_eq!(of("u").expect("is a tier"), [(None, "3".to_owned())]);
+    assert_eq!(of("v"), None);
+}
+
+#[test]
+fn what_shares_a_limit_has_one_key() {
+    let key = |name: &str, resource: &str, path: &str, body: &str| {
+        let api = Api::named(name).expect("built in");
+        let costs = api.costs(&Request::post(path, body.as_bytes()), 100);
+        let found = costs.into_iter().find(|cost| cost.resource == resource);
+        found.expect("is metered").key.unwrap_or_default()
+    };
+    let model = |model: &str| format!("{{\"model\": \"{model}\", \"messages\": []}}");
+    for (api, resource, path, body, expected) in [
+        (
+            "openai",
+            "tokens",
+            "/v1/chat/completions",
+            model("gpt-4o"),
+            "gpt-4o",
+        ),
+        (
+            "anthropic",
+            "requests",
+            "/v1/messages",
+            model("claude-opus-4-1"),
+            "claude-opus-4",
+        ),
+        (
+            "anthropic",
+            "requests",
+            "/v1/messages",
+            model("claude-opus-4-7"),
+            "claude-opus-4",
+        ),
+        (
+            "gemini",
+            "requests",
+            "/v1beta/models/gemini-2.5-flash:generateContent",
+            "{}".to_owned(),
+            "gemini-2.5-flash",
+        ),
+        (
+            "groq",
+            "requests_per_day",
+            "/chat/completions",
+            model("llama-3.1-8b"),
+            "llama-3.1-8b",
+        ),
+        (
+            "slack",
+            "requests",
+            "/chat.postMessage",
+            "{}".to_owned(),
+            "/chat.postMessage",
+        ),
+        (
+            "stripe",
+            "endpoint_requests",
+            "/v1/customers/cus_9s6XKzk?a=1",
+            "{}".to_owned(),
+            "/v1/customers/*",
+        ),
+        ("stripe", "requests", "/v1/customers", "{}".to_owned(), ""),
+        ("github", "points", "/repos/o/r/issues", "{}".to_owned(), ""),
+    ] {
+        assert_eq!(key(api, resource, path, &body), expected, "{api} {path}");
+    }
+}
+
+#[test]
+fn what_has_a_limit_for_itself_is_explained() {
+    for (api, expected) in [
+        (
+            "anthropic",
+            &[
+                "for each model",
+                "Models that share their limits",
+                "claude-opus-4: claude-opus-4*",
+            ][..],
+        ),
+        ("slack", &["for each path"]),
+        ("groq", &["for each model", "free (llama-3.1-8b*)"]),
+    ] {
+        let text = Api::named(api).expect("built in").explain();
+        for part in expected {
+            assert!(text.contains(part), "{api}: {text}");
+        }
+    }
+    let generic = Api::named("generic").expect("built in").explain();
+    assert!(!generic.contains("for each"), "{generic}");
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn limits_are_read() {
         let window = Duration::from_micros(window_micros);
         let expected = Limit {
             name: name.to_owned(),
+            key: None,
             quota_micros,
             window,
             calendar: None,
@@ -113,6 +114,44 @@ fn windows_of_the_calendar_are_read_and_written() {
     // A window that slides and one of the calendar stand side by side.
     let limits = ["r=5/1d", "r=5/day@UTC", "r=4/day@Asia/Tokyo"].map(|it| it.parse().expect("one"));
     assert_eq!(Limit::check_distinct(&limits), Ok(()));
+}
+
+#[test]
+fn limits_for_one_model_name_it_in_brackets() {
+    for (text, name, key) in [
+        ("requests[gpt-4o]=5/1m", "requests", "gpt-4o"),
+        (" tokens [ gpt-4o* ] = 5/1m", "tokens", "gpt-4o*"),
+        (
+            "tokens[meta/llama3.1:8b=x]=5/1m",
+            "tokens",
+            "meta/llama3.1:8b=x",
+        ),
+        ("requests[*]=5/1m", "requests", "*"),
+    ] {
+        let limit: Limit = text.parse().expect(text);
+        assert_eq!((&*limit.name, limit.key.as_deref()), (name, Some(key)));
+    }
+    for text in [
+        "requests[]=5/1m",
+        "requests[a*b*]=5/1m",
+        "requests[a[b]=5/1m",
+    ] {
+        let refused = text.parse::<Limit>().expect_err(text).to_string();
+        assert!(refused.contains("at most one *"), "{refused}");
+    }
+    for text in ["requests[a=5/1m", "requests[a]5/1m", "requests[a]"] {
+        let refused = text.parse::<Limit>().expect_err(text);
+        assert!(matches!(refused, LimitError::Form(_)), "{text}: {refused}");
+    }
+    let limits = [
+        "tokens[a]=1/1m",
+        "tokens[b]=1/1m",
+        "tokens=1/1m",
+        "tokens[a]=2/1m",
+    ];
+    let limits = limits.map(|text| text.parse::<Limit>().expect("a limit"));
+    assert_eq!(Limit::check_distinct(&limits[..3]), Ok(()));
+    assert!(Limit::check_distinct(&limits).is_err());
 }
 
 #[test]
@@ -252,10 +291,11 @@ proptest! {
     #[test]
     fn what_is_written_is_read(
         name in "[A-Za-z0-9_.-]{1,64}",
+        key in prop::option::of("[a-z0-9:/=.-]{1,30}[*]?"),
         quota_micros in prop_oneof![1..2_000_000_i64, 1..=QUOTA_MAX.cast_signed() * 1_000_000],
         window in 1_000..=34_560_000_000_000_000_u64,
     ) {
-        let limit = Limit { name, quota_micros, window: Duration::from_nanos(window), calendar: None };
+        let limit = Limit { name, key, quota_micros, window: Duration::from_nanos(window), calendar: None };
         prop_assert_eq!(limit.to_string().parse(), Ok(limit));
     }
 

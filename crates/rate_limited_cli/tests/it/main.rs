@@ -17,6 +17,7 @@ mod limit;
 mod lines;
 mod logged;
 mod manual;
+mod models;
 mod nginx;
 mod output;
 mod plan;

@@ -76,6 +76,11 @@ impl World {
         self.server.stats()
     }
 
+    /// The shortest time in which anybody could have done the work so far.
+    pub(crate) fn optimum(&self) -> Duration {
+        self.server.optimum()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

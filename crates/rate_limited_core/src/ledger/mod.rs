@@ -52,7 +52,7 @@ pub(crate) struct Hold {
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     pub(crate) resource: Resource,
-    pub(crate) key: Option<u64>,
+    pub(crate) key: Option<Box<str>>,
     /// The resource that this is a partition of.
     pub(crate) partition_of: Option<u32>,
     /// The account that it belongs to; 0: none.
@@ -134,7 +134,7 @@ struct Tally {
 }
 
 impl Ledger {
-    pub(crate) fn new(resource: Resource, key: Option<u64>, now: Time) -> Ledger {
+    pub(crate) fn new(resource: Resource, key: Option<Box<str>>, now: Time) -> Ledger {
         let (base, finder) = match resource.untold {
             Untold::Nothing => (*resource.quota(), None),
             // Whatever its kind: what passes is remembered with its moments.

@@ -3,6 +3,7 @@
 mod accounts;
 mod calendar;
 mod class;
+mod partitions;
 mod past;
 mod server;
 
@@ -18,7 +19,8 @@ use crate::small::Short;
 use crate::time::Time;
 use crate::turns::{PATIENCE, Turns};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use partitions::Partitions;
+pub(crate) use partitions::{OTHERS, PARTS_MAX};
 
 /// The quotas of one account.
 ///
@@ -38,7 +40,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Limiter {
     ledgers: Vec<Ledger>,
-    partitions: BTreeMap<(u32, u64), u32>,
+    partitions: Partitions,
     /// Calls that nobody may delay any more, oldest first; at most one a scheduler.
     claims: Vec<Claim>,
     /// Counts what comes back earlier than was foreseen, of any resource, and changes of claims.
@@ -53,10 +55,12 @@ pub struct Limiter {
 /// A snapshot of one resource's books, for people to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceView {
-    /// The resource as declared, with its present quota.
+    /// The resource as declared, with its present quota; a partition has its key behind the name: `tokens[gpt-4o]`.
     pub resource: Resource,
-    /// The partition, if it is one.
-    pub key: Option<u64>,
+    /// Whose part it is, if it is a partition: [`Limiter::partition`].
+    pub key: Option<String>,
+    /// The resource that it is a part of.
+    pub part_of: Option<ResourceId>,
     /// How much a window in force: the user's limit, or a lower one that the server names or its refusals have
     /// shown. `None`: it has none, or none is known.
     pub limit: Option<Amount>,
@@ -144,7 +148,7 @@ impl Limiter {
     pub fn new(now: Time) -> Limiter {
         Limiter {
             ledgers: Vec::new(),
-            partitions: BTreeMap::new(),
+            partitions: Partitions::default(),
             claims: Vec::new(),
             news: 0,
             turns: Turns::default(),
@@ -167,24 +171,10 @@ impl Limiter {
         Ok(self.push(Ledger::new(resource, None, self.clock)))
     }
 
-    /// The resource of this name.
+    /// The resource of this name, or the partition.
     pub fn find(&self, name: &str) -> Option<ResourceId> {
-        let same = |ledger: &Ledger| ledger.key.is_none() && ledger.resource.name() == name;
+        let same = |ledger: &Ledger| ledger.resource.name() == name;
         self.ledgers.iter().position(same).map(resource_id)
-    }
-
-    /// The part of `resource` that belongs to `key` (a model, a tenant, …): each key has the whole
-    /// quota for itself. It is made at its first use.
-    pub fn partition(&mut self, resource: ResourceId, key: u64) -> ResourceId {
-        if let Some(index) = self.partitions.get(&(resource.0, key)) {
-            return ResourceId(*index);
-        }
-        let declared = self.ledgers[resource.index()].resource.clone();
-        let mut ledger = Ledger::new(declared, Some(key), self.clock);
-        ledger.partition_of = Some(resource.0);
-        let id = self.push(ledger);
-        self.partitions.insert((resource.0, key), id.0);
-        id
     }
 
     /// All resources and partitions, in the order of their making.
@@ -203,15 +193,9 @@ impl Limiter {
             held: ledger.held(),
             paused_until: ledger.paused_until,
             resource: ledger.resource.clone(),
-            key: ledger.key,
+            key: ledger.key.as_deref().map(str::to_owned),
+            part_of: ledger.partition_of.map(ResourceId),
         }
-    }
-
-    /// The quotas in force of all resources that are no partitions.
-    pub(crate) fn quotas(&self) -> impl Iterator<Item = (ResourceId, Quota)> {
-        let whole = self.ledgers.iter().enumerate();
-        let whole = whole.filter(|(_, ledger)| ledger.key.is_none());
-        whole.map(|(index, ledger)| (resource_id(index), ledger.quota()))
     }
 
     /// Whether what an attempt really used is settled.
@@ -224,7 +208,8 @@ impl Limiter {
         self.ledgers[resource.index()].resource.name()
     }
 
-    /// Replaces the quota of a resource and its partitions; what is charged stays charged.
+    /// Replaces the quota of a resource and of its partitions that have none of [their
+    /// own](Resource::quota_for); what is charged stays charged.
     ///
     /// # Errors
     /// As [`Limiter::add`]; a quota of another kind, whose books could not be carried over; and a
@@ -239,16 +224,18 @@ impl Limiter {
         if resource.index() >= self.ledgers.len() {
             return Err(QuotaError::UnknownResource { resource });
         }
-        for index in self.with_partitions(resource) {
+        for index in self.alike(resource) {
             self.change(index, |ledger| ledger.set_quota(quota, now))?;
         }
         Ok(())
     }
 
-    /// Pauses a resource: no call that takes it is dispatched before `until`.
+    /// Pauses a resource and its partitions: no call that takes them is dispatched before `until`.
     pub fn pause(&mut self, resource: ResourceId, until: Time) {
-        if let Some(ledger) = self.ledgers.get_mut(resource.index()) {
-            ledger.pause(until, true);
+        if resource.index() < self.ledgers.len() {
+            for index in self.with_partitions(resource) {
+                self.ledgers[index].pause(until, true);
+            }
         }
     }
 
@@ -353,14 +340,6 @@ impl Limiter {
         stamp == Stamp::News(self.news)
     }
 
-    /// Whether a refusal that names `named`, or none, speaks of this resource.
-    pub(crate) fn answers_for(&self, named: Option<ResourceId>, resource: ResourceId) -> bool {
-        let known = named.filter(|id| id.index() < self.ledgers.len());
-        known.is_none_or(|id| {
-            id == resource || self.ledgers[resource.index()].partition_of == Some(id.0)
-        })
-    }
-
     /// Changes one ledger, and tells whoever waits if something came back by that.
     fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut Ledger) -> T) -> T {
         let before = self.ledgers[index].version;
@@ -391,7 +370,7 @@ impl Limiter {
     ) {
         for hold in reservation.holds.as_slice() {
             let mut usage = outcome.usage().iter();
-            let usage = usage.find(|usage| usage.resource.0 == hold.resource);
+            let usage = usage.find(|usage| self.is_or_has(usage.resource, hold.resource));
             let usage = usage.map(|usage| usage.amount.as_micros().max(0));
             let (at, used) = self.change(hold.resource as usize, |ledger| {
                 ledger.settle(*hold, outcome.class(), usage, now)
@@ -546,15 +525,6 @@ impl Limiter {
             why,
             stamp: Stamp::Ledger(self.ledgers[resource.index()].version),
         }
-    }
-
-    fn with_partitions(&self, resource: ResourceId) -> Vec<usize> {
-        let range = (resource.0, 0)..=(resource.0, u64::MAX);
-        let parts = self
-            .partitions
-            .range(range)
-            .map(|(_, index)| *index as usize);
-        core::iter::once(resource.index()).chain(parts).collect()
     }
 
     fn push(&mut self, ledger: Ledger) -> ResourceId {

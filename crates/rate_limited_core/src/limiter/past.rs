@@ -11,9 +11,13 @@ use crate::time::Time;
 impl Limiter {
     /// What was charged so far, as data. What is in flight is taken as charged at `now`.
     pub fn snapshot(&self, now: Time) -> Snapshot {
+        let name = |ledger: &Ledger| match ledger.partition_of {
+            Some(whole) => self.name(ResourceId(whole)).to_owned(),
+            None => ledger.resource.name().to_owned(),
+        };
         let past = |ledger: &Ledger| ResourceSnapshot {
-            name: ledger.resource.name().into(),
-            key: ledger.key,
+            name: name(ledger),
+            key: ledger.key.as_deref().map(str::to_owned),
             paused_until: ledger.paused_until,
             meter: ledger.snapshot(now),
         };
@@ -29,7 +33,7 @@ impl Limiter {
         let now = self.tick(now);
         let mut strangers = Vec::new();
         for past in &snapshot.resources {
-            let known = self.find(&past.name).map(|id| match past.key {
+            let known = self.find(&past.name).map(|id| match &past.key {
                 Some(key) => self.partition(id, key),
                 None => id,
             });

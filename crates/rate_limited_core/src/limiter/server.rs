@@ -47,9 +47,11 @@ impl Limiter {
         if resource.index() >= self.ledgers.len() {
             return;
         }
+        // What is told of a resource is meant of the part of it that the attempt took from.
         let mut holds = reservation.into_iter().flat_map(Reservation::holds);
-        let hold = holds.find(|hold| hold.resource == resource.0);
-        self.change(resource.index(), |ledger| ledger.hear(feedback, hold, now));
+        let hold = holds.find(|hold| self.is_or_has(resource, hold.resource));
+        let index = hold.map_or(resource.index(), |hold| hold.resource as usize);
+        self.change(index, |ledger| ledger.hear(feedback, hold, now));
     }
 
     /// A refusal pauses the resource that it names, or else all that the call takes.

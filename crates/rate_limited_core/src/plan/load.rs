@@ -1,8 +1,10 @@
 //! Calls that are not in a scheduler yet, in little memory.
 
 use crate::amount::Amount;
-use crate::event::ResourceId;
-use crate::limiter::Limiter;
+use crate::event::{Cost, ResourceId};
+use crate::limiter::{Limiter, OTHERS, PARTS_MAX};
+use crate::quota::Quota;
+use crate::resource::Resource;
 use crate::settings::{MaxConcurrent, Settings};
 
 /// A bundle takes at most this share of a quota, so that it goes when its calls would have gone.
@@ -34,67 +36,84 @@ const BUNDLES_IN_FLIGHT: u32 = 8;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Load {
-    resources: Vec<Of>,
+    resources: Vec<Whole>,
     accounts: u16,
+    /// Which parts of the resources calls take from; the first is that of no part.
+    routes: Vec<Route>,
     calls_max: u32,
     /// From so many bundles on neighbours are joined, and from how many on next.
     steps_max: usize,
     join_at: usize,
     calls: Vec<u32>,
+    /// The route of each bundle.
+    takes: Vec<u32>,
     /// In millionths; so many a bundle as there are resources.
     costs: Vec<i64>,
     total: u64,
 }
 
-/// What a call may take of one resource.
-#[derive(Clone, Copy, Debug)]
-struct Of {
+/// A resource that is no partition.
+#[derive(Clone, Debug)]
+struct Whole {
     resource: ResourceId,
+    declared: Resource,
     /// By its number from 1 on; 0: of none.
     account: u16,
     call_max: i64,
-    bundle_max: i64,
+}
+
+/// The parts of the resources that a call takes from, in the order of the resources.
+#[derive(Clone, Debug)]
+struct Route {
+    keys: Vec<Option<Box<str>>>,
+    /// What a call may take of each.
+    call_max: Vec<i64>,
 }
 
 /// Calls that are planned as one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bundle<'a> {
+    pub(crate) route: usize,
     costs: &'a [i64],
-    resources: &'a [Of],
 }
 
 impl Bundle<'_> {
-    pub(crate) fn costs(&self) -> impl Iterator<Item = (ResourceId, Amount)> {
-        let costs = self.resources.iter().zip(self.costs);
-        costs.map(|(of, micros)| (of.resource, Amount::from_micros(*micros)))
+    /// Its costs, of the parts that its route names.
+    pub(crate) fn costs(&self, parts: &[Vec<ResourceId>]) -> impl Iterator<Item = Cost> {
+        let costs = parts[self.route].iter().zip(self.costs);
+        costs.map(|(id, micros)| Cost::new(*id, Amount::from_micros(*micros)))
     }
 }
 
 impl Load {
-    /// No calls so far, that take from the unpartitioned resources which `limiter` has now. Beyond
-    /// `steps_max` steps neighbours are joined.
+    /// No calls so far, that take from the resources which `limiter` has now. Beyond `steps_max` steps
+    /// neighbours are joined.
     pub fn new(limiter: &Limiter, settings: &Settings, steps_max: usize) -> Load {
-        let of = |(resource, quota): (ResourceId, crate::Quota)| {
-            let call_max = quota.capacity().as_micros();
-            Of {
-                resource,
-                account: limiter.account_of(resource),
-                call_max,
-                bundle_max: call_max / BUNDLE_PER_QUOTA,
-            }
+        let whole = |(resource, declared, quota): (ResourceId, &Resource, Quota)| Whole {
+            resource,
+            declared: declared.clone(),
+            account: limiter.account_of(resource),
+            call_max: quota.capacity().as_micros(),
         };
         let in_flight = match settings.max_concurrent {
             MaxConcurrent::Fixed(most) => most,
             MaxConcurrent::Auto { start, most } => start.min(most),
         };
         let steps_max = steps_max.max(1);
+        let resources: Vec<_> = limiter.whole().map(whole).collect();
+        let no_part = Route {
+            keys: vec![None; resources.len()],
+            call_max: resources.iter().map(|whole| whole.call_max).collect(),
+        };
         Load {
-            resources: limiter.quotas().map(of).collect(),
+            resources,
             accounts: limiter.accounts(),
+            routes: vec![no_part],
             calls_max: (in_flight / BUNDLES_IN_FLIGHT).max(1),
             steps_max,
             join_at: 2 * steps_max,
             calls: Vec::new(),
+            takes: Vec::new(),
             costs: Vec::new(),
             total: 0,
         }
@@ -105,12 +124,43 @@ impl Load {
     /// [accounts](Limiter::account) it has to fit into one of them; if it does not, the resource is that with the
     /// largest quota. Costs that are missing are zero.
     pub fn add(&mut self, costs: &[Amount]) -> Option<ResourceId> {
+        self.add_to_route(0, costs)
+    }
+
+    /// As [`add`](Load::add), of the [partitions](Limiter::partition) of these keys; what has none, or an empty one,
+    /// is taken of the resource itself.
+    ///
+    /// ```
+    /// use rate_limited_core::{
+    ///     Amount, Assumed, Limiter, Load, Quota, Resource, Scheduler, Settings, Time,
+    /// };
+    ///
+    /// let now = Time::PROCESS_START;
+    /// let mut limiter = Limiter::new(now);
+    /// limiter.add(Resource::new("requests", Quota::per_minute(Amount::units(60))))?;
+    /// let scheduler = Scheduler::new(&mut limiter, Settings::default(), now);
+    /// let mut load = Load::new(&limiter, &Settings::default(), 1_000);
+    /// for call in 0..120 {
+    ///     load.add_parts(&[Amount::units(1)], &[["gpt-4o", "o3"][call % 2]]);
+    /// }
+    /// // 60 of each at once.
+    /// let plan = scheduler.plan(&limiter, &load, &Assumed::default(), now);
+    /// assert!(plan.finish.as_secs() <= 3);
+    /// # Ok::<(), rate_limited_core::QuotaError>(())
+    /// ```
+    pub fn add_parts(&mut self, costs: &[Amount], keys: &[&str]) -> Option<ResourceId> {
+        let route = self.route(keys);
+        self.add_to_route(route, costs)
+    }
+
+    fn add_to_route(&mut self, route: usize, costs: &[Amount]) -> Option<ResourceId> {
         let micros = |place: usize| costs.get(place).map_or(0, |cost| cost.as_micros().max(0));
-        if let Some(above) = self.too_small(micros) {
-            return Some(above.resource);
+        if let Some(above) = self.too_small(route, micros) {
+            return Some(self.resources[above].resource);
         }
         self.costs.extend((0..self.resources.len()).map(micros));
         self.calls.push(1);
+        self.takes.push(u32::try_from(route).unwrap_or_default());
         self.total += 1;
         if self.calls.len() >= self.join_at {
             self.join();
@@ -118,22 +168,24 @@ impl Load {
         None
     }
 
-    /// The resource that keeps a call from ever going.
-    fn too_small(&self, micros: impl Fn(usize) -> i64) -> Option<Of> {
+    /// The place of the resource that keeps a call of this route from ever going.
+    fn too_small(&self, route: usize, micros: impl Fn(usize) -> i64) -> Option<usize> {
+        let call_max = &self.routes[route].call_max;
         let of_account = |account: u16| {
             let mut all = self.resources.iter().enumerate();
-            let above =
-                all.find(|(place, of)| of.account == account && micros(*place) > of.call_max);
-            above.map(|(_, of)| *of)
+            let above = |(place, whole): &(usize, &Whole)| {
+                whole.account == account && micros(*place) > call_max[*place]
+            };
+            all.find(above).map(|(place, _)| place)
         };
         if let Some(of_all) = of_account(0) {
             return Some(of_all);
         }
-        let mut largest: Option<Of> = None;
+        let mut largest: Option<usize> = None;
         for account in 1..=self.accounts {
             let above = of_account(account)?;
             largest = Some(largest.map_or(above, |former| {
-                if former.call_max < above.call_max {
+                if call_max[former] < call_max[above] {
                     above
                 } else {
                     former
@@ -141,6 +193,58 @@ impl Load {
             }));
         }
         largest
+    }
+
+    /// The route of these keys; one that is new is added, as far as parts are told apart.
+    fn route(&mut self, keys: &[&str]) -> usize {
+        let key = |place: usize| keys.get(place).copied().filter(|key| !key.is_empty());
+        let places = 0..self.resources.len();
+        let is_this = |route: &Route| {
+            let mut known = route.keys.iter().enumerate();
+            known.all(|(place, known)| known.as_deref() == key(place))
+        };
+        if let Some(known) = self.routes.iter().position(is_this) {
+            return known;
+        }
+        if self.routes.len() > PARTS_MAX {
+            // All further ones share what they take from.
+            let others = vec![OTHERS; keys.len()];
+            let is_last = keys == others;
+            return if is_last {
+                self.routes.len() - 1
+            } else {
+                self.route(&others)
+            };
+        }
+        let call_max = |place: usize| {
+            let whole = &self.resources[place];
+            let own = key(place).and_then(|key| whole.declared.own_quota(key));
+            own.map_or(whole.call_max, |quota| quota.capacity().as_micros())
+        };
+        self.routes.push(Route {
+            keys: places
+                .clone()
+                .map(|place| key(place).map(Into::into))
+                .collect(),
+            call_max: places.map(call_max).collect(),
+        });
+        self.routes.len() - 1
+    }
+
+    /// The resources and partitions that each route takes from.
+    pub(crate) fn parts(&self, limiter: &mut Limiter) -> Vec<Vec<ResourceId>> {
+        let mut part = |(whole, key): (&Whole, &Option<Box<str>>)| match key {
+            Some(key) => limiter.partition(whole.resource, key),
+            None => whole.resource,
+        };
+        let mut parts = |route: &Route| {
+            self.resources
+                .iter()
+                .zip(&route.keys)
+                .map(&mut part)
+                .collect()
+        };
+        self.routes.iter().map(&mut parts).collect()
     }
 
     /// The calls.
@@ -164,6 +268,7 @@ impl Load {
         }
         let mut rest = Load {
             calls: self.calls[from..].to_vec(),
+            takes: self.takes[from..].to_vec(),
             costs: self.costs[from * self.resources.len()..].to_vec(),
             total: self.total - calls.min(self.total),
             ..self.empty()
@@ -192,51 +297,59 @@ impl Load {
     fn bundle(&self, place: usize) -> Bundle<'_> {
         let width = self.resources.len();
         Bundle {
+            route: self.takes[place] as usize,
             costs: &self.costs[place * width..(place + 1) * width],
-            resources: &self.resources,
         }
     }
 
     fn empty(&self) -> Load {
         Load {
             resources: self.resources.clone(),
+            routes: self.routes.clone(),
             calls: Vec::new(),
+            takes: Vec::new(),
             costs: Vec::new(),
             total: 0,
             ..*self
         }
     }
 
-    /// Joins each bundle with its neighbour, where both together are small enough.
+    /// Joins each bundle with the next one that takes from the same parts, where both together are small enough.
     fn join(&mut self) {
         let width = self.resources.len();
-        let (mut kept, mut place) = (0, 0);
-        while place < self.calls.len() {
-            let joins = place + 1 < self.calls.len() && self.may_join(place);
-            for of in 0..width {
-                let mut cost = self.costs[place * width + of];
-                if joins {
-                    cost += self.costs[(place + 1) * width + of];
+        // Of each route, where the bundle lies that the next one may join.
+        let mut open: Vec<Option<usize>> = vec![None; self.routes.len()];
+        let mut kept = 0;
+        for place in 0..self.calls.len() {
+            let route = self.takes[place] as usize;
+            if let Some(into) = open[route].take_if(|into| self.may_join(*into, place)) {
+                for of in 0..width {
+                    self.costs[into * width + of] += self.costs[place * width + of];
                 }
-                self.costs[kept * width + of] = cost;
+                self.calls[into] += self.calls[place];
+                continue;
             }
-            let next = if joins { self.calls[place + 1] } else { 0 };
-            self.calls[kept] = self.calls[place] + next;
-            place += 1 + usize::from(joins);
+            for of in 0..width {
+                self.costs[kept * width + of] = self.costs[place * width + of];
+            }
+            (self.calls[kept], self.takes[kept]) = (self.calls[place], self.takes[place]);
+            open[route] = Some(kept);
             kept += 1;
         }
         self.calls.truncate(kept);
+        self.takes.truncate(kept);
         self.costs.truncate(kept * width);
         // Where little could be joined it is not tried again before there is much more.
         self.join_at = 2 * kept.max(self.steps_max);
     }
 
-    fn may_join(&self, place: usize) -> bool {
+    fn may_join(&self, one: usize, other: usize) -> bool {
         let width = self.resources.len();
-        let (one, other) = (place * width, (place + 1) * width);
-        self.calls[place] + self.calls[place + 1] <= self.calls_max
-            && self.resources.iter().enumerate().all(|(at, of)| {
-                self.costs[one + at].saturating_add(self.costs[other + at]) <= of.bundle_max
+        let most = &self.routes[self.takes[other] as usize].call_max;
+        self.calls[one] + self.calls[other] <= self.calls_max
+            && most.iter().enumerate().all(|(at, most)| {
+                let [one, other] = [one, other].map(|place| self.costs[place * width + at]);
+                one.saturating_add(other) <= most / BUNDLE_PER_QUOTA
             })
     }
 }
@@ -244,8 +357,6 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quota::Quota;
-    use crate::resource::Resource;
     use crate::time::Time;
 
     fn load(steps_max: usize) -> Load {
@@ -277,6 +388,38 @@ mod tests {
         );
         assert!(load.calls.iter().all(|calls| *calls <= 8));
         assert!(load.steps() <= 2_600, "{}", load.steps());
+    }
+
+    #[test]
+    fn calls_of_one_part_are_joined_and_never_those_of_two() {
+        let mut load = load(100);
+        for call in 0..10_000_usize {
+            let model = ["a", "b", ""][call % 3];
+            load.add_parts(&[Amount::units(1), Amount::units(7)], &[model, model]);
+        }
+        let (calls, costs) = sums(&load);
+        assert_eq!(
+            (calls, costs),
+            (10_000, vec![10_000_000_000, 70_000_000_000])
+        );
+        assert!(load.steps() <= 3_000, "{}", load.steps());
+        for route in 0..3 {
+            let ours = load.takes.iter().zip(&load.calls);
+            let ours = ours.filter(|(takes, _)| **takes == route);
+            let sum: u32 = ours.map(|(_, calls)| *calls).sum();
+            assert!((3_333..=3_334).contains(&sum), "{route}: {sum}");
+        }
+    }
+
+    #[test]
+    fn however_many_parts_there_are_only_so_many_are_told_apart() {
+        let mut load = load(100);
+        for call in 0..3_000 {
+            let model = format!("model-{call}");
+            load.add_parts(&[Amount::units(1)], &[&model]);
+        }
+        assert_eq!(load.calls(), 3_000);
+        assert!(load.routes.len() <= PARTS_MAX + 2);
     }
 
     #[test]

@@ -73,8 +73,10 @@ impl Assumed {
         sum / (self.latencies.len() as u32).max(1)
     }
 
-    pub(crate) fn share_of(&self, resource: ResourceId) -> f64 {
-        let told = self.used.iter().find(|(id, _)| *id == resource);
+    /// The share of a resource, or of the one that it is a part of.
+    pub(crate) fn share_of(&self, resource: ResourceId, whole: ResourceId) -> f64 {
+        let of = |wanted| self.used.iter().find(|(id, _)| *id == wanted);
+        let told = of(resource).or_else(|| of(whole));
         told.map_or(1.0, |(_, share)| share.max(0.0))
     }
 }
@@ -94,7 +96,7 @@ pub struct Plan {
     pub finish: Duration,
     /// Why it ends before all calls are done, if it does.
     pub stop: Option<Stop>,
-    /// Each resource that has an unpartitioned quota, in the order of their making.
+    /// Each resource in the order of their making, then the partitions.
     pub resources: Vec<PlannedResource>,
     /// For how long the bound on attempts in flight keeps the next call waiting.
     pub concurrency_binds: Duration,
@@ -112,6 +114,10 @@ pub struct PlannedResource {
     pub resource: ResourceId,
     /// Its name.
     pub name: String,
+    /// The resource that it is a part of, if it is a partition.
+    pub part_of: Option<ResourceId>,
+    /// The most that it lets through in a window; `None` where that is not known.
+    pub limit: Option<Amount>,
     /// What all attempts cost at most: what a scheduler that learns nothing reserves.
     pub reserved: Amount,
     /// What is charged in the end.

@@ -69,18 +69,6 @@ impl<'a> Rehearsal<'a> {
         assumed: &'a Assumed,
         now: Time,
     ) -> Rehearsal<'a> {
-        let book = |(id, quota)| Book {
-            id,
-            quota,
-            used: if limiter.settles_usage(id) {
-                assumed.share_of(id)
-            } else {
-                1.0
-            },
-            reserved: 0,
-            charged: 0.0,
-            binds: Duration::ZERO,
-        };
         let in_flight = scheduler.in_flight().zip(0..);
         let ends: BinaryHeap<_> = in_flight
             .map(|((attempt, dispatched), number)| {
@@ -89,7 +77,7 @@ impl<'a> Rehearsal<'a> {
             })
             .collect();
         Rehearsal {
-            books: limiter.quotas().map(book).collect(),
+            books: Vec::new(),
             in_flight_max: ends.len() as u64,
             scheduler,
             limiter,
@@ -109,8 +97,30 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
+    /// Opens a book for each resource and partition, so that each lies at the index of its id.
+    fn open_books(&mut self) {
+        let Rehearsal {
+            limiter, assumed, ..
+        } = self;
+        let book = |(id, quota)| Book {
+            id,
+            quota,
+            used: if limiter.settles_usage(id) {
+                assumed.share_of(id, limiter.whole_of(id))
+            } else {
+                1.0
+            },
+            reserved: 0,
+            charged: 0.0,
+            binds: Duration::ZERO,
+        };
+        self.books = limiter.quotas().map(book).collect();
+    }
+
     /// Plays what is in the scheduler, and then `load`.
     pub(crate) fn play(mut self, load: &Load) -> Plan {
+        let parts = load.parts(&mut self.limiter);
+        self.open_books();
         let before = self.scheduler.progress();
         let known = before.waiting + before.in_flight;
         let per_step = load.calls_per_bundle();
@@ -123,7 +133,7 @@ impl<'a> Rehearsal<'a> {
         let stop = loop {
             while self.scheduler.progress().waiting < look_ahead {
                 let Some(step) = steps.next() else { break };
-                let costs: Vec<_> = step.costs().map(|(id, it)| Cost::new(id, it)).collect();
+                let costs: Vec<_> = step.costs(&parts).collect();
                 // What never fits is not in the load; a limit that was lowered fails it later.
                 let _ = self.scheduler.schedule(&mut self.limiter, &costs, self.now);
             }
@@ -153,7 +163,8 @@ impl<'a> Rehearsal<'a> {
             }
         };
         let rest = load.bundles().skip(played);
-        let further = marks.first().and_then(|mark| self.further(mark, rest));
+        let further = marks.first();
+        let further = further.and_then(|mark| self.further(mark, rest, &parts));
         let planned = known + played as u64;
         self.plan(
             (known + load.calls(), planned.saturating_sub(over)),
@@ -187,7 +198,7 @@ impl<'a> Rehearsal<'a> {
         self.scheduler
             .charges(attempt, &self.limiter, &mut self.costs);
         for cost in &self.costs {
-            if let Some(book) = self.books.iter_mut().find(|book| book.id == cost.resource) {
+            if let Some(book) = self.books.get_mut(cost.resource.index()) {
                 book.reserved = book.reserved.saturating_add(cost.amount.as_micros());
             }
         }
@@ -220,7 +231,7 @@ impl<'a> Rehearsal<'a> {
     fn note(&mut self, on: WaitingOn, span: Duration) {
         match on {
             WaitingOn::Quota(id) | WaitingOn::Paused { resource: id, .. } => {
-                if let Some(book) = self.books.iter_mut().find(|book| book.id == id) {
+                if let Some(book) = self.books.get_mut(id.index()) {
                     book.binds += span;
                 }
             }
@@ -243,7 +254,7 @@ impl<'a> Rehearsal<'a> {
         self.scheduler
             .charges(attempt, &self.limiter, &mut self.costs);
         for cost in &self.costs {
-            let Some(book) = self.books.iter_mut().find(|book| book.id == cost.resource) else {
+            let Some(book) = self.books.get_mut(cost.resource.index()) else {
                 continue;
             };
             let share = if fails { 1.0 } else { book.used };
@@ -272,13 +283,15 @@ impl<'a> Rehearsal<'a> {
         &self,
         mark: &Mark,
         rest: impl Iterator<Item = super::load::Bundle<'b>>,
+        parts: &[Vec<ResourceId>],
     ) -> Option<(Duration, f64)> {
         let mut left = vec![0_i64; self.books.len()];
         let mut steps = 0_u64;
         for step in rest {
             steps += 1;
-            for (left, (_, cost)) in left.iter_mut().zip(step.costs()) {
-                *left = left.saturating_add(cost.as_micros());
+            for cost in step.costs(parts) {
+                let left = &mut left[cost.resource.index()];
+                *left = left.saturating_add(cost.amount.as_micros());
             }
         }
         let since: Vec<_> = self
@@ -324,19 +337,24 @@ impl<'a> Rehearsal<'a> {
         let resource = |book: &Book| PlannedResource {
             resource: book.id,
             name: self.limiter.name(book.id).to_owned(),
+            part_of: Some(self.limiter.whole_of(book.id)).filter(|whole| *whole != book.id),
+            limit: book.quota.limit().filter(|limit| *limit < Amount::MAX),
             reserved: Amount::from_micros((book.reserved as f64 * longer) as i64),
             charged: Amount::from_micros((book.charged * longer) as i64),
             binds: book.binds.mul_f64(longer),
             utilisation: let_through(&book.quota, self.began, until)
                 .map(|most| book.charged / most),
         };
+        let is_whole = |book: &&Book| self.limiter.whole_of(book.id) == book.id;
+        let whole = self.books.iter().filter(is_whole);
+        let parts = self.books.iter().filter(|book| !is_whole(book));
         Plan {
             calls,
             unfinished: unfinished * u64::from(self.bundled),
             never_fit: self.never_fit,
             finish: self.now.since(self.began) + more,
             stop,
-            resources: self.books.iter().map(resource).collect(),
+            resources: whole.chain(parts).map(resource).collect(),
             concurrency_binds: self.concurrency_binds.mul_f64(longer),
             in_flight_max: self.in_flight_max,
             is_extrapolated: further.is_some(),

@@ -518,7 +518,7 @@ fn attempts_that_may_take_no_time_fail_their_call() {
 #[test]
 fn a_refusal_that_names_the_base_pauses_the_partition_that_was_used() {
     let (mut limiter, base) = limiter(exact("r", per(10, 10.0)));
-    let parts = [limiter.partition(base, 1), limiter.partition(base, 2)];
+    let parts = ["a", "b"].map(|key| limiter.partition(base, key));
     let mut play = Play::new(limiter, settings(10), |call, number, _| {
         let refused = Class::Refused {
             resource: Some(base),

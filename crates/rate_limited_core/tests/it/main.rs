@@ -11,6 +11,7 @@ mod jitter;
 mod learnt;
 mod limits;
 mod order;
+mod partitions;
 mod play;
 mod pool;
 mod pool_found;

@@ -108,6 +108,11 @@ impl<'a> Play<'a> {
         self.scheduler.handle(&mut self.limiter, input, self.now);
     }
 
+    /// The attempt that was dispatched as the `place`th, from 0.
+    pub(crate) fn attempt(&self, place: usize) -> AttemptId {
+        self.attempts[place]
+    }
+
     /// Runs to the end.
     pub(crate) fn run(&mut self) -> Over {
         loop {

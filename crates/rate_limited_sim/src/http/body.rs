@@ -2,6 +2,7 @@
 
 use crate::api::Request;
 use crate::draw::{About, Draw, mix};
+use crate::limit::model_number;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -206,6 +207,7 @@ impl Body {
             } else {
                 self.endpoint.class()
             },
+            model: model_number(&self.model),
             inputs: self.inputs.len() as u64,
             bound_points,
             usage_points,

@@ -14,6 +14,7 @@ pub(super) struct Known {
     counted: Counted,
     charged: Charged,
     class: Option<&'static str>,
+    each_model: bool,
 }
 
 /// How it comes back.
@@ -34,6 +35,15 @@ impl Known {
             counted: Counted::Arrival,
             charged: Charged::Bound,
             class: None,
+            each_model: false,
+        }
+    }
+
+    /// Each model has it for itself.
+    const fn each_model(self) -> Known {
+        Known {
+            each_model: true,
+            ..self
         }
     }
 
@@ -73,6 +83,11 @@ impl Known {
             Some(class) => limit.only(class),
             None => limit,
         };
+        let limit = if self.each_model {
+            limit.each_model()
+        } else {
+            limit
+        };
         match self.back {
             Back::Sliding => limit,
             Back::Fixed => limit.fixed(Anchor::FirstRequest),
@@ -91,22 +106,28 @@ const A_DAY: Known = Known::requests("requests_per_day");
 const COMPATIBLE: &[Known] = &[REQUESTS, TOKENS.charged(Counted::Arrival, Charged::Usage)];
 
 const OPENAI: &[Known] = &[
-    REQUESTS.bucket(1),
-    TOKENS.bucket(1),
-    A_DAY,
-    Known::new("tokens_per_day", Unit::Tokens),
+    REQUESTS.bucket(1).each_model(),
+    TOKENS.bucket(1).each_model(),
+    A_DAY.each_model(),
+    Known::new("tokens_per_day", Unit::Tokens).each_model(),
 ];
 
-const AZURE_OPENAI: &[Known] = &[REQUESTS.bucket(1), TOKENS.fixed()];
+const AZURE_OPENAI: &[Known] = &[REQUESTS.bucket(1).each_model(), TOKENS.fixed().each_model()];
 
-const GROQ: &[Known] = &[REQUESTS, A_DAY.bucket(1), TOKENS.bucket(1)];
+const GROQ: &[Known] = &[
+    REQUESTS.each_model(),
+    A_DAY.bucket(1).each_model(),
+    TOKENS.bucket(1).each_model(),
+];
 
 const MISTRAL: &[Known] = &[
-    REQUESTS,
-    TOKENS.charged(Counted::Completion, Charged::Usage),
+    REQUESTS.each_model(),
+    TOKENS
+        .charged(Counted::Completion, Charged::Usage)
+        .each_model(),
 ];
 
-const REQUESTS_AND_TOKENS: &[Known] = &[REQUESTS, TOKENS];
+const REQUESTS_AND_TOKENS: &[Known] = &[REQUESTS.each_model(), TOKENS.each_model()];
 
 const OPENROUTER: &[Known] = &[
     Known::requests("free_requests").fixed().only(FREE),
@@ -114,14 +135,19 @@ const OPENROUTER: &[Known] = &[
 ];
 
 const ANTHROPIC: &[Known] = &[
-    REQUESTS.bucket(1),
-    INPUT_TOKENS.bucket(1),
+    REQUESTS.bucket(1).each_model(),
+    INPUT_TOKENS.bucket(1).each_model(),
     OUTPUT_TOKENS
         .bucket(1)
-        .charged(Counted::Completion, Charged::Usage),
+        .charged(Counted::Completion, Charged::Usage)
+        .each_model(),
 ];
 
-const GEMINI: &[Known] = &[REQUESTS, INPUT_TOKENS, A_DAY.fixed()];
+const GEMINI: &[Known] = &[
+    REQUESTS.each_model(),
+    INPUT_TOKENS.each_model(),
+    A_DAY.fixed().each_model(),
+];
 
 const COHERE: &[Known] = &[
     Known::requests("chat_requests").only("chat"),

@@ -81,7 +81,7 @@ impl Call<'_> {
             Ok(flight) => Ok(flight.answer().await),
             Err(arrival) => Err(arrival),
         };
-        let limits = self.shared.limits_view();
+        let limits = self.shared.limits_view(&request);
         let success = |answer: &Answer| answer.outcome == Outcome::Success;
         let good = arrived.as_ref().ok().and_then(Option::as_ref);
         let state = Standing {

@@ -87,12 +87,12 @@ impl Shared {
     }
 
     /// The limits for the headers; none where the API does not tell them.
-    pub(super) fn limits_view(&self) -> Vec<LimitView> {
+    pub(super) fn limits_view(&self, request: &Request) -> Vec<LimitView> {
         if !self.tells_limits {
             return Vec::new();
         }
         let mut books = self.lock();
-        books.api.limits_view(self.now())
+        books.api.limits_view_of(request, self.now())
     }
 
     pub(super) fn stats(&self) -> Stats {

@@ -79,6 +79,7 @@ impl Play<'_> {
             prompt_tokens,
             bound_tokens,
             usage_tokens,
+            model,
         } = self.world.calls[index].call;
         let (call, attempt) = (flight.call.into(), self.accepted[index] + 1);
         let request = Request {
@@ -87,6 +88,7 @@ impl Play<'_> {
             prompt_tokens,
             bound_tokens,
             usage_tokens,
+            model,
             ..Request::default()
         };
         match self.api.arrive(nanos(self.since_start()), &request) {
@@ -99,7 +101,8 @@ impl Play<'_> {
                 self.agenda.add(end, Happening::Ends(flight, ticket));
             }
             Arrival::Refused { retry_after, limit } => {
-                let views = self.api.limits_view(nanos(self.since_start()));
+                let now = nanos(self.since_start());
+                let views = self.api.limits_view_of(&request, now);
                 let refusal = Reply::Refusal {
                     limit,
                     retry_after,
@@ -120,7 +123,12 @@ impl Play<'_> {
     /// The API has finished it.
     pub(super) fn complete(&mut self, flight: Flight, ticket: Ticket) {
         let answer = self.api.complete(nanos(self.since_start()), ticket);
-        let views = self.api.limits_view(nanos(self.since_start()));
+        let request = Request {
+            model: self.world.calls[flight.call as usize].call.model,
+            ..Request::default()
+        };
+        let now = nanos(self.since_start());
+        let views = self.api.limits_view_of(&request, now);
         let back = self
             .world
             .delays

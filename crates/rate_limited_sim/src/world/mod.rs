@@ -83,6 +83,8 @@ pub struct Call {
     pub bound_tokens: u64,
     /// The tokens that it really uses, known to the API alone until the answer comes.
     pub usage_tokens: u64,
+    /// Its model, where limits are for each; 0: it names none.
+    pub model: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -71,7 +71,9 @@ impl World {
         for planned in &self.calls {
             let costs = play.costs(planned.call.prompt_tokens, planned.call.bound_tokens);
             let amounts: Vec<_> = costs.iter().map(|cost| cost.amount).collect();
-            load.add(&amounts);
+            let keys = play.keys(&planned.call);
+            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+            load.add_parts(&amounts, &keys);
         }
         Ok(scheduler.plan(&limiter, &load, assumed, now))
     }

@@ -157,7 +157,13 @@ impl<'a> Play<'a> {
 
     fn schedule(&mut self, call: usize) {
         let planned = &self.world.calls[call];
-        let costs: Vec<Cost> = self.costs(planned.call.prompt_tokens, planned.call.bound_tokens);
+        let mut costs: Vec<Cost> =
+            self.costs(planned.call.prompt_tokens, planned.call.bound_tokens);
+        for (cost, key) in costs.iter_mut().zip(self.keys(&planned.call)) {
+            if !key.is_empty() {
+                cost.resource = self.limiter.partition(cost.resource, &key);
+            }
+        }
         let run = &mut self.runs[planned.run];
         run.due = true;
         let number = u32::try_from(call).expect("fewer than 2^32 calls");
@@ -283,6 +289,22 @@ impl<'a> Play<'a> {
             .iter()
             .map(|(id, unit)| Cost::new(*id, amount(*unit)))
             .collect()
+    }
+
+    /// Whose part of each resource a call takes from; empty: of none.
+    pub(super) fn keys(&self, call: &super::Call) -> Vec<String> {
+        let limits = self.api.model().limits();
+        let key = |(id, _): &(ResourceId, Unit)| {
+            let name = self.limiter.name(*id);
+            let limit = limits.iter().find(|limit| limit.name() == name);
+            let has_parts = limit.is_some_and(|limit| limit.each_model) && call.model != 0;
+            if has_parts {
+                call.model.to_string()
+            } else {
+                String::new()
+            }
+        };
+        self.resources.iter().map(key).collect()
     }
 
     pub(super) fn note(&mut self, call: u32, number: u32, what: What) {

@@ -18,6 +18,7 @@ fn call(bound_tokens: u64, usage_tokens: u64) -> Call {
         prompt_tokens: 1,
         bound_tokens,
         usage_tokens,
+        ..Call::default()
     }
 }
 

@@ -166,3 +166,51 @@ fn an_onlooker_sees_what_is_in_flight_and_disturbs_nobody() {
     let seen = Onlooker::new(&place.path(), &resources).expect("a good journal");
     assert_eq!((seen.past.counts.done, seen.past.counts.unfinished), (1, 0));
 }
+
+#[test]
+fn parts_of_resources_are_known_by_their_names_whatever_their_order() {
+    let place = Place::new();
+    let now = Wall::now();
+    let named = |journal: &Journal, names: &[&str]| {
+        for name in names {
+            let name = (*name).to_owned();
+            journal.push(Record::Resource { name }).expect("open");
+        }
+    };
+    let opened = open(&place);
+    assert!(opened.past.parts.is_empty());
+    named(
+        &opened.journal,
+        &["requests[gpt-4o]", "requests[o3]", "other[o3]"],
+    );
+    for (resource, micros) in [(0, 1), (2, 20), (3, 300), (3, 4_000)] {
+        let charge = charged(resource, now, micros);
+        opened.journal.push(Record::Charge(charge)).expect("open");
+    }
+    drop(opened);
+    let opened = open(&place);
+    let known = |opened: &Opened| {
+        let sum = |charges: &[Charge]| charges.iter().map(|charge| charge.micros).sum::<i64>();
+        let parts = opened.past.parts.iter();
+        parts
+            .map(|(name, meter)| (name.clone(), sum(&meter.charges)))
+            .collect::<Vec<_>>()
+    };
+    let expected = |sums: [i64; 2]| {
+        let names = ["requests[gpt-4o]", "requests[o3]"].map(str::to_owned);
+        names.into_iter().zip(sums).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&opened), expected([20, 4_300]));
+    assert_eq!(opened.past.meters[0].charges[0].micros, 1);
+    // The known ones have the places 2 and 3 now, and a further one the next.
+    named(&opened.journal, &["requests[sonar]"]);
+    for (resource, micros) in [(2, 1), (4, 7)] {
+        let charge = charged(resource, now, micros);
+        opened.journal.push(Record::Charge(charge)).expect("open");
+    }
+    drop(opened);
+    let opened = open(&place);
+    let sonar = ("requests[sonar]".to_owned(), 7);
+    let all = [expected([21, 4_300]), vec![sonar]].concat();
+    assert_eq!(known(&opened), all);
+}
