@@ -1,9 +1,9 @@
 # `make test` is everything that CI runs. Each part says how long it took.
 
 PART := tools/part
-.PHONY: test tools format lint features unit doc example python rivals book bench soak
+.PHONY: test tools format lint features release unit doc example python rivals book bench soak dist
 
-test: format lint features unit doc example python rivals
+test: format lint features release unit doc example python rivals
 	@echo "== all parts passed"
 
 tools:
@@ -25,6 +25,11 @@ features:
 	@$(PART) "features: logs alone" cargo check --locked -q -p rate_limited --features tracing
 	@$(PART) "features: the report alone" cargo check --locked -q -p rate_limited --features report
 	@$(PART) "features: no simulator in the command" cargo check --locked -q -p rate_limited_cli --no-default-features
+
+# That all places agree on the version, and the tools that releases are made with.
+release:
+	@$(PART) "the version, everywhere" tools/release --check
+	@$(PART) "the tools for releases" python3 -m unittest discover -q -s tools/tests
 
 unit:
 	@tools/fetch-nginx
@@ -62,6 +67,11 @@ bench:
 	benches/python
 	python3 benches/compare --fresh
 	python3 benches/compare --overhead --page --no-install
+
+# All that is published, in dist/, checked and tried. CONTRIBUTING.md has the steps around it.
+dist:
+	@tools/install-missing
+	@tools/dist
 
 # The long versions of what `make test` proves in short: about an hour.
 soak:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rate_limited import _loop, validators
+from rate_limited._bill import Budget, is_rejected
 from rate_limited._classify import FATAL, PERMANENT, Meaning
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
@@ -26,8 +27,9 @@ from rate_limited.usage import results_usage
 
 SUCCESS, INVALID = "success", "invalid"
 
-# The class of an attempt, its usage by resource where that is known, and how long it asks to wait.
-Verdict = tuple[str, "list[float | None] | None", "float | None"]
+# The class of an attempt, its usage by resource where that is known, how long it asks to wait, and what a report
+# calls its failure.
+Verdict = tuple[str, "list[float | None] | None", "float | None", "str | None"]
 
 _now = time.perf_counter
 
@@ -54,8 +56,9 @@ class Attempts:
         recorder: Recorder | None = None,
     ) -> None:
         self.function = function
-        self._resources = list(resources)
+        self.resources = list(resources)
         self._settles = any(resource.results_usage_extractor for resource in resources)
+        self._has_budget = any(isinstance(resource, Budget) for resource in resources)
         self._checks = checks
         self._on_failure = on_failure
         self._watch = watch
@@ -115,7 +118,7 @@ class Attempts:
 
     def not_made(self) -> Verdict:
         """Nobody wants the call any more: it is not made, and takes nothing."""
-        return PERMANENT, [0.0] * len(self._resources), None
+        return PERMANENT, [0.0] * len(self.resources), None, "cancelled"
 
     def _failed(self, ledger: Ledger, index: int, attempt: int, error: BaseException) -> Verdict:
         self._note(ledger, index, error)
@@ -127,7 +130,7 @@ class Attempts:
         self._log.attempt(meaning.class_, error)
         if meaning.class_ == FATAL and meaning.why is not None:
             self.complain(f"the run stopped early: {meaning.why}; results have gaps; run() goes on")
-        return meaning.class_, None, meaning.wait
+        return meaning.class_, self._rejected(error), meaning.wait, type(error).__name__
 
     def _answered(self, ledger: Ledger, index: int, attempt: int, call: Call, answer: Any) -> Verdict:
         self._feedback.hear(attempt, answer)
@@ -139,7 +142,7 @@ class Attempts:
         if self._checks:
             class_ = self._validate(ledger, index, call, answer)
             if class_ != SUCCESS:
-                return class_, usage, None
+                return class_, usage, None, ValidationError.__name__
         # An answer that comes after its call has ended must not replace the one that was given out.
         if ledger.status[index] != DONE:
             if self._recorder is not None:
@@ -148,7 +151,13 @@ class Attempts:
                     ledger.note(index, trouble)
             ledger.results[index] = answer
             ledger.status[index] = DONE
-        return SUCCESS, usage, None
+        return SUCCESS, usage, None, None
+
+    def _rejected(self, error: BaseException) -> list[float | None] | None:
+        """The usage of an attempt that has failed, as far as it is known: what was rejected has cost nothing."""
+        if not self._has_budget or not is_rejected(error):
+            return None
+        return [0.0 if isinstance(resource, Budget) else None for resource in self.resources]
 
     def _note(self, ledger: Ledger, index: int, error: BaseException) -> None:
         """Keeps what went wrong with an attempt, and takes it down."""
@@ -178,7 +187,7 @@ class Attempts:
     def _usage(self, ledger: Ledger, index: int, call: Call, answer: Any) -> list[float | None]:
         usage: list[float | None] = []
         costs = ledger.costs.get(index)
-        for place, resource in enumerate(self._resources):
+        for place, resource in enumerate(self.resources):
             if resource.results_usage_extractor is None:
                 usage.append(None)
                 continue
@@ -192,7 +201,7 @@ class Attempts:
                 self._on_failure(error)
                 usage.append(None)
             else:
-                usage.append(used)
+                usage.append(used * resource._scale)
         return usage
 
     def _used(self, resource: Resource, call: Call, answer: Any) -> float:

@@ -82,6 +82,8 @@ class RunnerJournal:
         self._version = "" if version is None else str(version)
         self._parameters = list(parameters_of(function).positions)
         self.trouble: str | None = None
+        self.done_before = 0
+        """Calls that came in and were over in an earlier run."""
         _take_over(self.path)
         numbers, names = limits
         job = [("function", self._identity[0]), ("version", self._version)]
@@ -109,7 +111,20 @@ class RunnerJournal:
         decision, position, number = self.native.look(key, request)
         if decision in (_native.RUN, _native.LAST):
             return Recorded(position, last=decision == _native.LAST)
+        self.done_before += decision in (_native.DONE, _native.FAILED)
         return self._over(decision, position, number)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the user has told what calls are known by."""
+        return self._key is not None
+
+    def name_of(self, call: Call) -> str | None:
+        """What a call is known by to its user; None: nothing was told, or it cannot be had any more."""
+        try:
+            return None if self._key is None else str(self._key(call))
+        except Exception:  # noqa: BLE001 - a name that cannot be had is left out
+            return None
 
     def objection(self, so_far: bool = False) -> JournalError | None:
         """Why nothing must be sent; `so_far`: more calls may come."""

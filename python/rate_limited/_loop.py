@@ -144,12 +144,12 @@ class LoopWorkers:
                     await asyncio.sleep(0)
                 running[first] = task
                 try:
-                    class_, usage, wait = await make(ledger, second, first)
+                    class_, usage, wait, code = await make(ledger, second, first)
                 except asyncio.CancelledError:
-                    class_, usage, wait = self._cancelled(task, first, second)
+                    class_, usage, wait, code = self._cancelled(task, first, second)
                 finally:
                     del running[first]
-                step = machine.turn_nowait(run, first, class_, usage, wait)
+                step = machine.turn_nowait(run, first, class_, usage, wait, code)
                 continue
             if kind == OVER:
                 self._over(first)
@@ -171,7 +171,7 @@ class LoopWorkers:
             if sys.version_info >= (3, 11):
                 task.uncancel()
             # Nobody waits for it any more, and what is reported of it is nothing.
-            return "failure", None, None
+            return "failure", None, None, None
         if self._closed or (sys.version_info >= (3, 11) and task.cancelling()):
             raise asyncio.CancelledError
         return self._attempts.cancelled(self._ledger, number, attempt)

@@ -1,4 +1,4 @@
-"""The scheduler, written in Rust."""
+"""The scheduler and the command, written in Rust."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, final
@@ -21,11 +21,16 @@ __all__ = [
     "UNKNOWN",
     "WAIT",
     "Api",
+    "Bill",
     "Journal",
     "Machine",
+    "Outlook",
+    "Report",
+    "Statistics",
     "add_resource",
     "api_at",
     "api_names",
+    "cli_main",
     "digest",
     "read_answer",
     "resource_view",
@@ -63,6 +68,7 @@ class Machine:
         timeout: float | None,
         seed: int,
         pacing: float | None = None,
+        statistics: Statistics | None = None,
     ) -> Machine: ...
     def schedule(self, costs: Sequence[float], position: int | None = None, last: bool = False) -> int: ...
     def number(self, position: int) -> int: ...
@@ -79,6 +85,7 @@ class Machine:
         class_: str,
         usage: Sequence[float | None] | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> _Step: ...
     def take_nowait(self, run: int) -> _Step: ...
     def turn_nowait(
@@ -88,6 +95,7 @@ class Machine:
         class_: str,
         usage: Sequence[float | None] | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> _Step: ...
     def finish(
         self,
@@ -95,6 +103,7 @@ class Machine:
         class_: str,
         usage: Sequence[float | None] | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None: ...
     def hear(
         self,
@@ -115,6 +124,55 @@ class Machine:
     def drain(self) -> None: ...
     def fileno(self) -> int: ...
     def progress(self) -> dict[str, Any]: ...
+    def outlook(self) -> Outlook: ...
+
+@final
+class Outlook:
+    def add(self, costs: Sequence[float]) -> None: ...
+    def plan(
+        self,
+        base: int,
+        quotas: Sequence[tuple[str, bool]],
+        latency: float | None = None,
+        failure_rate: float | None = None,
+    ) -> tuple[str, dict[str, Any]]: ...
+
+@final
+class Statistics:
+    def __new__(cls) -> Statistics: ...
+    def named(self) -> list[str]: ...
+    def report(
+        self,
+        title: str,
+        names: Mapping[str, str],
+        notes: Sequence[str],
+        unfinished: int,
+        cost: tuple[float, float] | None = None,
+    ) -> Report: ...
+
+@final
+class Report:
+    def html(self) -> str: ...
+    def json(self) -> str: ...
+    def text(self) -> str: ...
+    @staticmethod
+    def is_one(beginning: bytes) -> bool: ...
+
+@final
+class Bill:
+    def __new__(
+        cls,
+        api: Api,
+        input: float | None = None,
+        output: float | None = None,
+        request: float | None = None,
+    ) -> Bill: ...
+    def bound(self, endpoint: str | None, body: bytes) -> float: ...
+    def used(
+        self, endpoint: str | None, body: bytes, headers: Sequence[tuple[str, str]], answer: bytes
+    ) -> float | None: ...
+    def answer_fields(self) -> list[str]: ...
+    def has_prices(self) -> bool: ...
 
 @final
 class Journal:
@@ -176,6 +234,7 @@ class Api:
 def api_names() -> list[str]: ...
 def api_at(url: str) -> str | None: ...
 def read_answer(api: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, Any]: ...
+def cli_main(argv: Sequence[str]) -> int: ...
 def digest(parts: Sequence[bytes]) -> bytes: ...
 def add_resource(
     name: str,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypedDict
 
+from rate_limited._bill import Prices
 from rate_limited.calls import Call
 
 
@@ -17,6 +18,8 @@ class NamedOptions(TypedDict, total=False):
     grace_seconds: float
     progress: Any
     pacing: float | None
+    max_cost: float | None
+    prices: Prices | None
     journal: str | os.PathLike[str] | None
     key: Callable[[Call], object] | None
     encode: Callable[[Any], Any] | None

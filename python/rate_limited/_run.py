@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rate_limited import _loop
+from rate_limited._bill import note_spent
 from rate_limited._control import MOST_FOUND_OUT
 from rate_limited._ledger import DONE, FAILED
 from rate_limited._loop import LoopWorkers
@@ -160,9 +161,13 @@ class Run:
         """A call failed for good."""
         index = number - self._ledger.base
         self._ledger.status[index] = FAILED
-        if why == "never_fits":
-            error = ValueError("call exceeds resource quota: there will never be enough of it")
-            self._ledger.note(index, error)
+        if why == "spent":
+            error = note_spent(self._ledger, index, self._runner._resources)
+            self.first_failure(error)
+        elif why == "never_fits":
+            self._ledger.note(
+                index, ValueError("call exceeds resource quota: there will never be enough of it")
+            )
 
     def _release(self) -> None:
         with self._lock:

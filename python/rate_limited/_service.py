@@ -10,6 +10,7 @@ from typing import Any
 
 from rate_limited import _loop
 from rate_limited._attempts import Attempts, Verdict
+from rate_limited._bill import note_spent
 from rate_limited._ledger import DONE
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine
@@ -206,6 +207,8 @@ class Service:
             return False
 
     def _on_ended(self, number: int, why: str) -> None:
+        if why == "spent":
+            note_spent(self._ledger, number, self._attempts.resources)  # type: ignore[arg-type]
         with self._lock:
             future = self._futures.pop(number, None)
             begun = number in self._begun

@@ -43,6 +43,13 @@ def checked_progress(progress: Any) -> Any:
     return progress
 
 
+def one_of(validation: Any, validation_function: Any) -> Any:
+    """The validation, by whichever of its names it was told."""
+    if validation is not None and validation_function is not None:
+        raise TypeError("give validation or validation_function, not both: they are one thing")
+    return validation if validation_function is None else validation_function
+
+
 def native_id(resource: Resource) -> int:
     identity = resource._identity
     with _naming:
@@ -52,16 +59,17 @@ def native_id(resource: Resource) -> int:
             if resource._meter is not None:
                 api, name = resource._meter
                 meter = (api._native, name)
+            scale = resource._scale
             native_id = add_resource(
                 resource.name,
-                finite(resource.quota),
+                finite(resource.quota * scale),
                 finite(resource.time_window_seconds),
                 at_completion,
                 resource.learn,
                 meter,
             )
             identity._native_id = native_id
-            identity.on_change = lambda quota, window: set_quota(native_id, quota, window, meter)
+            identity.on_change = lambda quota, window: set_quota(native_id, quota * scale, window, meter)
     return int(identity._native_id)
 
 
@@ -76,6 +84,9 @@ def cost_function(resource: Resource) -> Callable[[Call], Any]:
     if before is not None and at_most is not None:
         return lambda call: TwoParts(arguments_usage(resource, call), results_usage_max(resource, call))
     only = before or at_most
+    if only is not None and resource._scale != 1.0:
+        scale = resource._scale
+        return lambda call: only(call) * scale
     return only if only is not None else lambda _call: 0
 
 

@@ -90,7 +90,9 @@ def meter_of(resource: Resource) -> Meter:
     if number is None:
         return Meter(resource.name, 0.0, 0.0, resource.limit, window, 0.0)
     used, held, limit, paused = resource_view(number)
-    return Meter(resource.name, used, held, limit, window, paused)
+    scale = resource._scale
+    in_force = None if limit is None else limit / scale
+    return Meter(resource.name, used / scale, held / scale, in_force, window, paused)
 
 
 def lines_of(snapshot: Mapping[str, Any], seconds: float | None) -> list[str]:

@@ -81,10 +81,10 @@ class ThreadWorkers:
             if kind == DISPATCH:
                 # The usual turn of the loop: everything else is rare.
                 # Each attempt has a copy of the caller's context variables of its own.
-                class_, usage, wait = context.copy().run(make, ledger, second, first)
+                class_, usage, wait, code = context.copy().run(make, ledger, second, first)
                 if self._stuck:
                     self._stuck.discard(first)
-                step = machine.turn(run, first, class_, usage, wait)
+                step = machine.turn(run, first, class_, usage, wait, code)
                 continue
             if kind == OVER:
                 with self._lock:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rate_limited.calls import Call
 
-__all__ = ["AnswerError", "EarlierError", "JournalError", "RateLimitedError", "ResultNotStored", "ValidationError"]
+__all__ = [
+    "AnswerError",
+    "BudgetSpentError",
+    "EarlierError",
+    "JournalError",
+    "RateLimitedError",
+    "ResultNotStored",
+    "ValidationError",
+]
 
 
 class RateLimitedError(Exception):
@@ -90,6 +98,34 @@ class AnswerError(RateLimitedError):
     def __reduce__(self) -> tuple[Callable[..., AnswerError], tuple[object, ...]]:
         # `args` holds the message alone, so that the text shows no answer; a copy needs all three.
         return type(self), (self.args[0], self.call, self.value)
+
+
+class BudgetSpentError(RateLimitedError):
+    """A call was not made, for it might have passed `max_cost`. With a higher one it can be: `retry_failed`.
+
+    Args:
+        spent: dollars that were spent so far.
+        most: dollars that may be.
+
+    >>> print(BudgetSpentError(4.99, 5))
+    the call was not made, for it might pass max_cost: $4.99 of $5 are spent
+    """
+
+    spent: float
+    """Dollars that were spent when it was its turn."""
+
+    most: float
+    """Dollars that might be."""
+
+    def __init__(self, spent: float, most: float) -> None:
+        super().__init__(
+            f"the call was not made, for it might pass max_cost: ${spent:,.9g} of ${most:,.9g} are spent"
+        )
+        self.spent = spent
+        self.most = most
+
+    def __reduce__(self) -> tuple[Callable[..., BudgetSpentError], tuple[float, float]]:
+        return type(self), (self.spent, self.most)
 
 
 class JournalError(RateLimitedError):

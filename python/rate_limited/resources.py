@@ -89,6 +89,9 @@ class Resource:
     max_results_usage_estimator: CallExtractor | None
     """The most that the result may take, or None for nothing."""
 
+    # How many of its units there are natively in one of the user's.
+    _scale = 1.0
+
     learn: bool
     """Whether less is held back where real usage has shown that less is enough."""
 
@@ -248,7 +251,8 @@ class Resource:
         number = self._identity._native_id
         if number is None:
             return None if math.isinf(self.quota) else self.quota
-        return resource_view(number)[2]
+        limit = resource_view(number)[2]
+        return None if limit is None else limit / self._scale
 
     @property
     def quota(self) -> float:

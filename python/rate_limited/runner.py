@@ -7,27 +7,28 @@ import logging
 import os
 import random
 import threading
-import time
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from rate_limited import _fork, validators
 from rate_limited._attempts import Attempts
-from rate_limited._control import MOST_FOUND_OUT, Control
+from rate_limited._bill import Prices, budget_of
+from rate_limited._control import Control
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._log import EventLog
-from rate_limited._native import Machine
+from rate_limited._native import Machine, Statistics
+from rate_limited._plan import Plan, Planned
 from rate_limited._records import records
+from rate_limited._report import Report, Reported
 from rate_limited._results import Results
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._sdk_retries import RetryWatch
-from rate_limited._service import CallFuture, Service
+from rate_limited._service import Service
 from rate_limited._setup import (
     checked_progress,
     checked_resources,
@@ -36,11 +37,13 @@ from rate_limited._setup import (
     is_async,
     named_error,
     native_id,
+    one_of,
     seconds,
     shown_as,
 )
 from rate_limited._signals import on_interrupt
 from rate_limited._state import Stated, lines_of
+from rate_limited._streams import Streams
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
 
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
     from rate_limited._options import NamedOptions
 
-__all__ = ["Failure", "Runner"]
+__all__ = ["Failure", "Plan", "Report", "Runner"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +60,7 @@ R = TypeVar("R")
 logger = logging.getLogger("rate_limited")
 
 
-class Runner(Control, Stated, Generic[P, R]):
+class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
     """Runs calls of one function as fast as the limits of its API allow, and never faster.
 
     Args:
@@ -78,6 +81,14 @@ class Runner(Control, Stated, Generic[P, R]):
             (64 of them for `max_concurrent="auto"`), at most a day. The run takes at most so much
             longer, once; a limit per second, as one more resource, spreads all of its requests.
             Default None: what the limits allow goes at once.
+        max_cost: the most dollars that all calls together may cost. Before a call is sent, the most that it can cost
+            is held back: a token for each byte of its arguments, and the longest answer that it allows; what the
+            answer says was used settles it. What fails counts in full, what the API rejects (4xx) not. So the sum is
+            never passed, as long as the prices are right. Calls that do not fit any more are not made: they have
+            no result, and a `BudgetSpentError`. Default None: nothing bounds the costs.
+        prices: for `max_cost`: `{"input": 0.15, "output": 0.60}`, in dollars for a million tokens, with those of
+            your model, and `"request"` for what each call costs; or a function from a call to the dollars that it
+            costs at most. Default None: those of the API's description, where it has some.
         journal: the file of a durable record: what is done is not done again by a later run with the same
             path, also after a crash, and the limits count what was used before. Default None: none.
         key: what a call is known by in the journal, such as the id of a row: gets the call. Default None:
@@ -105,6 +116,9 @@ class Runner(Control, Stated, Generic[P, R]):
     """
 
     _journal: RunnerJournal | None
+
+    _api = "openai_compatible"
+    """The API whose requests those are that no description of a limit names."""
 
     @overload
     def __init__(
@@ -145,6 +159,8 @@ class Runner(Control, Stated, Generic[P, R]):
         grace_seconds: float = 5.0,
         progress: Any = True,
         pacing: float | None = None,
+        max_cost: float | None = None,
+        prices: Prices | None = None,
         journal: str | os.PathLike[str] | None = None,
         key: Callable[[Call], object] | None = None,
         encode: Callable[[Any], Any] | None = None,
@@ -156,8 +172,6 @@ class Runner(Control, Stated, Generic[P, R]):
     ) -> None:
         if not callable(function):
             raise TypeError(f"function must be callable, got {type(function).__name__}")
-        if validation is not None and validation_function is not None:
-            raise TypeError("give validation or validation_function, not both: they are one thing")
         self.function = function
         self._bound = count("max_concurrent", max_concurrent, 1, 100_000, auto=True)
         self.max_retries = count("max_retries", max_retries, 0, 65_535)
@@ -168,17 +182,12 @@ class Runner(Control, Stated, Generic[P, R]):
         self.pacing = seconds("pacing", pacing, most=86_400)
         self._progress_setting = checked_progress(progress)
         self._resources = checked_resources(resources)
-        self._checks = validators.normalise(
-            validation if validation_function is None else validation_function
-        )
+        self._resources += budget_of(max_cost, prices, self._resources, self._api)
+        self._checks = validators.normalise(one_of(validation, validation_function))
         self._begin()
         if journal is not None:
-            self._journal = RunnerJournal(
+            self._journal = self._open(
                 journal,
-                function,
-                ([native_id(r) for r in self._resources], [r.name for r in self._resources]),
-                self._bound or 64,
-                self._running.locked,
                 key=key,
                 encode=encode,
                 decode=decode,
@@ -208,6 +217,7 @@ class Runner(Control, Stated, Generic[P, R]):
             for resource in self._resources
         )
         self._running, self._lock = threading.Lock(), threading.Lock()
+        self._statistics = Statistics()
         self._journal = None
         self._ledger = self._last_ledger = Ledger(0)
         self._run: Run | None = None
@@ -271,64 +281,6 @@ class Runner(Control, Stated, Generic[P, R]):
             run.interrupt()
         if self._service is not None:
             self._service.interrupt(self.grace_seconds)
-
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Runs a call as soon as the limits allow; returns its future at once.
-
-        The future's exception is that of the last attempt; its attribute `attempts` has all of them.
-
-        Raises:
-            ValueError: the call exceeds a quota on its own and could never run.
-        """
-        future = CallFuture(Call(self.function, args, kwargs))
-        self._submit_to(self._serve(), future)
-        return future
-
-    def map(
-        self,
-        iterable: Iterable[Any],
-        *,
-        on_error: str = "return",
-        ordered: bool = True,
-        buffer: int | None = None,
-    ) -> Iterator[Any]:
-        """Calls the function with each item, lazily and in bounded memory; yields the results.
-
-        Ctrl-C starts nothing new, waits `grace_seconds` for what is in flight, and is raised; twice, it
-        is raised at once. `last` and `records()` then have what was not given out. So they have if the
-        iteration is left in another way; what has not begun by then is never called.
-
-        Args:
-            iterable: the items, each the only argument of a call; taken a few in advance.
-            on_error: `"return"` yields a falsy `Failure` in the place of a row that failed, so that a
-                column keeps its length; `"raise"` raises its last exception.
-            ordered: in the order of the items, or as they come.
-            buffer: the most calls begun and not yielded. Default: 4 × max_concurrent, at least 1,024.
-
-        Raises:
-            RateLimitedError: no later row can be any better, as with a wrong key.
-            KeyboardInterrupt: Ctrl-C, or `interrupt` from another thread.
-
-        >>> from rate_limited import Resource, Runner
-        >>> runner = Runner(len, [Resource.per_minute("requests", 3_500)], progress=False)
-        >>> list(runner.map(["a", "bb", "ccc"]))
-        [1, 2, 3]
-        """
-        if on_error not in ("return", "raise"):
-            raise ValueError(f'on_error must be "return" or "raise", got {on_error!r}')
-        self._check_process()
-        room = self._room(buffer)
-        raises = on_error == "raise"
-        rows = self._results_of(iterable, room, ordered=ordered, raises=raises)
-        return (row for _, row in rows)
-
-    def as_completed(
-        self, iterable: Iterable[Any], *, buffer: int | None = None
-    ) -> Iterator[tuple[int, Any]]:
-        """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
-        self._check_process()
-        room = self._room(buffer)
-        return self._results_of(iterable, room, ordered=False, raises=False)
 
     def records(self) -> list[dict[str, Any]]:
         """One plain dict for each call of the last run, in the order of scheduling.
@@ -437,10 +389,16 @@ class Runner(Control, Stated, Generic[P, R]):
     def __getstate__(self) -> None:
         raise TypeError("a Runner cannot be pickled: make one in each process")
 
+    def _open(self, path: str | os.PathLike[str], **options: Any) -> RunnerJournal:
+        limits = [native_id(each) for each in self._resources], [each.name for each in self._resources]
+        room = self._bound or 64
+        return RunnerJournal(path, self.function, limits, room, self._running.locked, **options)
+
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
         seed = random.getrandbits(64)
-        machine = Machine(ids, self._bound or None, self.max_retries, self.timeout, seed, self.pacing)
+        bound, counted = self._bound or None, self._statistics
+        machine = Machine(ids, bound, self.max_retries, self.timeout, seed, self.pacing, counted)
         if self._journal is not None:
             machine.attach(self._journal.native)
         if self._paused:
@@ -559,55 +517,6 @@ class Runner(Control, Stated, Generic[P, R]):
         if results[0]:
             self._last = results
         return results
-
-    def _serve(self) -> Service:
-        self._check_process()
-        with self._lock:
-            if self._service is None or self._service.is_over:
-                most = self._bound or MOST_FOUND_OUT
-                machine = self._make_machine()
-                attempts = self._make_attempts(machine)
-                self._service = Service(machine, attempts, most, self._is_async)
-            return self._service
-
-    def _submit_to(self, service: Service, future: CallFuture) -> None:
-        if self._journal is None:
-            service.submit(future, [cost(future.call) for cost in self._costs_of])
-            return
-        recorded = self._journal.look(future.call)
-        objection = self._journal.objection(so_far=True)
-        if objection is not None:
-            raise objection
-        if recorded.runs:
-            costs = [cost(future.call) for cost in self._costs_of]
-            service.submit(future, costs, (recorded.position, recorded.last))
-        else:
-            future.restore(recorded.status, recorded.result, recorded.errors)
-
-    def _room(self, buffer: int | None) -> int:
-        if buffer is None:
-            return max(1_024, 4 * (self._bound or 1_024))
-        return count("buffer", buffer, 1, 1_000_000_000)
-
-    def _results_of(
-        self, items: Iterable[Any], room: int, *, ordered: bool, raises: bool
-    ) -> Iterator[tuple[int, Any]]:
-        rows = Rows(
-            self._serve(),
-            lambda item: CallFuture(Call(self.function, (item,), {})),
-            self._submit_to,
-            room,
-            self.grace_seconds,
-        )
-        self.interrupted, self._rows, begun = False, rows, time.monotonic()
-        rows.show(self._log, **self._progress_options())
-        try:
-            yield from rows.results(items, ordered=ordered, raises=raises)
-        finally:
-            self.interrupted = rows.interrupted
-            self._last_numbers = rows.snapshot(), time.monotonic() - begun
-            if self._rows is rows and rows.is_empty:
-                self._rows = None
 
     def _progress_options(self) -> dict[str, Any]:
         return {

@@ -111,7 +111,7 @@ def test_another_interpreter_in_the_process_is_refused_in_one_sentence() -> None
         except ImportError:
             import _xxsubinterpreters as interpreters
         try:
-            print(interpreters.run_string(interpreters.create(), "import rate_limited").msg)
+            print(interpreters.run_string(interpreters.create(), "from rate_limited import Runner").msg)
         except Exception as error:
             print(error)
         """

@@ -9,7 +9,7 @@ import anthropic
 import openai
 from typing_extensions import assert_type
 
-from rate_limited import Resource, Runner, limited
+from rate_limited import Plan, Report, Resource, Runner, limited
 from rate_limited.apis.anthropic import AnthropicRunner
 from rate_limited.apis.openai import OpenAIChatRunner, OpenAIEmbeddingsRunner
 
@@ -56,6 +56,15 @@ async def decorated() -> None:
     assert_type(double(3), int)
     double("3")  # type: ignore[arg-type]
     assert_type(await double_later(3), int)
+
+
+def looked_at() -> None:
+    runner = Runner(double, MINUTE, max_cost=5, prices={"input": 0.15, "output": 0.60})
+    assert_type(runner.plan(range(3), latency=2), Plan)
+    assert_type(runner.plan().cost, dict[str, float])
+    assert_type(runner.report("report.html"), Report)
+    Runner(double, MINUTE, max_cost="5 $")  # type: ignore[call-overload]
+    runner.plan(late=2)  # type: ignore[call-arg]
 
 
 def clients_of_openai() -> None:

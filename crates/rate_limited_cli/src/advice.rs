@@ -1,8 +1,7 @@
 //! What would make a run shorter: the plan made again with one thing changed.
 
-use std::time::Duration;
-
 use rate_limited::{Assumed, Plan};
+use rate_limited_report::Advice;
 
 use crate::args::Concurrency;
 use crate::limit::Limit;
@@ -12,18 +11,6 @@ use crate::planning::Work;
 use crate::preset::Preset;
 use crate::run;
 use crate::text::grouped;
-
-/// What is not worth a word: so much of the time must be saved.
-const WORTH: f64 = 0.05;
-
-/// What would help most.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Advice {
-    /// What to change, in words.
-    pub(crate) change: String,
-    /// How long the run then takes.
-    pub(crate) finish: Duration,
-}
 
 /// The one change that would make the run shortest, if any is worth it.
 pub(crate) fn of(
@@ -45,10 +32,7 @@ pub(crate) fn of(
         ),
         None => more_in_flight(args, work, plan, assumed, limits, preset),
     };
-    let worth = plan.finish.mul_f64(1.0 - WORTH);
-    let all = [smaller, wider].into_iter().flatten();
-    all.filter(|advice| advice.finish < worth)
-        .min_by_key(|advice| advice.finish)
+    Advice::best(plan.finish, [smaller, wider].into_iter().flatten())
 }
 
 /// Lower bounds on answers: what is reserved for nothing.

@@ -301,7 +301,7 @@ pub(crate) struct CostArgs {
     /// What a million tokens cost, in dollars, such as input=0.15,output=0.60 [default: what --api knows]
     ///
     /// With request=0.005 each request costs so much besides.
-    #[arg(long, value_name = "NAME=DOLLARS,…")]
+    #[arg(long, value_name = "NAME=DOLLARS,…", value_parser = price::parse_prices)]
     pub(crate) price: Option<Prices>,
 }
 

@@ -1,57 +1,21 @@
 //! What a request costs at most, and what an answer has cost: the books of `--max-cost`.
 
-use rate_limited::http::Unit;
 use rate_limited::{Amount, Counted, Quota, Resource};
-use serde_json::{Map, Value};
+use rate_limited_apis::Priced;
+pub(crate) use rate_limited_apis::{Charge, Unpriced};
 use std::error::Error;
 use std::sync::Arc;
 
 use crate::call::{CallError, Reply};
 use crate::job::Job;
-use crate::preset::{Measured, Preset, Route};
-use crate::price::{self, Prices};
+use crate::preset::{Preset, Route};
+use crate::price::Prices;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::text::quoted;
 
 /// The name of the budget, in the journal too.
 const NAME: &str = "max-cost";
-
-/// What a request has beside its own bytes: the frame around messages, a system prompt of the server's own.
-const FRAME_TOKENS: u64 = 64;
-
-/// What a server adds to explain tools to a model.
-const TOOLS_TOKENS: u64 = 1_024;
-
-/// By how much prompts cost more that are put into a cache.
-const CACHED_FACTOR: f64 = 2.0;
-
-/// What prompts consist of that is no text, by the kinds of parts.
-const KINDS: [&str; 11] = [
-    "image",
-    "image_url",
-    "input_image",
-    "audio",
-    "input_audio",
-    "file",
-    "input_file",
-    "document",
-    "video",
-    "video_url",
-    "item_reference",
-];
-
-/// Fields that bring in what is not in the request.
-const FIELDS: [&str; 8] = [
-    "inlineData",
-    "inline_data",
-    "fileData",
-    "file_data",
-    "cachedContent",
-    "previous_response_id",
-    "conversation",
-    "mcp_servers",
-];
 
 /// The most that a run may cost, and what requests cost.
 #[derive(Clone, Debug)]
@@ -61,27 +25,28 @@ pub(crate) struct Bill {
     preset: Option<Preset>,
 }
 
-/// What a request costs: at most, and by what.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Charge {
-    pub(crate) bound: Amount,
-    prices: Prices,
-    /// By how much its prompt may cost more than the price says.
-    factor: f64,
-}
-
-/// Why it is not known what a request costs at most; in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unpriced(String);
-
-impl Unpriced {
-    /// What is said of a line.
-    pub(crate) fn told(&self, line: u64) -> String {
-        format!(
-            "what line {line} costs at most is not known, and --max-cost is told: {}",
-            self.0
-        )
-    }
+/// What is said of a line of which it is not known what it costs at most, and what is to be done.
+pub(crate) fn unpriced_told(why: &Unpriced, line: u64) -> String {
+    let why = match why {
+        Unpriced::Price { of, model } => {
+            let model = model.as_deref().map_or_else(
+                || "of a request without a model".to_owned(),
+                |model| format!("of {}", quoted(model)),
+            );
+            format!(
+                "the price of {of} tokens {model} is not known: pass --price {of}=… (dollars for a million)"
+            )
+        }
+        Unpriced::Endless => {
+            format!("{why}: set max_tokens, or pass --max-tokens with --prompt")
+        }
+        Unpriced::Outside(what) => format!(
+            "it has {}, whose tokens are not in the text of the request",
+            quoted(what)
+        ),
+        _ => why.to_string(),
+    };
+    format!("what line {line} costs at most is not known, and --max-cost is told: {why}")
 }
 
 impl Bill {
@@ -123,63 +88,17 @@ impl Bill {
     /// It is not known what it costs at most.
     pub(crate) fn charge(&self, request: &Request, route: &Route) -> Result<Charge, Unpriced> {
         let measured = route.measured(request);
-        let prices = self.prices(&measured)?;
-        let has_tools = outside(&request.body)?;
-        let output = match (measured.answer_max, measured.generates) {
-            (_, false) => 0,
-            (Some(most), true) => most.saturating_mul(measured.answers.max(1)),
-            (None, true) => {
-                return Err(Unpriced(
-                    "it sets no limit on its answer: set max_tokens, or pass --max-tokens with --prompt".to_owned(),
-                ));
-            }
+        let asked = Priced {
+            body: &request.body,
+            model: measured.model.as_deref(),
+            class: measured.class,
+            generates: measured.generates,
+            answer_max: measured.answer_max,
+            answers: measured.answers,
+            token_ids: measured.token_ids,
         };
-        // No tokenizer makes more tokens of a text than it has bytes.
-        let tools = if has_tools { TOOLS_TOKENS } else { 0 };
-        let input = request.body.len() as u64 + measured.token_ids + FRAME_TOKENS + tools;
-        let is_cached = contains(&request.body, b"\"cache_control\"");
-        let mut charge = Charge {
-            bound: Amount::ZERO,
-            prices,
-            factor: if is_cached { CACHED_FACTOR } else { 1.0 },
-        };
-        charge.bound = charge.cost(input as f64, output as f64);
-        Ok(charge)
-    }
-
-    /// The prices of a request, as told or as the description of the API has them.
-    fn prices(&self, measured: &Measured) -> Result<Prices, Unpriced> {
-        let known = |unit| {
-            let api = self.preset?.api();
-            let of = |unit| api.price(unit, measured.model.as_deref(), measured.class);
-            let price = of(unit).or_else(|| of(Unit::Tokens));
-            price.map(|price| price * 1e6)
-        };
-        let told = self.told.unwrap_or_default();
-        let model = measured.model.as_deref().map_or_else(
-            || "of a request without a model".to_owned(),
-            |model| format!("of {}", quoted(model)),
-        );
-        let unknown = |name: &str| {
-            Unpriced(format!(
-                "the price of {name} tokens {model} is not known: pass --price {name}=… (dollars for a million)"
-            ))
-        };
-        let input = told.input.or_else(|| known(Unit::InputTokens));
-        let input = input.ok_or_else(|| unknown("input"))?;
-        let output = told.output.or_else(|| known(Unit::OutputTokens));
-        if measured.generates && output.is_none() {
-            return Err(unknown("output"));
-        }
-        let of_requests = || {
-            let api = self.preset?.api();
-            api.price(Unit::Requests, measured.model.as_deref(), measured.class)
-        };
-        Ok(Prices {
-            input: Some(input),
-            output: Some(output.unwrap_or_default()),
-            request: told.request.or_else(of_requests),
-        })
+        let api = self.preset.map(Preset::api);
+        Charge::of(&asked, self.told.unwrap_or_default(), api)
     }
 
     /// The budget.
@@ -191,58 +110,28 @@ impl Bill {
     /// says what it has cost.
     pub(crate) fn resource(&self) -> Resource<Arc<Job>, Reply> {
         let (name, quota) = self.quota();
-        let used = |job: &Arc<Job>, reply: &Reply| {
-            let used = job.charge.and_then(|charge| charge.used(reply));
+        let told = |job: &Arc<Job>, reply: &Reply| {
+            let used = job.charge.and_then(|charge| used(&charge, reply));
             // What the answer does not tell stays as reserved.
             used.or(job.charge.map(|charge| charge.bound))
                 .unwrap_or(Amount::ZERO)
         };
         Resource::new(name, quota)
             .cost(|job: &Arc<Job>| job.charge.map_or(Amount::ZERO, |charge| charge.bound))
-            .usage(used)
+            .usage(told)
             .failed_usage(|_, error| is_rejected(error).then_some(Amount::ZERO))
             .counted(Counted::AtDispatch)
     }
 }
 
-impl Charge {
-    /// What so many tokens of it cost.
-    pub(crate) fn cost(&self, input: f64, output: f64) -> Amount {
-        let Prices {
-            input: price_in,
-            output: price_out,
-            request,
-        } = self.prices;
-        let parts = [
-            price::cost(input * self.factor, price_in.unwrap_or_default()),
-            price::cost(output, price_out.unwrap_or_default()),
-            price::dollars(request.unwrap_or_default()),
-        ];
-        let micros = parts.iter().map(|part| part.as_micros());
-        Amount::from_micros(micros.fold(0, i64::saturating_add))
-    }
-
-    /// What an answer says that its call has cost.
-    fn used(&self, reply: &Reply) -> Option<Amount> {
-        let used = |unit| {
-            let used = reply.answer.used.iter().find(|(known, _)| *known == unit);
-            used.map(|(_, amount)| amount.as_units())
-        };
-        let (input, output) = (used(Unit::InputTokens), used(Unit::OutputTokens));
-        match (input, output, used(Unit::Tokens)) {
-            (Some(input), Some(output), _) => Some(self.cost(input, output)),
-            // Embeddings have no output.
-            (Some(input), None, all) if all.is_none_or(|all| all <= input) => {
-                Some(self.cost(input, 0.0))
-            }
-            (_, _, Some(all)) if self.prices.output.is_none_or(|price| price == 0.0) => {
-                Some(self.cost(all, 0.0))
-            }
-            // Whichever is dearer.
-            (_, _, Some(all)) => Some(self.cost(all, 0.0).max(self.cost(0.0, all))),
-            _ => None,
-        }
-    }
+/// What an answer says that its call has cost.
+fn used(charge: &Charge, reply: &Reply) -> Option<Amount> {
+    let used = reply.answer.used.iter();
+    charge.used(|unit| {
+        let mut used = used.clone();
+        used.find(|(known, _)| *known == unit)
+            .map(|(_, amount)| *amount)
+    })
 }
 
 /// Whether the API has rejected a request without a look at what it asks: nothing was made that costs.
@@ -251,74 +140,6 @@ fn is_rejected(error: &(dyn Error + Send + Sync + 'static)) -> bool {
     let error = error.downcast_ref::<CallError>();
     let answer = error.and_then(|error| error.http()?.answer());
     answer.is_some_and(|answer| (400..500).contains(&answer.status) && answer.status != TIMEOUT)
-}
-
-/// Whether a request has tools.
-///
-/// # Errors
-/// It has something in it whose tokens are not in its bytes.
-fn outside(body: &[u8]) -> Result<bool, Unpriced> {
-    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
-        return Ok(false);
-    };
-    let unknown = |what: &str| {
-        Unpriced(format!(
-            "it has {}, whose tokens are not in the text of the request",
-            quoted(what)
-        ))
-    };
-    let is_own = |tool: &Value| {
-        let kind = tool.get("type").and_then(Value::as_str);
-        matches!(kind, None | Some("function" | "custom"))
-    };
-    let tools = body.get("tools").and_then(Value::as_array);
-    if tools.is_some_and(|tools| !tools.iter().all(is_own)) {
-        return Err(unknown("tools of the server"));
-    }
-    match foreign(&body, 0) {
-        Some(what) => Err(unknown(&what)),
-        None => Ok(tools.is_some() || body.contains_key("functions")),
-    }
-}
-
-/// The first part that is no text.
-fn foreign(object: &Map<String, Value>, depth: usize) -> Option<String> {
-    // What describes tools and answers may use any name.
-    const DESCRIBED: [&str; 5] = [
-        "tools",
-        "functions",
-        "response_format",
-        "text",
-        "generationConfig",
-    ];
-    let kind = object.get("type").and_then(Value::as_str);
-    if let Some(kind) = kind.filter(|kind| KINDS.contains(kind)) {
-        return Some(kind.to_owned());
-    }
-    if let Some(field) = FIELDS
-        .iter()
-        .find(|field| object.get(**field).is_some_and(|it| !it.is_null()))
-    {
-        return Some((*field).to_owned());
-    }
-    let inner = object
-        .iter()
-        .filter(|(name, _)| depth > 0 || !DESCRIBED.contains(&name.as_str()));
-    inner
-        .map(|(_, value)| value)
-        .find_map(|value| within(value, depth + 1))
-}
-
-fn within(value: &Value, depth: usize) -> Option<String> {
-    match value {
-        Value::Object(object) => foreign(object, depth),
-        Value::Array(values) => values.iter().find_map(|value| within(value, depth)),
-        _ => None,
-    }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(test)]
@@ -337,14 +158,14 @@ mod tests {
     }
 
     fn bound(line: &str) -> Result<String, String> {
-        let prices = "input=1,output=10".parse().expect("prices");
+        let prices = price::parse_prices("input=1,output=10").expect("prices");
         let bill = Bill::of(price::parse("5").ok(), Some(prices), None).expect("both are told");
         let charge = bill
             .expect("a bill")
             .charge(&request(line), &Route::default());
         charge
             .map(|charge| (charge.bound.as_micros() / 1_000).to_string())
-            .map_err(|why| why.told(1))
+            .map_err(|why| super::unpriced_told(&why, 1))
     }
 
     #[test]

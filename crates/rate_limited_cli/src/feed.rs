@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 use rate_limited::Amount;
 
 use crate::bad_line::{BadLine, BadLinePolicy};
-use crate::bill::{Bill, Unpriced};
+use crate::bill::{Bill, Unpriced, unpriced_told};
 use crate::input::{InputError, Item};
 use crate::job::Job;
 use crate::preset::Route;
@@ -166,7 +166,7 @@ impl Feed {
                 job.entry = entry;
                 if let Some(bill) = &self.options.bill {
                     let charge = bill.charge(&job.request, route);
-                    let told = |why: Unpriced| Cause::Input(why.told(job.request.line));
+                    let told = |why: Unpriced| Cause::Input(unpriced_told(&why, job.request.line));
                     job.charge = Some(charge.map_err(told)?);
                 }
                 return Ok(Some(job));

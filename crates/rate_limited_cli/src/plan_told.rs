@@ -1,19 +1,14 @@
 //! A plan in words, and as JSON.
 
-use std::fmt::Write as _;
-use std::time::Duration;
-
 use rate_limited::{Amount, Plan, PlannedResource};
+use rate_limited_report::{Advice, Foretold, assumed_told, limit_told, plan_lines};
 use serde_json::{Value, json};
 
-use crate::advice::Advice;
 use crate::args::Concurrency;
-use crate::duration::Human;
 use crate::meters::Meters;
 use crate::plan_args::PlanArgs;
 use crate::planning::Work;
 use crate::price;
-use crate::status::whole;
 use crate::text::{counted, grouped};
 
 /// What is told.
@@ -28,30 +23,21 @@ pub(crate) struct Told<'a> {
 impl Told<'_> {
     /// For people: a word at the beginning of each line says what it is about.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        let mut line = |name: &str, words: String| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name:<9} {words}");
-        };
-        line("calls", self.calls());
-        self.work
-            .never_told()
-            .into_iter()
-            .for_each(|it| line("", it));
-        self.tokens().into_iter().for_each(|it| line("tokens", it));
-        self.cost().into_iter().for_each(|it| line("cost", it));
-        line("finish", self.finish());
-        line("binding", self.binding());
+        let told = Foretold(self.plan);
+        let mut lines = vec![("calls", self.calls())];
+        lines.extend(self.work.never_told().map(|it| ("", it)));
+        lines.extend(self.tokens().map(|it| ("tokens", it)));
+        lines.extend(self.cost().map(|it| ("cost", it)));
+        lines.push(("finish", told.finish(Some("--max-cost"))));
+        lines.push(("binding", told.binding()));
         for (place, resource) in self.plan.resources.iter().enumerate() {
             let name = if place == 0 { "limits" } else { "" };
-            line(name, self.limit(resource));
+            lines.push((name, self.limit(resource)));
         }
-        line("in flight", self.in_flight());
-        line("assumed", self.assumed());
-        if let Some(Advice { change, finish }) = self.advice {
-            line("helps", format!("most: {change}: {}", Human(*finish)));
-        }
-        text
+        lines.push(("in flight", self.in_flight()));
+        lines.push(("assumed", self.assumed()));
+        lines.extend(self.advice.map(|advice| ("helps", advice.told())));
+        plan_lines(lines)
     }
 
     /// For machines: times in seconds, money in dollars.
@@ -77,7 +63,7 @@ impl Told<'_> {
             "answer_tokens": {"expected": work.answers, "most": work.answers_max},
             "cost": cost,
             "finish_seconds": plan.finish.as_secs_f64(),
-            "binding": self.binding_name(),
+            "binding": Foretold(plan).binding_name(),
             "limits": limits,
             "in_flight": {
                 "most": plan.in_flight_max,
@@ -137,50 +123,6 @@ impl Told<'_> {
         Some(format!("about {expected}, at most {most}"))
     }
 
-    fn finish(&self) -> String {
-        let Plan {
-            finish, unfinished, ..
-        } = self.plan;
-        let mut told = format!("after {}", Human(*finish));
-        if *unfinished > 0 {
-            let calls = counted(*unfinished, "call", "calls");
-            let _ = write!(told, ", with {calls} not run: {}", self.why_unfinished());
-        }
-        if self.plan.is_extrapolated {
-            told.push_str(", the last part of it by the pace of the first");
-        }
-        told
-    }
-
-    fn why_unfinished(&self) -> &'static str {
-        match self.plan.stop {
-            Some(rate_limited::Stop::Deadline) => "the deadline comes first",
-            Some(_) => "the run stops early",
-            None => "the costs would pass --max-cost",
-        }
-    }
-
-    fn binding_name(&self) -> Option<&str> {
-        match self.plan.binding() {
-            Some(resource) => Some(&resource.name),
-            None if self.plan.concurrency_binds.is_zero() => None,
-            None => Some("in flight"),
-        }
-    }
-
-    fn binding(&self) -> String {
-        let slots = self.plan.concurrency_binds;
-        match self.plan.binding() {
-            Some(it) => format!("{} for {}", it.name, Human(it.binds)),
-            None if slots.is_zero() => "nothing: all of it fits at once".to_owned(),
-            None => format!(
-                "{} in flight, for {}",
-                grouped(self.plan.in_flight_max),
-                Human(slots)
-            ),
-        }
-    }
-
     fn limit(&self, resource: &PlannedResource) -> String {
         let meter = self.meters.get(resource.resource.index());
         let Some(meter) = meter else {
@@ -197,17 +139,7 @@ impl Told<'_> {
             .map(price::shown);
             return format!("--max-cost {most}: {spent} spent");
         };
-        let share = resource.utilisation.unwrap_or_default() * 100.0;
-        let waits = if resource.binds.is_zero() {
-            "never waited for".to_owned()
-        } else {
-            format!("waited for {}", Human(resource.binds))
-        };
-        format!(
-            "{:<22} {} taken, {share:.0} % of what it lets through; {waits}",
-            meter.limit.to_string(),
-            whole(resource.charged.as_units())
-        )
+        limit_told(resource, &meter.limit.to_string())
     }
 
     fn limit_json(resource: &PlannedResource) -> Value {
@@ -240,14 +172,10 @@ impl Told<'_> {
             ),
             None => " and are as long as they may be (--answer-tokens)".to_owned(),
         };
-        let failures = match expected.failure_rate {
-            0.0 => "nothing fails".to_owned(),
-            rate => format!("{:.1} % of attempts fail", rate * 100.0),
-        };
-        let latency: Duration = expected.latency;
-        format!(
-            "answers take {} (--latency){tokens}; {failures} (--failure-rate)",
-            Human(latency)
+        assumed_told(
+            (expected.latency, "--latency"),
+            &tokens,
+            (expected.failure_rate, "--failure-rate"),
         )
     }
 }

@@ -4,11 +4,12 @@ use std::io::{self, BufReader};
 
 use rate_limited::http::Unit;
 use rate_limited::{Amount, Assumed, Load, Outlook};
+use rate_limited_report::never_told;
 
 use crate::advice;
 use crate::api;
 use crate::bad_line::{BadLine, BadLinePolicy};
-use crate::bill::Bill;
+use crate::bill::{Bill, unpriced_told};
 use crate::exit::Exit;
 use crate::feed::FeedOptions;
 use crate::input::{Item, Reader};
@@ -191,7 +192,7 @@ impl<'a> Work<'a> {
     fn charge(&self, request: &Request, prompt: u64, expected: u64) -> Option<Charged> {
         let bill = self.options.bill.as_ref()?;
         let charge = bill.charge(request, &self.options.route);
-        let charge = charge.map_err(|why| why.told(request.line));
+        let charge = charge.map_err(|why| unpriced_told(&why, request.line));
         Some(charge.map(|charge| {
             let probable = charge.cost(prompt as f64, expected as f64);
             (charge.bound, probable.min(charge.bound))
@@ -299,32 +300,20 @@ impl Never {
     }
 
     fn told(&self, meters: &Meters) -> Option<String> {
-        use crate::text::{counted, grouped};
-        const SHOWN: usize = 5;
         if self.requests == 0 {
             return None;
         }
-        let lines: Vec<_> = self
-            .lines
-            .iter()
-            .take(SHOWN)
-            .map(|it| grouped(*it))
-            .collect();
-        let more = if self.requests > lines.len() as u64 {
-            ", …"
-        } else {
-            ""
-        };
         let limit = |place: &usize| {
             let meter = meters.get(*place);
             meter.map_or_else(|| "--max-cost".to_owned(), |meter| meter.limit.to_string())
         };
         let above: Vec<_> = self.above.iter().map(limit).collect();
-        Some(format!(
-            "{} above {} and can never be sent (line {}{more})",
-            counted(self.requests, "request is", "requests are"),
-            above.join(" or "),
-            lines.join(", "),
+        Some(never_told(
+            ("request", "requests"),
+            self.requests,
+            &above,
+            "line",
+            &self.lines,
         ))
     }
 }

@@ -1,80 +1,47 @@
 //! What tokens cost, and money as the command line has it.
 
-use std::str::FromStr;
-
 use rate_limited::Amount;
 
 use crate::decimal::Decimal;
 use crate::text::quoted;
 
-/// Millionths of an amount in a dollar: an amount is counted in thousandths of a dollar, so that a token of
-/// the cheapest model is no rounding error.
-pub(crate) const MICROS_PER_DOLLAR: u32 = 1_000_000_000;
+pub(crate) use rate_limited_apis::{MICROS_PER_DOLLAR, Prices};
 
-/// What a million tokens cost, in dollars, and a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Prices {
-    /// Of prompts.
-    pub(crate) input: Option<f64>,
-    /// Of answers.
-    pub(crate) output: Option<f64>,
-    /// Each request; none is no charge.
-    pub(crate) request: Option<f64>,
-}
-
-impl FromStr for Prices {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Prices, String> {
-        let mut prices = Prices::default();
-        for part in text.split(',') {
-            let (name, number) = part.split_once('=').unwrap_or((part, ""));
-            let place = match name.trim() {
-                "input" => &mut prices.input,
-                "output" => &mut prices.output,
-                "request" => &mut prices.request,
-                name => {
-                    return Err(format!(
-                        "{} is no price: write for example input=0.15,output=0.60, in dollars for a million \
-                         tokens, and request=0.005 for what each request costs",
-                        quoted(name)
-                    ));
-                }
-            };
-            let number = number.trim();
-            let is_plain = Decimal::parse(number.trim_start_matches('$')).is_ok();
-            let price = number
-                .trim_start_matches('$')
-                .parse()
-                .ok()
-                .filter(|_| is_plain);
-            let price = price.ok_or_else(|| {
-                format!(
-                    "the price {} is not a number of dollars such as 0.15",
-                    quoted(number)
-                )
-            })?;
-            if place.replace(price).is_some() {
-                return Err(format!("{} has two prices: keep one", quoted(name)));
+/// Prices as `--price` has them.
+pub(crate) fn parse_prices(text: &str) -> Result<Prices, String> {
+    let mut prices = Prices::default();
+    for part in text.split(',') {
+        let (name, number) = part.split_once('=').unwrap_or((part, ""));
+        let place = match name.trim() {
+            "input" => &mut prices.input,
+            "output" => &mut prices.output,
+            "request" => &mut prices.request,
+            name => {
+                return Err(format!(
+                    "{} is no price: write for example input=0.15,output=0.60, in dollars for a million \
+                     tokens, and request=0.005 for what each request costs",
+                    quoted(name)
+                ));
             }
+        };
+        let number = number.trim();
+        let is_plain = Decimal::parse(number.trim_start_matches('$')).is_ok();
+        let price = number
+            .trim_start_matches('$')
+            .parse()
+            .ok()
+            .filter(|_| is_plain);
+        let price = price.ok_or_else(|| {
+            format!(
+                "the price {} is not a number of dollars such as 0.15",
+                quoted(number)
+            )
+        })?;
+        if place.replace(price).is_some() {
+            return Err(format!("{} has two prices: keep one", quoted(name)));
         }
-        Ok(prices)
     }
-}
-
-/// What so many tokens cost, rounded up.
-pub(crate) fn cost(tokens: f64, dollars_per_million: f64) -> Amount {
-    dollars(tokens * dollars_per_million / 1e6)
-}
-
-/// So many dollars, rounded up; what no amount can hold becomes the largest there is.
-pub(crate) fn dollars(dollars: f64) -> Amount {
-    let micros = (dollars * f64::from(MICROS_PER_DOLLAR)).ceil();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the cast stops at the ends of the range, and costs are never below zero"
-    )]
-    Amount::from_micros(micros.max(0.0) as i64)
+    Ok(prices)
 }
 
 /// Reads an amount of dollars above zero: `5`, `0.50`, `$12`.
@@ -105,11 +72,12 @@ pub(crate) fn shown(amount: Amount) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Prices, cost, parse, shown};
+    use super::{parse, parse_prices, shown};
+    use rate_limited_apis::tokens_cost as cost;
 
     #[test]
     fn prices_are_told_by_name() {
-        let prices: Prices = "input=0.15, output=$0.60".parse().expect("two prices");
+        let prices = parse_prices("input=0.15, output=$0.60").expect("two prices");
         assert_eq!(
             (prices.input, prices.output, prices.request),
             (Some(0.15), Some(0.6), None)
@@ -122,7 +90,7 @@ mod tests {
             ("input=nan", "the price 'nan' is not"),
             ("input=1,input=2", "'input' has two prices"),
         ] {
-            let fault = text.parse::<Prices>().expect_err(text);
+            let fault = parse_prices(text).expect_err(text);
             assert!(fault.starts_with(told), "{fault}");
         }
     }

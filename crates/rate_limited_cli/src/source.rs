@@ -8,7 +8,7 @@ use crate::args::RunArgs;
 use rate_limited::{Amount, Load};
 
 use crate::bad_line::{BadLine, BadLinePolicy};
-use crate::bill::Bill;
+use crate::bill::{Bill, unpriced_told};
 use crate::census::{Census, Surveyed};
 use crate::feed::{FeedOptions, Items};
 use crate::input::{InputError, Reader};
@@ -218,7 +218,7 @@ impl Watch for Survey<'_> {
                     self.totals.cost = self.totals.cost + charge.bound;
                 }
                 Err(why) if self.unpriced.is_none() => {
-                    self.unpriced = Some(why.told(request.line));
+                    self.unpriced = Some(unpriced_told(&why, request.line));
                 }
                 Err(_) => {}
             }

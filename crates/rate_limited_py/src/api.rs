@@ -242,7 +242,7 @@ impl Api {
 }
 
 /// A request to `/path`, or to `METHOD /path`.
-fn request<'a>(endpoint: &'a str, body: &'a [u8]) -> Request<'a> {
+pub(crate) fn request<'a>(endpoint: &'a str, body: &'a [u8]) -> Request<'a> {
     match endpoint.trim().split_once(' ') {
         Some((method, path)) => Request::new(method, path.trim_start(), body),
         None => Request::post(endpoint.trim(), body),
@@ -250,7 +250,7 @@ fn request<'a>(endpoint: &'a str, body: &'a [u8]) -> Request<'a> {
 }
 
 /// Whether a body that goes to no endpoint in particular asks for text: inputs alone are embedded.
-fn asks_for_text(api: &apis::Api, body: &[u8]) -> bool {
+pub(crate) fn asks_for_text(api: &apis::Api, body: &[u8]) -> bool {
     let sizes = api.sizes(&Request::post("", body));
     sizes.answer_max.is_some() || sizes.prompt.messages > 0 || sizes.inputs == 0
 }

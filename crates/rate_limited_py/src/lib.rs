@@ -1,4 +1,4 @@
-//! The native half of the Python package `rate_limited`: the scheduler, shown to Python.
+//! The native half of the Python package `rate_limited`: the scheduler, shown to Python, and the command.
 //!
 //! Python owns the threads, the loop and the user's objects; it *pulls* work from a `Machine`, which
 //! waits without the interpreter's lock. No thread made here ever calls into Python, so none can be
@@ -7,15 +7,20 @@
 mod account;
 mod answers;
 mod api;
+mod bill;
 mod book;
 mod clock;
+#[cfg(feature = "cli")]
+mod command;
 mod feedback;
 mod journal;
 mod machine;
+mod outlook;
 mod pacing;
 mod progress;
 mod resource;
 mod state;
+mod statistics;
 mod step;
 
 #[pyo3::pymodule]
@@ -24,13 +29,22 @@ mod _native {
     use super::answers::{api_at, read_answer};
     #[pymodule_export]
     use super::api::{Api, api_names};
+    #[cfg(feature = "cli")]
+    #[pymodule_export]
+    use super::command::cli_main;
+    #[pymodule_export]
+    use super::bill::Bill;
     use super::journal::{DONE, FAILED, LAST, POISON, RUN, UNKNOWN};
     #[pymodule_export]
     use super::journal::{Journal, digest};
     #[pymodule_export]
     use super::machine::Machine;
     #[pymodule_export]
+    use super::outlook::Outlook;
+    #[pymodule_export]
     use super::resource::{add_resource, resource_view, set_quota};
+    #[pymodule_export]
+    use super::statistics::{Report, Statistics};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
     use pyo3::prelude::*;
     use rate_limited_apis::{

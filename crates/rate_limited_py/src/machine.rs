@@ -6,9 +6,11 @@ use crate::book::Book;
 use crate::clock::now;
 use crate::feedback;
 use crate::journal::Journal;
+use crate::outlook::Outlook;
 use crate::pacing::Pacing;
 use crate::state::{State, refused};
-use crate::step::Step;
+use crate::statistics::Statistics;
+use crate::step::{Step, class_of};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -45,28 +47,6 @@ pub(crate) struct Inner {
     pipe: (UnixStream, UnixStream),
 }
 
-/// How an attempt ended, in the words of the Python side.
-fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
-    let retry_after = retry_after.and_then(|wait| Duration::try_from_secs_f64(wait).ok());
-    Ok(match class {
-        "success" => Class::Success,
-        "invalid" => Class::Invalid,
-        "failure" => Class::Failure,
-        "permanent" => Class::Permanent,
-        "fatal" => Class::Fatal,
-        "refused" => Class::Refused {
-            resource: None,
-            retry_after,
-        },
-        "overloaded" => Class::Overloaded { retry_after },
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "there is no class {other:?}"
-            )));
-        }
-    })
-}
-
 fn bound(told: Option<u32>) -> MaxConcurrent {
     told.map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed)
 }
@@ -74,9 +54,10 @@ fn bound(told: Option<u32>) -> MaxConcurrent {
 #[pymethods]
 impl Machine {
     /// A machine over these resources; `max_concurrent` None finds the bound out. The first requests of
-    /// a run, as many as may be in flight, are spread over `pacing` seconds.
+    /// a run, as many as may be in flight, are spread over `pacing` seconds. What it does is counted in
+    /// `statistics`.
     #[new]
-    #[pyo3(signature = (resources, max_concurrent, max_retries, timeout, seed, pacing=None))]
+    #[pyo3(signature = (resources, max_concurrent, max_retries, timeout, seed, pacing=None, statistics=None))]
     fn new(
         resources: Vec<usize>,
         max_concurrent: Option<u32>,
@@ -84,6 +65,7 @@ impl Machine {
         timeout: Option<f64>,
         seed: u64,
         pacing: Option<f64>,
+        statistics: Option<PyRef<'_, Statistics>>,
     ) -> PyResult<Machine> {
         let attempt_timeout = timeout
             .map(Duration::try_from_secs_f64)
@@ -102,7 +84,18 @@ impl Machine {
             _ => 1,
         };
         let pacing = pacing.map(|seconds| Pacing::new(seconds, paced));
-        Inner::new(&resources, settings, pacing.transpose()?).map(|inner| Machine { inner })
+        let statistics = statistics.map(|it| it.shared()).unwrap_or_default();
+        let pacing = pacing.transpose()?;
+        Inner::new(&resources, settings, pacing, statistics).map(|inner| Machine { inner })
+    }
+
+    /// The run as it stands, to plan with.
+    fn outlook(&self, py: Python<'_>) -> Outlook {
+        py.detach(|| {
+            let state = lock(&self.inner.state);
+            let limiter = account::limiter();
+            Outlook::of(&state, &limiter, now())
+        })
     }
 
     /// Adds a call with its cost of each resource, in the order in which they were given; returns its
@@ -162,8 +155,9 @@ impl Machine {
     }
 
     /// Reports how an attempt ended, then as `take`. `usage` has the real usage of each resource, or
-    /// None where it is not known.
-    #[pyo3(signature = (run, attempt, class_, usage=None, retry_after=None))]
+    /// None where it is not known; `code` names the failure in a report.
+    #[pyo3(signature = (run, attempt, class_, usage=None, retry_after=None, code=None))]
+    #[expect(clippy::too_many_arguments, reason = "each has a name in Python")]
     fn turn<'py>(
         &self,
         py: Python<'py>,
@@ -172,9 +166,14 @@ impl Machine {
         class_: &str,
         usage: Option<Vec<Option<f64>>>,
         retry_after: Option<f64>,
+        code: Option<&str>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        self.inner
-            .finish(attempt, class_of(class_, retry_after)?, usage.as_deref());
+        self.inner.finish(
+            attempt,
+            class_of(class_, retry_after)?,
+            usage.as_deref(),
+            code,
+        );
         self.inner.take(py, run)
     }
 
@@ -185,7 +184,8 @@ impl Machine {
     }
 
     /// As `turn`, but where it would wait it says so instead.
-    #[pyo3(signature = (run, attempt, class_, usage=None, retry_after=None))]
+    #[pyo3(signature = (run, attempt, class_, usage=None, retry_after=None, code=None))]
+    #[expect(clippy::too_many_arguments, reason = "each has a name in Python")]
     fn turn_nowait<'py>(
         &self,
         py: Python<'py>,
@@ -194,23 +194,33 @@ impl Machine {
         class_: &str,
         usage: Option<Vec<Option<f64>>>,
         retry_after: Option<f64>,
+        code: Option<&str>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        self.inner
-            .finish(attempt, class_of(class_, retry_after)?, usage.as_deref());
+        self.inner.finish(
+            attempt,
+            class_of(class_, retry_after)?,
+            usage.as_deref(),
+            code,
+        );
         self.take_nowait(py, run)
     }
 
     /// Reports how an attempt ended, and nothing else.
-    #[pyo3(signature = (attempt, class_, usage=None, retry_after=None))]
+    #[pyo3(signature = (attempt, class_, usage=None, retry_after=None, code=None))]
     fn finish(
         &self,
         attempt: u64,
         class_: &str,
         usage: Option<Vec<Option<f64>>>,
         retry_after: Option<f64>,
+        code: Option<&str>,
     ) -> PyResult<()> {
-        self.inner
-            .finish(attempt, class_of(class_, retry_after)?, usage.as_deref());
+        self.inner.finish(
+            attempt,
+            class_of(class_, retry_after)?,
+            usage.as_deref(),
+            code,
+        );
         Ok(())
     }
 
@@ -293,6 +303,7 @@ impl Inner {
         resources: &[usize],
         settings: Settings,
         pacing: Option<Pacing>,
+        statistics: Arc<crate::statistics::Shared>,
     ) -> PyResult<Arc<Inner>> {
         let pipe = UnixStream::pair()?;
         pipe.0.set_nonblocking(true)?;
@@ -305,7 +316,7 @@ impl Inner {
         let scheduler = Scheduler::new(&mut limiter, settings, now());
         drop(limiter);
         let id = scheduler.id();
-        let state = State::new(scheduler, resources, pacing);
+        let state = State::new(scheduler, resources, pacing, statistics);
         let state = Mutex::new(state);
         let inner = Arc::new(Inner {
             id,
@@ -361,6 +372,7 @@ impl Inner {
         let state = &mut *lock(&self.state);
         (state.stays, state.tells_ends, state.over) = (stays, tells_ends, None);
         state.run += 1;
+        state.witness.begins(stays);
         state.unhandled = 0;
         (state.coming, state.parked) = (false, false);
         if let Some(pacing) = &mut state.pacing {
@@ -416,8 +428,8 @@ impl Inner {
         }
     }
 
-    fn finish(&self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
-        lock(&self.state).finish(number, class, usage);
+    fn finish(&self, number: u64, class: Class, usage: Option<&[Option<f64>]>, code: Option<&str>) {
+        lock(&self.state).finish(number, class, usage, code);
         self.wake_others();
     }
 

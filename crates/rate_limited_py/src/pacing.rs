@@ -45,6 +45,24 @@ impl Pacing {
         })
     }
 
+    /// The resource that keeps the distance.
+    pub(crate) fn resource(&self) -> ResourceId {
+        self.resource
+    }
+
+    /// The distance of a plan for so many calls, which knows no other one later; and by how many seconds at most
+    /// the run is longer than that.
+    pub(crate) fn foreseen(&self, calls: u64) -> (Quota, f64) {
+        let all_paced = calls <= self.left.into();
+        let interval = if all_paced { self.distance } else { NONE };
+        let longer = if all_paced {
+            Duration::ZERO
+        } else {
+            self.distance * self.left
+        };
+        (Quota::Spacing { interval }, longer.as_secs_f64())
+    }
+
     /// What each call takes. An amount of nothing waits like any other, and says nothing of the
     /// call's size.
     pub(crate) fn cost(&self) -> Cost {

@@ -9,7 +9,8 @@ use rate_limited_core::{Amount, Counted, Quota, Resource, ResourceId, Settlement
 use std::time::Duration;
 
 /// Adds a resource of `quota` units in every window of `window` seconds to the quotas of the process. A quota of
-/// None is found out; so is a window of None, which goes with it.
+/// None is found out; so is a window of None, which goes with it. A quota without a window is a budget: nothing of it
+/// comes back.
 ///
 /// `at_completion`: counted when a call ends, else when it is sent. `learn`: reserve what such calls
 /// used so far. `meter`: the resource of an API's description, which then says when it counts, and how its
@@ -43,8 +44,12 @@ pub(crate) fn add_resource(
     };
     let resource = match (quota, window) {
         (Some(quota), Some(window)) => declare(quota_of(quota, window, spec)?),
-        (_, Some(window)) => declare(quota_of(1.0, window, spec)?).untold_limit(),
-        (_, None) => declare(Quota::per_minute(Amount::units(1))).untold_limit_and_window(),
+        // Whatever it is for is spent when the request leaves.
+        (Some(quota), None) => {
+            declare(quota_of(quota, f64::INFINITY, spec)?).counted(Counted::AtDispatch)
+        }
+        (None, Some(window)) => declare(quota_of(1.0, window, spec)?).untold_limit(),
+        (None, None) => declare(Quota::per_minute(Amount::units(1))).untold_limit_and_window(),
     };
     let id = limiter
         .add(resource)
@@ -128,6 +133,9 @@ fn quota_of(
     spec: Option<&rate_limited_apis::Resource>,
 ) -> PyResult<Quota> {
     let amount = Amount::cost(quota).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    if window.is_infinite() {
+        return Ok(Quota::Budget { amount });
+    }
     let window = Duration::try_from_secs_f64(window)
         .map_err(|_| PyOverflowError::new_err(format!("a window of {window} seconds is none")))?;
     let described = spec.and_then(|spec| crate::api::quota(spec, amount, window));

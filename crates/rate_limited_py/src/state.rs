@@ -2,16 +2,18 @@
 
 use crate::account;
 use crate::book::Book;
-use crate::clock::now;
+use crate::clock::{self, now};
 use crate::pacing::Pacing;
+use crate::statistics::{Shared, Witness};
 use crate::step::{self, Step};
 use pyo3::PyErr;
 use pyo3::exceptions::PyValueError;
 use rate_limited_core::{
-    Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, ResourceId,
-    ScheduleError, Scheduler, Wait, WaitingOn,
+    Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, Quota, ResourceId,
+    ScheduleError, Scheduler, Time, Wait, WaitingOn,
 };
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Moments that lie closer together are kept by one sleep, and waits that are shorter are not slept.
@@ -50,6 +52,10 @@ pub(crate) struct State {
     pub(crate) over: Option<&'static str>,
     /// What the run waits for, as it said last.
     pub(crate) wait: Option<Wait>,
+    /// Its part in the statistics of its runner.
+    pub(crate) witness: Witness,
+    /// Of each resource what good calls cost at most and what they used, in units.
+    pub(crate) used: Vec<(f64, f64)>,
     /// What it has in a journal, if there is one.
     pub(crate) book: Option<Box<Book>>,
     /// Calls that are scheduled when nothing else is left, with their numbers.
@@ -62,10 +68,13 @@ impl State {
         scheduler: Scheduler,
         resources: Vec<ResourceId>,
         pacing: Option<Pacing>,
+        statistics: Arc<Shared>,
     ) -> State {
         State {
             run: 0,
             scheduler: Some(scheduler),
+            witness: Witness::new(statistics),
+            used: vec![(0.0, 0.0); resources.len()],
             resources,
             pacing,
             numbers: Vec::new(),
@@ -94,8 +103,11 @@ impl State {
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
-        self.scheduler()
-            .handle(&mut account::limiter(), input, now());
+        self.handle_at(input, now());
+    }
+
+    fn handle_at(&mut self, input: Input, now: Time) {
+        self.scheduler().handle(&mut account::limiter(), input, now);
         self.charge();
     }
 
@@ -141,9 +153,13 @@ impl State {
             .or_else(|| self.ready.pop_front())
             .unwrap_or_else(|| self.poll());
         match step {
-            Step::Dispatch { attempt, .. } => {
-                if let Some((attempt, _)) = self.attempt(attempt) {
-                    self.handle(Input::Sent { attempt });
+            Step::Dispatch {
+                attempt, number, ..
+            } => {
+                if let Some((attempt, call)) = self.attempt(attempt) {
+                    let now = now();
+                    self.witness.leaves((call, attempt), number, now);
+                    self.handle_at(Input::Sent { attempt }, now);
                 }
             }
             Step::Abandon { .. } | Step::Ended { .. } => self.unhandled += 1,
@@ -200,9 +216,10 @@ impl State {
             return Step::Over { why };
         }
         loop {
+            let now = now();
             let output = {
                 let scheduler = self.scheduler.as_mut().expect("it is there");
-                scheduler.poll(&mut account::limiter(), now())
+                scheduler.poll(&mut account::limiter(), now)
             };
             self.wait = None;
             self.charge();
@@ -220,26 +237,26 @@ impl State {
                 Output::Abandon { call, attempt, why } => {
                     return self.abandon(call, attempt, step::abandoned(why));
                 }
-                Output::Done { call } => {
-                    let call = self.numbers[call.index()];
+                Output::Done { call: id } => {
+                    let call = self.numbers[id.index()];
+                    self.witness.over(id, call, None, now);
                     let told = self.tells_ends;
                     let step = told.then_some(Step::Ended { call, why: "" });
                     if let Some(step) = self.ended(call, None, step) {
                         return step;
                     }
                 }
-                Output::Failed { call, why } => {
-                    let call = self.numbers[call.index()];
-                    let step = Step::Ended {
-                        call,
-                        why: step::failure(why),
-                    };
+                Output::Failed { call: id, why } => {
+                    let call = self.numbers[id.index()];
+                    let told = State::failure(why);
+                    self.witness.over(id, call, Some(told), now);
+                    let step = Step::Ended { call, why: told };
                     if let Some(step) = self.ended(call, Some(why), Some(step)) {
                         return step;
                     }
                 }
                 // What is over before anyone could fall asleep is asked again at once.
-                Output::Wait(Wait { until: Some(t), .. }) if t <= now() + MOMENT => {}
+                Output::Wait(Wait { until: Some(t), .. }) if t <= clock::now() + MOMENT => {}
                 Output::Wait(wait) => {
                     self.wait = Some(wait);
                     return Step::Wait {
@@ -259,7 +276,19 @@ impl State {
         }
     }
 
+    /// Why a call failed, in a word.
+    fn failure(why: Failure) -> &'static str {
+        if let Failure::NeverFits(id) = why {
+            let view = account::limiter().view(id, now());
+            if matches!(view.resource.quota(), Quota::Budget { .. }) {
+                return "spent";
+            }
+        }
+        step::failure(why)
+    }
+
     pub(crate) fn end(&mut self, why: &'static str) -> Step {
+        self.look();
         self.over = Some(why);
         Step::Over { why }
     }
@@ -268,6 +297,7 @@ impl State {
         let number = attempt.number();
         self.attempts[attempt.index()].take_if(|(id, _)| *id == attempt);
         self.late.push((number, call));
+        self.witness.abandoned((call, attempt), why);
         let call = self.numbers[call.index()];
         if let Some(book) = &mut self.book {
             book.abandoned(number, call, why);
@@ -342,11 +372,24 @@ impl State {
         found.filter(|(attempt, _)| attempt.number() == number)
     }
 
-    pub(crate) fn finish(&mut self, number: u64, class: Class, usage: Option<&[Option<f64>]>) {
+    pub(crate) fn finish(
+        &mut self,
+        number: u64,
+        class: Class,
+        usage: Option<&[Option<f64>]>,
+        code: Option<&str>,
+    ) {
         let Some((attempt, call)) = self.attempt(number) else {
             return self.finish_late(number, class);
         };
         self.attempts[attempt.index()] = None;
+        let now = now();
+        if self.witness.came((call, attempt), class, code, now) {
+            self.look();
+        }
+        if let (Class::Success, Some(usage)) = (class, usage) {
+            self.compare(attempt, usage);
+        }
         let call = self.numbers[call.index()];
         let known = usage.unwrap_or_default().iter().zip(&self.resources);
         let known = known.filter_map(|(units, resource)| {
@@ -355,11 +398,34 @@ impl State {
         });
         let usage: Vec<Cost> = known.collect();
         let outcome = Outcome::new(class).with_usage(&usage);
-        self.handle(Input::Finished { attempt, outcome });
+        self.handle_at(Input::Finished { attempt, outcome }, now);
         if class != Class::Success {
             self.came_back(call, class);
         }
         self.learn(false);
+    }
+
+    /// Compares what a good call used with what it cost at most.
+    fn compare(&mut self, attempt: AttemptId, usage: &[Option<f64>]) {
+        let costs = self.scheduler.as_ref().map(|it| it.costs_of(attempt));
+        for (place, used) in usage.iter().enumerate() {
+            let (Some(used), Some(id)) = (used, self.resources.get(place)) else {
+                continue;
+            };
+            let mut costs = costs.unwrap_or_default().iter();
+            if let Some(cost) = costs.find(|cost| cost.resource == *id) {
+                let (bound, all) = &mut self.used[place];
+                *bound += cost.amount.as_units();
+                *all += used.max(0.0);
+            }
+        }
+    }
+
+    /// Looks at the run for its statistics.
+    fn look(&self) {
+        if let Some(scheduler) = &self.scheduler {
+            self.witness.look(&scheduler.progress(), &self.resources);
+        }
     }
 
     /// Takes down what was learnt of the resources: now and then, or at the end.

@@ -1,8 +1,10 @@
-//! What a machine tells its driver to do next, as plain tuples.
+//! What a machine tells its driver to do next, as plain tuples; and the words in which it is answered.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use rate_limited_core::{Abandoned, Failure, Stop};
+use rate_limited_core::{Abandoned, Class, Failure, Stop};
+use std::time::Duration;
 
 /// `(DISPATCH, attempt, call, number, another)`: start this attempt; `another` says that one more
 /// worker is wanted.
@@ -84,4 +86,26 @@ pub(crate) fn stopped(why: Stop) -> &'static str {
         Stop::Deadline => "deadline",
         _ => "stalled",
     }
+}
+
+/// How an attempt ended, in the words of the Python side.
+pub(crate) fn class_of(class: &str, retry_after: Option<f64>) -> PyResult<Class> {
+    let retry_after = retry_after.and_then(|wait| Duration::try_from_secs_f64(wait).ok());
+    Ok(match class {
+        "success" => Class::Success,
+        "invalid" => Class::Invalid,
+        "failure" => Class::Failure,
+        "permanent" => Class::Permanent,
+        "fatal" => Class::Fatal,
+        "refused" => Class::Refused {
+            resource: None,
+            retry_after,
+        },
+        "overloaded" => Class::Overloaded { retry_after },
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "there is no class {other:?}"
+            )));
+        }
+    })
 }

@@ -33,10 +33,15 @@
 //! | [`Report`] | what is told, as data: also its JSON |
 //! | `text` | a few lines |
 //! | `html`, `svg` | one page that needs nothing else, and its pictures |
-//! | `words` | numbers and times for people, and text that is safe in a page |
+//! | [`Numbers`], [`Flights`] | statistics of runs of the core's schedulers |
+//! | [`Foretold`], [`Advice`] | what a run will come to, in words |
+//! | `words`, [`Human`] | numbers and times for people, and text that is safe in a page |
 
 mod histogram;
 mod html;
+mod human;
+mod numbers;
+mod plan;
 mod report;
 mod statistics;
 mod svg;
@@ -45,7 +50,11 @@ mod timeline;
 mod top;
 mod words;
 
+pub use human::Human;
+pub use numbers::{Fate, Flights, Numbers, Over};
+pub use plan::{Advice, Foretold, assumed_told, limit_told, never_told, plan_lines};
 pub use report::{
     Attempts, Bar, Calls, Cost, Example, Latency, Limit, Named, Report, Slice, is_report,
 };
 pub use statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
+pub use words::{counted, grouped};

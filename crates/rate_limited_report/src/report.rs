@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 /// What is told of a run and of those that it went on with. Times are milliseconds.
 ///
 /// It is what [`to_json`](Report::to_json) writes, so that a report made elsewhere can be shown here.
@@ -165,6 +167,21 @@ pub struct Named {
     pub took_ms: f64,
     /// The code of its error, if it failed.
     pub code: Option<String>,
+}
+
+impl Named {
+    /// Calls it by another name, of which 80 characters are kept.
+    ///
+    /// ```
+    /// use rate_limited_report::Named;
+    ///
+    /// let mut call = Named { call: "call 17".into(), ..Named::default() };
+    /// call.rename("poem\t17");
+    /// assert_eq!(call.call, "poem\u{fffd}17");
+    /// ```
+    pub fn rename(&mut self, name: &str) {
+        self.call = words::name(name, words::NAME_CHARS_MAX);
+    }
 }
 
 /// What an error said.

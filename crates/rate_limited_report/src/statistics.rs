@@ -289,6 +289,13 @@ impl Statistics {
         }
     }
 
+    /// Whether a call that took so long, in so many attempts, is one of those whose names are kept.
+    pub(crate) fn names(&self, took: Duration, attempts: u32) -> bool {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let is_retried = attempts > 1 && self.most_retried.takes(attempts.into());
+        attempts > 0 && self.slowest.takes(micros) || is_retried
+    }
+
     /// So many tokens more were used.
     pub fn uses(&mut self, tokens: u64) {
         self.tokens = self.tokens.saturating_add(tokens);

@@ -8,9 +8,6 @@ use crate::words;
 /// How many are kept.
 const KEPT: usize = 10;
 
-/// The most characters of a name that are kept.
-const NAME_CHARS_MAX: usize = 80;
-
 /// The calls with the largest values, the largest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -23,13 +20,18 @@ impl Top {
             return;
         }
         let call = Named {
-            call: words::name(call.name, NAME_CHARS_MAX),
+            call: words::name(call.name, words::NAME_CHARS_MAX),
             attempts: call.attempts,
             took_ms: words::short(call.took.as_secs_f64() * 1e3),
             code: call.code.map(words::code),
         };
         self.0.insert(place, (value, call));
         self.0.truncate(KEPT);
+    }
+
+    /// Whether a call with this value would be among them.
+    pub(crate) fn takes(&self, value: u64) -> bool {
+        self.0.len() < KEPT || self.0.last().is_some_and(|(least, _)| *least < value)
     }
 
     pub(crate) fn told(&self) -> Vec<Named> {

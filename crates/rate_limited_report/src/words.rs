@@ -1,5 +1,8 @@
 //! Numbers and times for people, and text that is safe wherever it stands.
 
+/// The most characters of the name of a call that are kept.
+pub(crate) const NAME_CHARS_MAX: usize = 80;
+
 /// The most characters of a code that are kept.
 const CODE_CHARS_MAX: usize = 48;
 
@@ -49,7 +52,11 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 /// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
+///
+/// ```
+/// assert_eq!(rate_limited_report::grouped(12_345), "12,345");
+/// ```
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -71,7 +78,12 @@ pub(crate) fn whole(number: f64) -> String {
     grouped(rounded(number))
 }
 
-pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+/// A number with its noun.
+///
+/// ```
+/// assert_eq!(rate_limited_report::counted(1, "call", "calls"), "1 call");
+/// ```
+pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!(
         "{} {}",
         grouped(number),

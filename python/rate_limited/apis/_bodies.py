@@ -128,7 +128,8 @@ def _public(value: object) -> dict[str, Any]:
     return {name: field for name, field in fields.items() if not name.startswith("_")}
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A model, or another object, as its fields; None where it has no such form."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (bytes, type, Iterator)):
@@ -145,4 +146,4 @@ def _plain(value: object) -> object:
     return _public(value) or str(value)
 
 
-_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain).encode

@@ -87,6 +87,7 @@ class AnthropicRunner(ClientRunner[P, R]):
     'OWL'
     """
 
+    _api = "anthropic"
     _path = "messages"
 
     @overload

@@ -453,7 +453,7 @@ where
         let value = value.filter(|_| why.is_none());
         let last = why.map(|_| witnessed::kind(errors.last()));
         let now = self.clock.now();
-        self.witness.over((id, index), attempts, last, now);
+        self.witness.over((id, index), last, now);
         let result = CallResult {
             value,
             errors,

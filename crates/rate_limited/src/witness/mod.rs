@@ -81,12 +81,11 @@ impl Witness {
     pub(crate) fn over(
         &mut self,
         (id, index): (CallId, u64),
-        attempts: u32,
         kind: Option<&'static str>,
         now: Time,
     ) {
         #[cfg(feature = "report")]
-        self.numbers.over((id, index), attempts, kind, now);
+        self.numbers.over((id, index), kind, now);
     }
 
     /// Looks at a run, as often as that is worth while.

@@ -15,18 +15,27 @@ fn sources() -> Vec<(PathBuf, String)> {
     let crates = fs::read_dir(root().join("crates")).expect("the folder of crates");
     let mut files = Vec::new();
     for entry in crates {
-        collect(&entry.expect("a crate").path().join("src"), &mut files);
+        let folder = entry.expect("a crate").path().join("src");
+        collect(&folder, "rs", &mut files);
     }
     assert!(files.len() > 50, "the sources were not found");
     files
 }
 
-fn collect(folder: &Path, files: &mut Vec<(PathBuf, String)>) {
+/// All Python files of the package.
+fn python_sources() -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    collect(&root().join("python/rate_limited"), "py", &mut files);
+    assert!(files.len() > 20, "the package was not found");
+    files
+}
+
+fn collect(folder: &Path, ending: &str, files: &mut Vec<(PathBuf, String)>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            collect(&path, ending, files);
+        } else if path.extension().is_some_and(|found| found == ending) {
             let text = fs::read_to_string(&path).expect("a text");
             files.push((path, text));
         }
@@ -55,6 +64,35 @@ fn files_and_functions_stay_small() {
                 .iter()
                 .position(|line| *line == end)
                 .unwrap_or(0);
+            let line = start + 1;
+            assert!(
+                length <= FUNCTION_LINES_MAX,
+                "{path}:{line}: a function of {length} lines"
+            );
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_of_the_package_stay_small() {
+    for (path, text) in python_sources() {
+        let path = path.display();
+        let lines: Vec<&str> = text.lines().collect();
+        let count = lines.len();
+        assert!(count <= FILE_LINES_MAX, "{path} has {count} lines");
+        for (start, line) in lines.iter().enumerate() {
+            let code = line.trim_start();
+            if !(code.starts_with("def ") || code.starts_with("async def ")) {
+                continue;
+            }
+            let indent = line.len() - code.len();
+            let is_outside = |line: &&str| {
+                let code = line.trim_start();
+                // The end of a long signature stands where its beginning does.
+                !code.is_empty() && !code.starts_with(')') && line.len() - code.len() <= indent
+            };
+            let body = &lines[start + 1..];
+            let length = body.iter().position(is_outside).unwrap_or(body.len());
             let line = start + 1;
             assert!(
                 length <= FUNCTION_LINES_MAX,

@@ -9,7 +9,7 @@ mod load;
 mod rehearsal;
 
 use crate::amount::Amount;
-use crate::event::{ResourceId, Stop};
+use crate::event::{CallId, ResourceId, Stop};
 use core::time::Duration;
 pub use load::Load;
 pub(crate) use rehearsal::Rehearsal;
@@ -87,6 +87,9 @@ pub struct Plan {
     pub calls: u64,
     /// Those of them that will not be over at the end: a budget is spent, or the deadline has come.
     pub unfinished: u64,
+    /// Calls of the scheduler that are above a quota which was lowered since they came in: they can never run,
+    /// and are among the unfinished ones.
+    pub never_fit: Vec<CallId>,
     /// From now until the last call is over.
     pub finish: Duration,
     /// Why it ends before all calls are done, if it does.

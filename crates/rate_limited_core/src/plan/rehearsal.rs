@@ -2,7 +2,9 @@
 
 use super::{Assumed, Load, Plan, PlannedResource};
 use crate::amount::Amount;
-use crate::event::{AttemptId, Cost, Input, Output, ResourceId, Stop, Wait, WaitingOn};
+use crate::event::{
+    AttemptId, CallId, Cost, Failure, Input, Output, ResourceId, Stop, Wait, WaitingOn,
+};
 use crate::limiter::Limiter;
 use crate::outcome::{Class, Outcome};
 use crate::quota::Quota;
@@ -31,6 +33,7 @@ pub(crate) struct Rehearsal<'a> {
     in_flight_max: u64,
     last_dispatch: Time,
     vain_polls: u32,
+    never_fit: Vec<CallId>,
     /// How many calls a step of the load stands for, once such steps are dispatched.
     bundled: u32,
 }
@@ -95,6 +98,7 @@ impl<'a> Rehearsal<'a> {
             concurrency_binds: Duration::ZERO,
             last_dispatch: now,
             vain_polls: 0,
+            never_fit: Vec::new(),
             bundled: 1,
         }
     }
@@ -125,6 +129,10 @@ impl<'a> Rehearsal<'a> {
                     }
                 }
                 Output::Done { .. } => over += 1,
+                Output::Failed {
+                    call,
+                    why: Failure::NeverFits(id),
+                } if !self.is_budget(id) => self.never_fit.push(call),
                 Output::Failed { .. } | Output::Abandon { .. } | Output::MemberDropped { .. } => {}
                 Output::Wait(wait) => {
                     if !self.wait(wait) {
@@ -143,6 +151,11 @@ impl<'a> Rehearsal<'a> {
             stop,
             further,
         )
+    }
+
+    fn is_budget(&self, id: ResourceId) -> bool {
+        let quota = self.books.iter().find(|book| book.id == id);
+        quota.is_some_and(|book| matches!(book.quota, Quota::Budget { .. }))
     }
 
     fn steps_max(&self) -> usize {
@@ -300,6 +313,7 @@ impl<'a> Rehearsal<'a> {
         Plan {
             calls,
             unfinished: unfinished * u64::from(self.bundled),
+            never_fit: self.never_fit,
             finish: self.now.since(self.began) + more,
             stop,
             resources: self.books.iter().map(resource).collect(),

@@ -45,8 +45,26 @@ impl Scheduler {
         self.attempts.ids().into_iter().filter_map(dispatched)
     }
 
-    /// What an attempt in flight costs at most; nothing if it is not in flight.
-    pub(crate) fn costs_of(&self, attempt: AttemptId) -> &[Cost] {
+    /// What an attempt in flight costs at most; nothing if it is not in flight. Less may be reserved for it, where
+    /// real usage has shown that less is enough.
+    ///
+    /// ```
+    /// use rate_limited_core::{
+    ///     Amount, Cost, Limiter, Output, Quota, Resource, Scheduler, Settings, Time,
+    /// };
+    ///
+    /// let now = Time::PROCESS_START;
+    /// let mut limiter = Limiter::new(now);
+    /// let tokens = limiter.add(Resource::new("tokens", Quota::per_minute(Amount::units(90_000))))?;
+    /// let mut scheduler = Scheduler::new(&mut limiter, Settings::default(), now);
+    /// scheduler.schedule(&mut limiter, &[Cost::new(tokens, Amount::units(700))], now)?;
+    /// let Output::Dispatch { attempt, .. } = scheduler.poll(&mut limiter, now) else {
+    ///     panic!("there is room for it");
+    /// };
+    /// assert_eq!(scheduler.costs_of(attempt), [Cost::new(tokens, Amount::units(700))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn costs_of(&self, attempt: AttemptId) -> &[Cost] {
         let attempt = self.attempts.get(attempt);
         attempt.map_or(&[], |it| self.calls.get(it.call).costs.as_slice())
     }

@@ -103,6 +103,7 @@ class OpenAIChatRunner(ClientRunner[P, R]):
     'OWL'
     """
 
+    _api = "openai"
     _path = "chat.completions"
 
     @overload
@@ -161,6 +162,7 @@ class OpenAIEmbeddingsRunner(ClientRunner[P, R]):
     [12.0]
     """
 
+    _api = "openai"
     _path = "embeddings"
 
     @overload

@@ -1,0 +1,443 @@
+//! What a machine's run will come to: a copy of it, played to its end on virtual time.
+
+use crate::pacing::Pacing;
+use crate::state::State;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rate_limited_core::{
+    Amount, Assumed, Cost, Input, Limiter, Load, MaxConcurrent, Plan, PlannedResource, Quota,
+    ResourceId, ScheduleError, Scheduler, Time,
+};
+use rate_limited_report::{
+    Advice, Foretold, assumed_told, counted, grouped, limit_told, never_told, plan_lines,
+};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// How long an answer takes of which nothing is known; as in the command.
+const LATENCY: Duration = Duration::from_secs(2);
+
+/// After so many attempts their failures are taken to go on.
+const ATTEMPTS_ENOUGH: u64 = 16;
+
+/// The largest share of attempts that is taken to fail.
+const FAILURE_RATE_MAX: f64 = 0.9;
+
+/// What of its reservation a resource must leave idle to be worth a word: half.
+const IDLE: f64 = 0.5;
+
+/// A machine's run as it stood at a moment, to plan with. Nothing that is done with it changes the run.
+#[pyclass(frozen, module = "rate_limited._native")]
+pub(crate) struct Outlook(Mutex<Copied>);
+
+struct Copied {
+    scheduler: Scheduler,
+    limiter: Limiter,
+    now: Time,
+    resources: Vec<ResourceId>,
+    /// The number of each unfinished call, by the index of its id.
+    numbers: Vec<u64>,
+    next: u64,
+    /// Calls that could never run, and what they are above.
+    never: Vec<(u64, ResourceId)>,
+    latencies: Vec<Duration>,
+    attempts: u64,
+    failures: u64,
+    /// Of each resource what calls cost at most, and what they used.
+    used: Vec<(f64, f64)>,
+    pacing: Option<Pacing>,
+}
+
+/// How a limit is shown, and whether it is money, in thousandths of a dollar.
+type Shown = (String, bool);
+
+/// What is assumed of answers, and where that is from.
+struct Expected {
+    assumed: Assumed,
+    latency: (Duration, &'static str),
+    failures: (f64, &'static str),
+}
+
+impl Outlook {
+    /// A copy of a machine; one that is not running is taken to begin.
+    pub(crate) fn of(state: &State, limiter: &Limiter, now: Time) -> Outlook {
+        let mut copied = Copied {
+            scheduler: state.scheduler.as_ref().expect("it is there").clone(),
+            limiter: limiter.clone(),
+            now,
+            resources: state.resources.clone(),
+            numbers: state.numbers.clone(),
+            next: state.scheduled,
+            never: Vec::new(),
+            latencies: state.witness.latencies(),
+            attempts: 0,
+            failures: 0,
+            used: state.used.clone(),
+            pacing: state.pacing,
+        };
+        let progress = copied.scheduler.progress();
+        copied.attempts = progress.attempts.saturating_sub(progress.in_flight);
+        copied.failures = progress.failures + progress.invalid;
+        if state.over.is_some() {
+            copied.handle(Input::Resume);
+        }
+        copied.handle(Input::Unpause);
+        for (costs, number) in &state.last {
+            copied.schedule(costs, *number);
+        }
+        Outlook(Mutex::new(copied))
+    }
+}
+
+#[pymethods]
+impl Outlook {
+    /// Adds a call with its cost of each resource; its number follows those of the machine.
+    fn add(&self, costs: Vec<f64>) -> PyResult<()> {
+        let copied = &mut *crate::account::lock(&self.0);
+        let mut all = Vec::with_capacity(costs.len());
+        for (resource, units) in copied.resources.iter().zip(costs) {
+            let amount = Amount::cost(units);
+            let amount = amount.map_err(|error| PyValueError::new_err(error.to_string()))?;
+            all.push(Cost::new(*resource, amount));
+        }
+        all.extend(copied.pacing.map(|pacing| pacing.cost()));
+        let number = copied.next;
+        copied.next += 1;
+        copied.schedule(&all, number);
+        Ok(())
+    }
+
+    /// Plays it to the end; gives the plan in words and as data. `base`: the number of the first call, which is
+    /// call 0 there. What is None is assumed as the run so far tells.
+    #[pyo3(signature = (base, quotas, latency=None, failure_rate=None))]
+    fn plan<'py>(
+        &self,
+        py: Python<'py>,
+        base: u64,
+        quotas: Vec<Shown>,
+        latency: Option<f64>,
+        failure_rate: Option<f64>,
+    ) -> PyResult<(String, Bound<'py, PyDict>)> {
+        let latency = latency.map(Duration::try_from_secs_f64).transpose();
+        let latency = latency.map_err(|_| PyValueError::new_err("the latency is no time"))?;
+        let told = py.detach(|| {
+            let copied = &mut *crate::account::lock(&self.0);
+            let longer = copied.pace();
+            let expected = copied.expected(latency, failure_rate);
+            Told::new(copied, base, quotas, (expected, longer))
+        });
+        Ok((told.text(), told.data(py)?))
+    }
+}
+
+impl Copied {
+    fn handle(&mut self, input: Input) {
+        self.scheduler.handle(&mut self.limiter, input, self.now);
+    }
+
+    fn schedule(&mut self, costs: &[Cost], number: u64) {
+        match self.scheduler.schedule(&mut self.limiter, costs, self.now) {
+            Ok(id) => {
+                if self.numbers.len() <= id.index() {
+                    self.numbers.resize(id.index() + 1, 0);
+                }
+                self.numbers[id.index()] = number;
+            }
+            Err(ScheduleError::NeverFits { resource, .. }) => self.never.push((number, resource)),
+            // It has no other fault: its resources are known.
+            Err(_) => {}
+        }
+    }
+
+    /// Keeps the distance of the first calls if they are all; else says by how many seconds at most the run is
+    /// longer.
+    fn pace(&mut self) -> f64 {
+        let Some(pacing) = self.pacing else {
+            return 0.0;
+        };
+        let (quota, seconds) = pacing.foreseen(self.scheduler.progress().waiting);
+        let set = self.limiter.set_quota(pacing.resource(), quota, self.now);
+        debug_assert!(set.is_ok(), "the resource and its kind are known");
+        seconds
+    }
+
+    fn expected(&self, latency: Option<Duration>, failure_rate: Option<f64>) -> Expected {
+        let (latencies, of_latency) = match latency {
+            Some(latency) => (vec![latency], "latency="),
+            None if self.latencies.is_empty() => (vec![LATENCY], "latency="),
+            None => (self.latencies.clone(), "in the mean, as those so far"),
+        };
+        let (rate, of_rate) = match failure_rate {
+            Some(rate) => (rate, "failure_rate="),
+            None if self.attempts < ATTEMPTS_ENOUGH => (0.0, "failure_rate="),
+            None => {
+                let rate = self.failures as f64 / self.attempts as f64;
+                (rate.min(FAILURE_RATE_MAX), "as so far")
+            }
+        };
+        let mean = latencies.iter().sum::<Duration>() / (latencies.len() as u32).max(1);
+        let used = self.resources.iter().zip(&self.used);
+        let used = used.filter(|(_, (bound, _))| *bound > 0.0);
+        let assumed = Assumed {
+            latencies,
+            failure_rate: rate,
+            used: used
+                .map(|(id, (bound, used))| (*id, used / bound))
+                .collect(),
+            ..Assumed::default()
+        };
+        Expected {
+            assumed,
+            latency: (mean, of_latency),
+            failures: (rate, of_rate),
+        }
+    }
+
+    fn play(&self, scheduler: &Scheduler, limiter: &Limiter, assumed: &Assumed) -> Plan {
+        let none = Load::new(limiter, scheduler.settings(), 1);
+        scheduler.plan(limiter, &none, assumed, self.now)
+    }
+
+    /// The plan again with another quota of one resource; `None`: it cannot be.
+    fn with_quota(&self, id: ResourceId, times: f64, assumed: &Assumed) -> Option<Plan> {
+        let mut limiter = self.limiter.clone();
+        let old = *limiter.view(id, self.now).resource.quota();
+        let more = |amount: Amount| Amount::cost(amount.as_units() * times).ok();
+        let quota = match old {
+            Quota::SlidingWindow { amount, window } => Quota::per(more(amount)?, window),
+            Quota::TokenBucket { amount, per, burst } => {
+                Quota::bucket(more(amount)?, per, more(burst)?)
+            }
+            _ => return None,
+        };
+        limiter.set_quota(id, quota, self.now).ok()?;
+        Some(self.play(&self.scheduler, &limiter, assumed))
+    }
+
+    /// What would make the run shorter.
+    fn advice(&self, plan: &Plan, quotas: &[Shown], assumed: &Assumed) -> Option<Advice> {
+        let wider = match plan.binding() {
+            Some(binding) => self.higher_limit(binding, quotas, assumed),
+            None => self.more_in_flight(plan, assumed),
+        };
+        let all = plan.resources.iter();
+        let leaner = all.filter_map(|resource| self.smaller_bounds(resource, assumed));
+        Advice::best(plan.finish, leaner.chain(wider))
+    }
+
+    fn higher_limit(
+        &self,
+        binding: &PlannedResource,
+        quotas: &[Shown],
+        assumed: &Assumed,
+    ) -> Option<Advice> {
+        let finish = self.with_quota(binding.resource, 2.0, assumed)?.finish;
+        let place = self
+            .resources
+            .iter()
+            .position(|id| *id == binding.resource)?;
+        let (limit, _) = quotas.get(place)?;
+        Some(Advice {
+            change: format!("twice the limit of {limit}"),
+            finish,
+        })
+    }
+
+    fn more_in_flight(&self, plan: &Plan, assumed: &Assumed) -> Option<Advice> {
+        let MaxConcurrent::Fixed(told) = self.scheduler.settings().max_concurrent else {
+            return None;
+        };
+        if plan.concurrency_binds.is_zero() {
+            return None;
+        }
+        let mut scheduler = self.scheduler.clone();
+        let max_concurrent = MaxConcurrent::default();
+        let input = Input::SetMaxConcurrent { max_concurrent };
+        scheduler.handle(&mut self.limiter.clone(), input, self.now);
+        let freely = self.play(&scheduler, &self.limiter, assumed);
+        Some(Advice {
+            change: format!(
+                "max_concurrent: {told} in flight bind; with \"auto\" {} would be",
+                freely.in_flight_max
+            ),
+            finish: freely.finish,
+        })
+    }
+
+    /// Calls that reserve no more than they use: as if the quota were larger by that factor.
+    fn smaller_bounds(&self, resource: &PlannedResource, assumed: &Assumed) -> Option<Advice> {
+        let id = resource.resource;
+        let (_, share) = assumed.used.iter().find(|(known, _)| *known == id)?;
+        if *share <= 0.0 || *share > IDLE {
+            return None;
+        }
+        let others = assumed.used.iter().filter(|(known, _)| *known != id);
+        let lean = Assumed {
+            used: others.copied().collect(),
+            ..assumed.clone()
+        };
+        let finish = self.with_quota(id, 1.0 / share, &lean)?.finish;
+        let change = format!(
+            "{}: calls reserve {:.1} × what they use; with a lower bound (max_tokens), or learn=True",
+            resource.name,
+            1.0 / share
+        );
+        Some(Advice { change, finish })
+    }
+}
+
+/// A plan on its way to Python.
+struct Told {
+    plan: Plan,
+    quotas: Vec<Shown>,
+    never: Vec<u64>,
+    above: Vec<String>,
+    advice: Option<Advice>,
+    expected: Expected,
+    concurrency: MaxConcurrent,
+    pacing: f64,
+}
+
+impl Told {
+    fn new(
+        copied: &Copied,
+        base: u64,
+        quotas: Vec<Shown>,
+        (expected, pacing): (Expected, f64),
+    ) -> Told {
+        let mut plan = copied.play(&copied.scheduler, &copied.limiter, &expected.assumed);
+        plan.resources
+            .retain(|it| copied.resources.contains(&it.resource));
+        // In the order in which the runner has them, under the names that it knows.
+        let place = |id: ResourceId| copied.resources.iter().position(|known| *known == id);
+        plan.resources.sort_by_key(|it| place(it.resource));
+        for resource in &mut plan.resources {
+            resource.name = resource
+                .name
+                .split('#')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+        }
+        let (mut never, mut above) = (Vec::new(), Vec::new());
+        let of = |call: &rate_limited_core::CallId| copied.numbers[call.index()];
+        never.extend(plan.never_fit.iter().map(of));
+        for (number, id) in &copied.never {
+            never.push(*number);
+            let quota = place(*id).and_then(|place| quotas.get(place));
+            if let Some((quota, _)) = quota.filter(|(quota, _)| !above.contains(quota)) {
+                above.push(quota.clone());
+            }
+        }
+        if !plan.never_fit.is_empty() && above.is_empty() {
+            above.push("a limit that was lowered".to_owned());
+        }
+        never.sort_unstable();
+        for number in &mut never {
+            *number = number.saturating_sub(base);
+        }
+        let advice = copied.advice(&plan, &quotas, &expected.assumed);
+        Told {
+            plan,
+            quotas,
+            never,
+            above,
+            advice,
+            expected,
+            concurrency: copied.scheduler.settings().max_concurrent,
+            pacing,
+        }
+    }
+
+    fn text(&self) -> String {
+        let told = Foretold(&self.plan);
+        let calls = self.plan.calls - self.plan.never_fit.len() as u64;
+        let calls = counted(calls, "call", "calls");
+        let mut lines = vec![("calls", format!("{calls}; nothing is sent"))];
+        if !self.never.is_empty() {
+            let count = self.never.len() as u64;
+            let nouns = ("call", "calls");
+            lines.push((
+                "",
+                never_told(nouns, count, &self.above, "call", &self.never),
+            ));
+        }
+        lines.push(("finish", told.finish(Some("max_cost"))));
+        lines.push(("binding", told.binding()));
+        for (place, (resource, quota)) in self.plan.resources.iter().zip(&self.quotas).enumerate() {
+            let name = if place == 0 { "limits" } else { "" };
+            lines.push((name, limit(resource, quota)));
+        }
+        lines.push(("in flight", self.in_flight()));
+        lines.push(("assumed", self.assumed()));
+        lines.extend(self.advice.as_ref().map(|advice| ("helps", advice.told())));
+        plan_lines(lines)
+    }
+
+    fn in_flight(&self) -> String {
+        let most = grouped(self.plan.in_flight_max);
+        match self.concurrency {
+            MaxConcurrent::Fixed(told) => {
+                format!("{most} at most (max_concurrent={told})")
+            }
+            _ => format!("{most} at most, found out"),
+        }
+    }
+
+    fn assumed(&self) -> String {
+        let Expected {
+            latency, failures, ..
+        } = self.expected;
+        let pacing = if self.pacing > 0.0 {
+            format!("; pacing adds at most {:.0} s", self.pacing)
+        } else {
+            String::new()
+        };
+        assumed_told(latency, "", failures) + &pacing
+    }
+
+    fn data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let plan = &self.plan;
+        let dict = PyDict::new(py);
+        dict.set_item("calls", plan.calls - plan.never_fit.len() as u64)?;
+        dict.set_item("unfinished", plan.unfinished - plan.never_fit.len() as u64)?;
+        dict.set_item("never_fit", &self.never)?;
+        dict.set_item("seconds", plan.finish.as_secs_f64())?;
+        dict.set_item("binding", Foretold(plan).binding_name())?;
+        let binds = plan.binding().map_or(plan.concurrency_binds, |it| it.binds);
+        dict.set_item("binding_seconds", binds.as_secs_f64())?;
+        let limits = plan.resources.iter().map(|it| {
+            let costs = (it.charged.as_units(), it.reserved.as_units());
+            (
+                it.name.as_str(),
+                costs.0,
+                costs.1,
+                it.binds.as_secs_f64(),
+                it.utilisation,
+            )
+        });
+        dict.set_item("limits", limits.collect::<Vec<_>>())?;
+        dict.set_item("in_flight", plan.in_flight_max)?;
+        dict.set_item("in_flight_seconds", plan.concurrency_binds.as_secs_f64())?;
+        dict.set_item("latency", self.expected.latency.0.as_secs_f64())?;
+        dict.set_item("failure_rate", self.expected.failures.0)?;
+        dict.set_item("extrapolated", plan.is_extrapolated)?;
+        let advice = self.advice.as_ref();
+        dict.set_item("helps", advice.map(|it| it.change.as_str()))?;
+        dict.set_item("helps_seconds", advice.map(|it| it.finish.as_secs_f64()))?;
+        Ok(dict)
+    }
+}
+
+/// What is taken of a limit, in words.
+fn limit(resource: &PlannedResource, (shown, is_money): &Shown) -> String {
+    match resource.utilisation {
+        _ if *is_money => {
+            let dollars = resource.charged.as_units() / 1e3;
+            format!("{shown:<22} ${dollars:.4} spent")
+        }
+        None => shown.clone(),
+        Some(_) => limit_told(resource, shown),
+    }
+}

@@ -1,0 +1,288 @@
+//! Statistics of runs of the core's schedulers: what is known of what is not over.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rate_limited_core::{AttemptId, CallId, Class, Progress, Quota, ResourceView, Time};
+
+use crate::report::Report;
+use crate::statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
+
+/// The latencies of good answers that are kept: the latest.
+const LATENCIES_KEPT: usize = 256;
+
+/// The numbers of runs; their [`Flights`] are apart, so that several schedulers may share them.
+///
+/// ```
+/// use std::time::Duration;
+/// use rate_limited_core::Time;
+/// use rate_limited_report::Numbers;
+///
+/// let mut numbers = Numbers::default();
+/// numbers.begins(Time::PROCESS_START, 1_700_000_000_000);
+/// assert!(numbers.is_due(Time::PROCESS_START));
+/// assert_eq!(numbers.report("poems").runs, 1);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    statistics: Statistics,
+    began: Time,
+    looked: Option<Time>,
+    latencies: Vec<Duration>,
+    /// Which of them the next one replaces.
+    oldest: usize,
+}
+
+/// The attempts in flight of one scheduler, and its unfinished calls.
+#[derive(Clone, Debug, Default)]
+pub struct Flights {
+    /// When the attempts in flight left, by the index of their ids.
+    attempts: Vec<Option<(AttemptId, Time)>>,
+    /// When the first attempt of unfinished calls left, by the index of their ids; the default: none has.
+    began: Vec<Time>,
+    /// Those of them that did not succeed at once, by the same: few, while there may be millions of calls.
+    troubled: BTreeMap<usize, Trouble>,
+}
+
+/// What is known of a call whose first attempt has failed.
+#[derive(Clone, Debug)]
+struct Trouble {
+    attempts: u32,
+    /// The code of its last error.
+    code: Option<Box<str>>,
+}
+
+impl Default for Trouble {
+    fn default() -> Trouble {
+        Trouble {
+            attempts: 1,
+            code: None,
+        }
+    }
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate<'a> {
+    /// It came back; with the code of its error, if that is known.
+    Came(Class, Option<&'a str>),
+    /// It outlived its time-out.
+    TimedOut,
+    /// It was cut off.
+    CutOff,
+}
+
+/// A call that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Over<'a> {
+    /// Which one.
+    pub id: CallId,
+    /// What its number counts, such as `call`.
+    pub kind: &'static str,
+    /// Its number.
+    pub number: u64,
+    /// Why it failed, where no attempt has told a code; `None`: it succeeded.
+    pub failed: Option<&'a str>,
+}
+
+impl Numbers {
+    /// A run begins, at so many milliseconds since 1970.
+    pub fn begins(&mut self, now: Time, unix_ms: u64) {
+        self.statistics.begins(unix_ms);
+        self.began = now;
+        self.looked = None;
+    }
+
+    /// An attempt leaves, the how-manieth of its call.
+    pub fn leaves(
+        &mut self,
+        flights: &mut Flights,
+        (id, attempt): (CallId, AttemptId),
+        number: u32,
+        now: Time,
+    ) {
+        self.statistics.leaves(number > 1);
+        *place(&mut flights.attempts, attempt.index()) = Some((attempt, now));
+        let index = id.index();
+        if flights.began.len() <= index {
+            flights.began.resize(index + 1, Time::default());
+        }
+        let began = &mut flights.began[index];
+        if *began == Time::default() {
+            *began = now;
+        } else {
+            flights.troubled.entry(index).or_default().attempts += 1;
+        }
+    }
+
+    /// An attempt has ended; one that is not in flight is not counted.
+    pub fn ended(
+        &mut self,
+        flights: &mut Flights,
+        (id, attempt): (CallId, AttemptId),
+        fate: Fate<'_>,
+        now: Time,
+    ) {
+        let flight = place(&mut flights.attempts, attempt.index());
+        let Some((_, left)) = flight.take_if(|(known, _)| *known == attempt) else {
+            return;
+        };
+        let (outcome, code) = match fate {
+            Fate::Came(class, code) => (outcome(class), code),
+            Fate::TimedOut => (Outcome::TimedOut, Some("timeout")),
+            Fate::CutOff => (Outcome::CutOff, None),
+        };
+        let took = now.since(left);
+        if outcome == Outcome::Succeeded {
+            self.keep(took);
+        } else {
+            let trouble = flights.troubled.entry(id.index()).or_default();
+            trouble.code = code.map(Into::into);
+        }
+        let attempt = Attempt {
+            outcome,
+            code,
+            took,
+        };
+        self.statistics.attempt(now.since(self.began), &attempt);
+    }
+
+    /// A call is over.
+    pub fn over(&mut self, flights: &mut Flights, over: Over<'_>, now: Time) {
+        let (index, none) = (over.id.index(), Time::default());
+        let began = flights.began.get_mut(index).map(std::mem::take);
+        let began = began.filter(|began| *began != none);
+        // Of most calls there is none.
+        let trouble = if flights.troubled.is_empty() {
+            None
+        } else {
+            flights.troubled.remove(&index)
+        };
+        let tries = trouble.as_ref().map_or(1, |trouble| trouble.attempts);
+        let attempts = began.map_or(0, |_| tries);
+        let took = began.map_or(Duration::ZERO, |began| now.since(began));
+        let mut name = Name::default();
+        // The names of most calls are not kept, and not made.
+        if self.statistics.names(took, attempts) {
+            // A number fits.
+            let _ = write!(name, "{} {}", over.kind, over.number);
+        }
+        let told = trouble.as_ref().and_then(|it| it.code.as_deref());
+        self.statistics.call(&Call {
+            name: name.as_str(),
+            attempts,
+            took,
+            code: over.failed.map(|why| told.unwrap_or(why)),
+        });
+    }
+
+    /// Whether it is time to [`look`](Numbers::look).
+    pub fn is_due(&self, now: Time) -> bool {
+        let every = self.statistics.sample_every();
+        self.looked.is_none_or(|last| now.since(last) >= every)
+    }
+
+    /// A look at a run and at the resources that it takes from.
+    pub fn look<'a>(
+        &mut self,
+        progress: &Progress,
+        resources: impl IntoIterator<Item = &'a ResourceView>,
+        now: Time,
+    ) {
+        self.looked = Some(now);
+        let sample = Sample {
+            in_flight: progress.in_flight,
+            waiting: progress.waiting,
+            meters: resources.into_iter().filter_map(meter).collect(),
+        };
+        self.statistics.sample(now.since(self.began), &sample);
+    }
+
+    /// How long the latest good answers took, 256 at most, in no order.
+    pub fn latencies(&self) -> &[Duration] {
+        &self.latencies
+    }
+
+    /// What is told of all that.
+    pub fn report(&self, title: &str) -> Report {
+        self.statistics.report(title)
+    }
+
+    fn keep(&mut self, latency: Duration) {
+        if self.latencies.len() < LATENCIES_KEPT {
+            self.latencies.push(latency);
+            return;
+        }
+        self.latencies[self.oldest] = latency;
+        self.oldest = (self.oldest + 1) % LATENCIES_KEPT;
+    }
+}
+
+fn place<T>(list: &mut Vec<Option<T>>, index: usize) -> &mut Option<T> {
+    if list.len() <= index {
+        list.resize_with(index + 1, || None);
+    }
+    &mut list[index]
+}
+
+fn outcome(class: Class) -> Outcome {
+    match class {
+        Class::Success => Outcome::Succeeded,
+        Class::Invalid => Outcome::Invalid,
+        Class::Refused { .. } => Outcome::Refused,
+        Class::Permanent | Class::Fatal => Outcome::Rejected,
+        _ => Outcome::Failed,
+    }
+}
+
+/// How full a resource is, against what was told of it, or else against what was found; `None`: nothing is known.
+fn meter(view: &ResourceView) -> Option<Meter<'_>> {
+    let (told, per) = match *view.resource.quota() {
+        Quota::SlidingWindow { amount, window } | Quota::FixedWindow { amount, window, .. } => {
+            (Some(amount), Some(window))
+        }
+        Quota::TokenBucket { burst, per, .. } => (Some(burst), Some(per)),
+        Quota::Slots { amount } | Quota::Budget { amount } => (Some(amount), None),
+        Quota::Spacing { .. } => (None, None),
+        _ => (view.limit, None),
+    };
+    let told = if view.resource.is_untold() {
+        view.limit
+    } else {
+        told
+    };
+    let limit = told?.as_units();
+    let per = per.map_or_else(String::new, |per| format!(" per {per:?}"));
+    // In a process there may be several resources of one name, which their owner then numbers.
+    let name = view.resource.name().split('#').next().unwrap_or_default();
+    Some(Meter {
+        name,
+        quota: format!("{limit}{per}"),
+        share: (view.charged + view.held).as_units() / limit.max(f64::MIN_POSITIVE),
+    })
+}
+
+/// A short name that is made without memory of its own: most calls are not among those that are kept.
+#[derive(Default)]
+struct Name {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Write for Name {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end);
+        room.ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+"""What a run will come to: the scheduler of the runner itself, played to its end on virtual time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rate_limited._bill import Budget
+from rate_limited._html import escaped, page, table
+from rate_limited._setup import seconds
+from rate_limited.calls import Call
+from rate_limited.usage import amount, shown, to_float
+
+if TYPE_CHECKING:
+    from rate_limited._ledger import Ledger
+    from rate_limited._native import Machine, Outlook
+    from rate_limited._service import Service
+    from rate_limited.resources import Resource
+
+
+@dataclass(frozen=True)
+class PlannedLimit:
+    """What a plan says of one limit."""
+
+    name: str
+    """The name of its resource."""
+
+    cost: float
+    """What is charged in the end, in its unit."""
+
+    reserved: float
+    """What all attempts cost at most."""
+
+    waited_seconds: float
+    """For how long it keeps the next call waiting."""
+
+    utilisation: float | None
+    """The share of what it lets through that is used, from 0 to 1; None where nothing comes back with time."""
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """What a run will come to. It is made by `Runner.plan`; printed it is a few lines, in a notebook a table.
+
+    >>> from rate_limited import Resource, Runner
+    >>> runner = Runner(len, [Resource.per_minute("requests", 60)], progress=False)
+    >>> for word in ["badger"] * 150:
+    ...     runner.schedule(word)
+    >>> plan = runner.plan()
+    >>> plan.calls, round(plan.seconds), plan.binding, plan.never_fit
+    (150, 122, 'requests', ())
+    """
+
+    calls: int
+    """The calls that are planned, those in flight included; without those that are done, and `never_fit`."""
+
+    seconds: float
+    """From now until the last of them is over."""
+
+    binding: str | None
+    """What keeps calls waiting longest: the name of a resource, or `"in flight"`; None: nothing does."""
+
+    binding_seconds: float
+    """For how long it does."""
+
+    limits: tuple[PlannedLimit, ...]
+    """Each limit, in the order in which the runner has them."""
+
+    in_flight: int
+    """The most calls in flight at once."""
+
+    in_flight_seconds: float
+    """For how long `max_concurrent` keeps the next call waiting."""
+
+    unfinished: int
+    """Calls that will not be run: a budget is spent."""
+
+    never_fit: tuple[int, ...]
+    """The indices of calls that exceed a limit on their own and can never be run."""
+
+    helps: str | None
+    """The one change that would make the run shortest, if one saves 5 % of the time."""
+
+    helps_seconds: float | None
+    """How long it would take then."""
+
+    latency: float
+    """How many seconds an answer was assumed to take, in the mean."""
+
+    failure_rate: float
+    """The share of attempts that was assumed to fail."""
+
+    extrapolated: bool
+    """Whether the end of a very long list was not played but taken to go on as before."""
+
+    text: str
+    """All of it as lines, the same as those of `rate-limited plan`."""
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What is charged of each resource in the end, by its name.
+
+        >>> from rate_limited import Resource, Runner
+        >>> runner = Runner(len, [Resource.per_minute("requests", 60)], progress=False)
+        >>> runner.schedule("badger")
+        >>> runner.plan().cost
+        {'requests': 1.0}
+        """
+        return {limit.name: limit.cost for limit in self.limits}
+
+    def __repr__(self) -> str:
+        return self.text.rstrip()
+
+    def _repr_html_(self) -> str:
+        lines = [line.strip() for line in self._lines_without_limits()]
+        rows = [
+            [
+                escaped(limit.name),
+                f"{limit.cost:,.15g}",
+                "" if limit.utilisation is None else f"{limit.utilisation:.0%}",
+                f"{limit.waited_seconds:,.0f} s" if limit.waited_seconds else "",
+            ]
+            for limit in self.limits
+        ]
+        heads = ["limit", "taken", "of what it lets through", "waited for"]
+        return page("Plan", lines, table(heads, rows) if rows else "")
+
+    def _lines_without_limits(self) -> list[str]:
+        kept, in_limits = [], False
+        for line in self.text.splitlines():
+            in_limits = line.startswith("limits") or in_limits and line.startswith(" ")
+            if not in_limits:
+                kept.append(line)
+        return kept
+
+
+class Planned:
+    """The part of a `Runner` that looks ahead."""
+
+    function: Callable[..., Any]
+    _costs_of: list[Callable[[Call], Any]]
+    _resources: list[Resource]
+    _machine: Machine
+    _ledger: Ledger
+    _service: Service | None
+
+    def plan(
+        self,
+        items: Iterable[Any] | None = None,
+        *,
+        latency: float | None = None,
+        failure_rate: float | None = None,
+    ) -> Plan:
+        """What a run will come to: when it ends, what it takes of each limit, what it waits for, what would help.
+
+        It is no formula: the scheduler of this runner, as it stands with its limits and what is used of them, is
+        played to its end on virtual time, at about 2 µs a call. Nothing is sent, and nothing of the runner is
+        changed. It may be asked before a run, during one, and from any thread; calls that are done, also those of
+        which the journal has the result, are left out. Other runners that share a limit are taken to be idle.
+
+        Args:
+            items: plans calls that are not scheduled, in front of a `map`: each item is the only argument of a call;
+                they come after those that are scheduled. Default None: what is scheduled.
+            latency: seconds that an answer takes. Default None: as the latest 256 good answers of this runner did;
+                before the first one 2 s, as in `rate-limited plan`.
+            failure_rate: the share of attempts that fail, from 0 to below 1. Default None: as so far, from 16
+                attempts on; before that none.
+
+        Raises:
+            ValueError: one of the numbers is out of range.
+
+        >>> from rate_limited import Resource, Runner
+        >>> tokens = Resource.per_minute("tokens", 1_000, arguments_usage_extractor=lambda call: len(call.args[0]))
+        >>> runner = Runner(str.upper, [tokens], progress=False)
+        >>> print(runner.plan(["x" * 400, "y" * 2_000, "z" * 700], latency=3))
+        calls     2 calls; nothing is sent
+                  1 call is above tokens=1,000/60s and can never be sent (call 1)
+        finish    after 1 m 3 s
+        binding   tokens for 1 m
+        limits    tokens=1,000/60s       1,100 taken, 55 % of what it lets through; waited for 1 m
+        in flight 1 at most (max_concurrent=64)
+        assumed   answers take 3 s (latency=); nothing fails (failure_rate=)
+        helps     most: twice the limit of tokens=1,000/60s: 3 s
+        """
+        latency = seconds("latency", latency, most=1e6)
+        rate = None if failure_rate is None else _rate(failure_rate)
+        machine, base = self._planned()
+        outlook = machine.outlook()
+        for item in () if items is None else items:
+            self._add(outlook, Call(self.function, (item,), {}))
+        quotas = [(_limit_text(resource), isinstance(resource, Budget)) for resource in self._resources]
+        text, found = outlook.plan(base, quotas, latency, rate)
+        told = zip(found.pop("limits"), self._resources, strict=True)
+        limits = tuple(_planned_limit(limit, resource._scale) for limit, resource in told)
+        never_fit = tuple(found.pop("never_fit"))
+        return Plan(limits=limits, never_fit=never_fit, text=text, **found)
+
+    def _planned(self) -> tuple[Machine, int]:
+        """The machine that is planned, and the number of its first call."""
+        service = self._service
+        # Rows that a `map` has begun are planned where nothing is scheduled.
+        if service is not None and not service.is_over and not self._ledger.calls:
+            return service.machine, 0
+        return self._machine, self._ledger.base
+
+    def _add(self, outlook: Outlook, call: Call) -> None:
+        costs = [cost(call) for cost in self._costs_of]
+        checked = zip(costs, self._resources, strict=True)
+        outlook.add([amount(cost, resource.name) for cost, resource in checked])
+
+
+def _planned_limit(found: tuple[str, float, float, float, float | None], scale: float) -> PlannedLimit:
+    name, cost, reserved, waited, utilisation = found
+    return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation)
+
+
+def _rate(value: object) -> float:
+    number = None if isinstance(value, bool) else to_float(value)
+    if number is None or not 0 <= number < 1:
+        raise ValueError(f"failure_rate is {shown(value)}: it must be a share of attempts from 0 to below 1")
+    return number
+
+
+def _limit_text(resource: Resource) -> str:
+    """A limit as a plan shows it.
+
+    >>> from rate_limited import Resource
+    >>> _limit_text(Resource.per_minute("requests", 3_500))
+    'requests=3,500/60s'
+    """
+    limit, window = resource.limit, resource.time_window_seconds
+    if limit is None:
+        return f"{resource.name}: not told; the run finds it out"
+    if isinstance(resource, Budget):
+        return f"{resource.name}=${limit:,.15g}"
+    per = "" if math.isinf(window) else f"/{window:,.15g}s"
+    return f"{resource.name}={limit:,.15g}{per}"

@@ -1,0 +1,207 @@
+"""What the runs of a runner did, as text, as JSON, as a page and in a notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from support import quiet, scheduled, watchdog  # noqa: F401 - a fixture
+
+from rate_limited import Resource, Runner
+
+
+class Refused(Exception):
+    """As clients show a refusal."""
+
+    status_code = 429
+    headers: ClassVar = {"retry-after": "0.01"}
+
+
+def data(runner: Runner[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(runner.report().json)
+    return found
+
+
+SECRET = "secret prompt"
+
+
+def make(kind: str) -> Any:
+    """A function that answers 30 of 40 calls, one of them after a refusal, and fails the others for ever."""
+    seen: set[int] = set()
+
+    def sync(number: int, text: str = SECRET) -> str:
+        if number == 39 and number not in seen:
+            seen.add(number)
+            raise Refused(f"too much of {text}")
+        if number % 4 == 2:
+            raise KeyError(text)
+        return f"answer to {text}"
+
+    async def later(number: int, text: str = SECRET) -> str:
+        await asyncio.sleep(0)
+        return sync(number, text)
+
+    return sync if kind == "sync" else later
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("way", ["run", "map"])
+def test_attempts_and_calls_are_counted(kind: str, way: str) -> None:
+    runner = quiet(make(kind), [Resource.per_second("requests", 10_000)], max_retries=2)
+    if way == "run":
+        scheduled(runner, *range(40)).run()
+    else:
+        assert len(list(runner.map(range(40)))) == 40
+    report = data(runner)
+    assert report["calls"] == {
+        "requests": 40,
+        "succeeded": 30,
+        "failed": 10,
+        "unfinished": 0,
+        "failed_by_code": {"KeyError": 10},
+    }
+    attempts = report["attempts"]
+    assert attempts["by_outcome"] == {"succeeded": 30, "refused": 1, "invalid": 30}
+    assert (attempts["total"], attempts["retries"]) == (61, 21)
+    assert attempts["refused_by_code"] == {"Refused": 1}
+    assert attempts["failed_by_code"] == {"KeyError": 30}
+    assert dict(attempts["per_call"]) == {1: 29, 2: 1, 3: 10}
+    assert report["latency"]["answers"] == 30
+    name = "call" if way == "run" else "row"
+    assert all(re.fullmatch(rf"{name} \d+", call["call"]) for call in report["slowest"])
+    assert {call["attempts"] for call in report["most_retried"]} == {3}
+    assert report["limits"][0]["name"] == "requests"
+
+
+def test_nothing_of_arguments_answers_and_errors_is_in_it() -> None:
+    runner = scheduled(quiet(make("sync"), max_retries=1), *range(40))
+    runner.run()
+    report = runner.report()
+    for form in (report.text, report.json, report.html, report._repr_html_()):
+        assert SECRET not in form
+        assert "answer to" not in form
+
+
+def test_several_runs_are_one_report() -> None:
+    runner = scheduled(quiet(int), 1, 2)
+    runner.run()
+    scheduled(runner, 3, "no number").run()
+    runner.retry_failed()
+    runner.run()
+    report = data(runner)
+    assert report["runs"] == 3
+    assert (report["calls"]["succeeded"], report["calls"]["failed"]) == (3, 2)
+    assert {call["call"] for call in report["most_retried"]} == {"call 3", "call 4"}
+
+
+def test_it_is_there_during_a_run_and_before_one() -> None:
+    runner = scheduled(quiet(lambda n: time.sleep(0.01), [Resource.per_second("requests", 20)]), *range(40))
+    assert data(runner)["calls"]["unfinished"] == 40
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    time.sleep(0.6)
+    report = data(runner)
+    thread.join()
+    assert report["calls"]["succeeded"] == 20
+    assert report["calls"]["unfinished"] == 20
+    assert report["limits"][0]["peak_share"] == pytest.approx(1.0, abs=0.05)
+    end = data(runner)
+    assert end["calls"]["succeeded"] == 40
+    assert sum(slice_["succeeded"] for slice_ in end["timeline"]) == 40
+    assert 950 < end["elapsed_ms"] < 2_500
+
+
+def test_timeouts_and_calls_that_were_cut_off() -> None:
+    runner = quiet(lambda n: time.sleep(0.5 if n == 1 else 0), timeout=0.05, max_retries=0, grace_seconds=0.1)
+    scheduled(runner, 0, 1).run()
+    assert data(runner)["attempts"]["by_outcome"] == {"succeeded": 1, "timed out": 1}
+    runner = scheduled(quiet(lambda n: time.sleep(1), grace_seconds=0.05), 0)
+    threading.Timer(0.1, runner.interrupt).start()
+    runner.run()
+    report = data(runner)
+    assert report["attempts"]["by_outcome"] == {"cut off": 1}
+    assert (report["calls"]["succeeded"], report["calls"]["unfinished"]) == (0, 1)
+
+
+def test_keys_name_calls(tmp_path: Path) -> None:
+    limits = [Resource.per_second("requests", 1_000)]
+    options = {"journal": tmp_path / "journal", "key": lambda call: f"poem-{call.args[0]}<&>"}
+    with quiet(lambda n: time.sleep(n / 100), limits, **options) as runner:
+        scheduled(runner, *range(4)).run()
+        report = data(runner)
+        assert [call["call"] for call in report["slowest"]] == [f"poem-{n}<&>" for n in (3, 2, 1, 0)]
+        assert "poem-3&lt;&amp;&gt;" in runner.report().html
+        assert report["notes"] == []
+    with quiet(lambda n: time.sleep(n / 100), limits, **options) as runner:
+        scheduled(runner, *range(6)).run()
+        report = data(runner)
+        assert report["calls"]["succeeded"] == 2
+        assert report["notes"] == [
+            "4 calls were done before, by earlier processes with this journal: they are not counted here"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "beginning"), [("a.html", "<!doctype html>"), ("a.json", "{"), ("a.TXT", "rate-limited report")]
+)
+def test_it_is_written_to_a_file(tmp_path: Path, name: str, beginning: str) -> None:
+    runner = scheduled(quiet(int), 1)
+    runner.run()
+    path = tmp_path / name
+    for _ in range(2):
+        report = runner.report(path)
+        assert path.read_text("utf-8").startswith(beginning)
+    assert report.text
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    import os
+
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
+    runner = quiet(int)
+    path = tmp_path / "results.json"
+    path.write_text('{"my": "data"}')
+    with pytest.raises(ValueError, match="is there and no report: choose another name"):
+        runner.report(path)
+    assert path.read_text() == '{"my": "data"}'
+    with pytest.raises(
+        ValueError, match=r"the name of a report ends in \.html, \.json or \.txt, got 'report'"
+    ):
+        runner.report("report")
+    with pytest.raises(FileNotFoundError):
+        runner.report(tmp_path / "missing" / "report.html")
+
+
+def test_a_notebook_shows_the_page_without_scripts() -> None:
+    runner = scheduled(quiet(int), *range(5))
+    runner.run()
+    report = runner.report()
+    shown = report._repr_html_()
+    frame = re.fullmatch(r'<iframe srcdoc="([^"]*)" style="[^"]*" sandbox="" title="[^"]*"></iframe>', shown)
+    assert frame is not None
+    assert html.unescape(frame[1]) == report.html
+    assert "<script" not in report.html
+    assert "http://" not in report.html.replace("http://www.w3.org", "")
+    assert repr(report) == report.text.rstrip() == str(report).rstrip()
+
+
+def test_its_size_is_bounded() -> None:
+    runner = quiet(lambda n: n, [Resource.per_second("requests", 10_000_000)])
+    for _ in range(3):
+        scheduled(runner, *range(5_000)).run()
+    assert len(runner.report().json) < 150_000
+    assert data(runner)["calls"]["succeeded"] == 15_000
