@@ -422,7 +422,9 @@ fn the_plan_of_a_pool_is_what_it_does() {
         assert_eq!((plan.calls, plan.unfinished), (calls, 0));
         // The first resource of each account is its requests: they are charged to nobody else.
         let requests = plan.resources.iter().step_by(2);
-        let charged: Vec<_> = requests.map(|it| it.charged.as_units() as usize).collect();
+        let charged: Vec<_> = requests
+            .map(|it| usize::try_from(it.charged.as_micros() / 1_000_000).expect("not below zero"))
+            .collect();
         let made = [&[0][..], &[1, 2], &[3]].map(|members| moments(&play, members).len());
         assert_eq!(charged.iter().sum::<usize>(), calls as usize);
         for (charged, made) in charged.into_iter().zip(made) {

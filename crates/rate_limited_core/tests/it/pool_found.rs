@@ -57,8 +57,7 @@ fn run(accounts: &[Account], calls: usize, tells_wait: bool) -> Came {
     for account in members {
         play.scheduler.add_member(account).expect("room");
     }
-    type Log = Rc<RefCell<Vec<(Vec<Time>, usize)>>>;
-    let log: Log = Rc::new(RefCell::new(vec![(Vec::new(), 0); accounts.len()]));
+    let log = Rc::new(RefCell::new(vec![(Vec::new(), 0); accounts.len()]));
     let (seen, limits) = (Rc::clone(&log), accounts.to_vec());
     play.reply_by = Some(Box::new(move |member, _, now| {
         let Account { quota, seconds, .. } = limits[member.index()];
