@@ -143,7 +143,7 @@ fn a_description_brings_its_calendar() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        text.contains("requests_per_day=10/day@America/Los_Angeles"),
+        text.contains("requests_per_day[gemini-2.5-flash]=10/day@America/Los_Angeles"),
         "{text} {error}"
     );
     assert!(text.contains("back at"), "{text}");
