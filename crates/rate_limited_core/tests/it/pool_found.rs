@@ -2,7 +2,7 @@
 
 use crate::play::{End, Over, Play, Reply, START, always, secs};
 use rate_limited_core::{
-    Amount, Class, Cost, Limiter, MaxConcurrent, Outcome, Quota, Resource, Settings, Time,
+    Amount, Class, Cost, Limiter, MaxConcurrent, Outcome, Quota, Resource, Settings,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
