@@ -17,3 +17,6 @@ struct SeveralLimits;
 
 #[doc = include_str!("../../../docs/guides/tuning.md")]
 struct Tuning;
+
+#[doc = include_str!("../../../docs/models.md")]
+struct Models;
