@@ -78,9 +78,9 @@ def chat_runner(client: Any, requests: int, seconds: float) -> Any:
     return runner
 
 
-def ask(runner: Any, number: int) -> None:
+def ask(runner: Any, number: int, model: str | None = None) -> None:
     message = {"role": "user", "content": f"Poem {number}"}
-    runner.schedule(model=f"m{number}", messages=[message], max_tokens=4)
+    runner.schedule(model=model or f"m{number}", messages=[message], max_tokens=4)
 
 
 GIVEN = {
@@ -118,10 +118,10 @@ def test_limits_of_a_description(server: Server, kind: Any) -> None:
         progress=False,
     )
     for number in range(30):
-        ask(runner, number)
+        ask(runner, number, model="m")  # each model has its limits for itself
     results, exceptions = runner.run()
     assert exceptions == [[]] * 30
-    assert [answer.model for answer in results] == [f"m{number}" for number in range(30)]
+    assert [answer.model for answer in results] == ["m"] * 30
     stats = server.stats()
     assert (stats["arrivals"], stats["refusals"]) == (30, 0)
     # OpenAI charges the larger of prompt and bound, and gives nothing back.
