@@ -92,3 +92,39 @@ fn it_says_what_is_missing() {
     }
     assert_eq!(world.stats().arrivals, arrivals, "nothing is sent");
 }
+
+/// Whether a shell here may do this.
+fn may(world: &World, what: &str) -> bool {
+    let done = Command::new("sh")
+        .args(["-c", what])
+        .current_dir(world.path(""))
+        .output();
+    done.is_ok_and(|done| done.status.success())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn it_works_for_a_user_without_a_name_and_on_a_root_that_cannot_be_written() {
+    let nobody = "setpriv --reuid=4242 --regid=4242 --clear-groups";
+    let read_only = "mount --bind . . && mount -o remount,bind,ro / && ! touch /probe 2>&-";
+    let in_a_namespace =
+        format!(r#"unshare -m sh -c '{read_only} && cd "$PWD" && exec "$0" "$@"'"#);
+    let binary = env!("CARGO_BIN_EXE_rate-limited");
+    for (first, needs) in [
+        (nobody, format!("{nobody} test -x {binary} -a -r in.jsonl")),
+        (&*in_a_namespace, format!("unshare -m sh -c '{read_only}'")),
+    ] {
+        let world = World::slow(1);
+        world.input(&requests(20));
+        assert!(may(&world, "chmod 777 . && chmod 644 in.jsonl"));
+        if !may(&world, &needs) {
+            eprintln!("left out, for it may not be done here: {first}");
+            continue;
+        }
+        let (code, said) = run(&world, first, "");
+        assert_eq!(code, Some(0), "{first}: {said}");
+        check_no_panic(first, &said);
+        let output = fs::read_to_string(world.path("out.jsonl")).expect("an output");
+        assert_eq!(output.lines().count(), 20, "{first}: {said}");
+    }
+}
