@@ -13,7 +13,7 @@ impl Limiter {
     /// use rate_limited_core::{Amount, Anchor, Limiter, Quota, Resource, Time};
     /// use std::time::Duration;
     ///
-    /// let at = |hours| Time::PROCESS_START + Duration::from_secs(hours * 3_600);
+    /// let at = |hours: u64| Time::PROCESS_START + Duration::from_secs(hours * 3_600);
     /// let mut limiter = Limiter::new(at(20));
     /// let requests = limiter.add(Resource::new("requests", Quota::FixedWindow {
     ///     amount: Amount::units(1_000),
