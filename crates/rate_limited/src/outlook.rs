@@ -71,10 +71,7 @@ impl Outlook {
             self.takes_over(id, meter);
         }
         for (name, meter) in &past.parts {
-            let key = name.strip_suffix(']').and_then(|name| name.split_once('['));
-            let whole = key.and_then(|(name, key)| Some((self.limiter.find(name)?, key)));
-            if let Some((whole, key)) = whole {
-                let part = self.limiter.partition(whole, key);
+            if let Some(part) = self.limiter.partition_named(name) {
                 self.takes_over(part, meter);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, Member, Quota, ResourceId, Resources, Runner};
+use rate_limited::{Amount, Member, PlannedResource, Quota, ResourceId, Resources, Runner};
 use rate_limited_apis as apis;
 
 use crate::bill::Bill;
@@ -219,8 +219,26 @@ impl Meters {
         self.told.iter().find(|meter| meter.place == place)
     }
 
-    /// The limit that was told for a resource, by its place, or for the part of it that a key has.
-    pub(crate) fn limit_at(&self, place: usize, key: Option<&str>) -> Option<&Limit> {
+    /// The limit that was told for a resource at a place, or for a part of one: its name has the key in brackets.
+    pub(crate) fn limit_of(
+        &self,
+        place: usize,
+        part_of: Option<ResourceId>,
+        name: &str,
+    ) -> Option<&Limit> {
+        let Some(whole) = part_of else {
+            return self.limit_at(place, None);
+        };
+        let key = name.strip_suffix(']').and_then(|name| name.split_once('['));
+        self.limit_at(whole.index(), key.map(|(_, key)| key))
+    }
+
+    /// The same for a resource of a plan.
+    pub(crate) fn limit_of_planned(&self, planned: &PlannedResource) -> Option<&Limit> {
+        self.limit_of(planned.resource.index(), planned.part_of, &planned.name)
+    }
+
+    fn limit_at(&self, place: usize, key: Option<&str>) -> Option<&Limit> {
         let own = key.and_then(|key| self.parts().nth(place)?.limit_of(key));
         own.or_else(|| Some(&self.get(place)?.limit))
     }

@@ -9,7 +9,6 @@ use crate::key;
 use crate::limit::Limit;
 use crate::meter::Meter;
 use crate::meters::{Meters, adopted};
-use crate::planning::limit_of;
 use crate::pool::Outline;
 use crate::preset::Preset;
 use crate::refusal::Refusal;
@@ -81,7 +80,7 @@ impl Limits {
     /// The same with twice the limit that a resource of a plan has; and that one as it then is.
     pub(crate) fn doubled(&self, planned: &PlannedResource) -> Option<(Limits, String)> {
         let meters = self.meters(None).ok()?;
-        let binding = limit_of(&meters, planned)?;
+        let binding = meters.limit_of_planned(planned)?;
         let whole = planned.part_of.unwrap_or(planned.resource);
         let account = meters.get(whole.index()).and_then(Meter::account);
         let mut more = self.clone();

@@ -171,7 +171,7 @@ impl Told<'_> {
     }
 
     fn limit(&self, resource: &PlannedResource) -> String {
-        let Some(limit) = self.work.limit_of(resource) else {
+        let Some(limit) = self.meters.limit_of_planned(resource) else {
             if !self.meters.is_bill(resource.resource.index()) {
                 return format!(
                     "{}: not told; the run finds it out, the plan takes none",
@@ -195,7 +195,10 @@ impl Told<'_> {
     }
 
     fn limit_json(&self, resource: &PlannedResource) -> Value {
-        let end = self.work.limit_of(resource).and_then(Limit::window_end);
+        let end = self
+            .meters
+            .limit_of_planned(resource)
+            .and_then(Limit::window_end);
         json!({
             "resets_at": end.and_then(when::utc),
             "name": resource.name,

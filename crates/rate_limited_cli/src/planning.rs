@@ -3,7 +3,7 @@
 use std::io::{self, BufReader};
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, Assumed, Load, Outlook, PlannedResource};
+use rate_limited::{Amount, Assumed, Load, Outlook};
 use rate_limited_report::never_told;
 
 use crate::advice;
@@ -14,7 +14,6 @@ use crate::earlier::{Asked, Earlier};
 use crate::exit::Exit;
 use crate::feed::FeedOptions;
 use crate::input::{Item, Reader};
-use crate::limit::Limit;
 use crate::line::Glance;
 use crate::meters::Meters;
 use crate::output::OutputTarget;
@@ -253,11 +252,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The limit that a resource of the plan has, or the part of one.
-    pub(crate) fn limit_of(&self, planned: &PlannedResource) -> Option<&Limit> {
-        limit_of(self.meters, planned)
-    }
-
     /// The bound on costs, if there is one.
     pub(crate) fn bill(&self) -> Option<&Bill> {
         self.meters.bill()
@@ -267,14 +261,6 @@ impl<'a> Work<'a> {
     pub(crate) fn never_told(&self) -> Option<String> {
         self.never.told(self.meters)
     }
-}
-
-/// The limit that a resource of a plan has, or the part of one.
-pub(crate) fn limit_of<'a>(meters: &'a Meters, planned: &PlannedResource) -> Option<&'a Limit> {
-    let whole = planned.part_of.unwrap_or(planned.resource);
-    let key = planned.part_of.and_then(|_| planned.name.split_once('['));
-    let key = key.and_then(|(_, key)| key.strip_suffix(']'));
-    meters.limit_at(whole.index(), key)
 }
 
 impl Watch for Work<'_> {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use rate_limited::{Amount, ResourceId, ResourceView, View};
+use rate_limited::{Amount, ResourceView, View};
 
 use crate::duration;
 use crate::limit::Limit;
@@ -22,14 +22,10 @@ impl<'a> Standing<'a> {
     fn new(place: usize, view: &'a ResourceView, meters: &'a Meters) -> Standing<'a> {
         let told = Some(&view.resource).filter(|it| !it.is_untold());
         let told = told.and_then(|it| it.quota().limit());
-        let whole = view.part_of.map_or(place, ResourceId::index);
-        let name = view.resource.name();
-        let key = name.strip_suffix(']').and_then(|name| name.split_once('['));
-        let key = key.map(|(_, key)| key).filter(|_| view.part_of.is_some());
         Standing {
             view,
             told: told.map(Amount::as_units),
-            limit: meters.limit_at(whole, key),
+            limit: meters.limit_of(place, view.part_of, view.resource.name()),
         }
     }
 

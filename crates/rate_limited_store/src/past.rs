@@ -11,7 +11,7 @@ use crate::look::Seen;
 use crate::record::{Position, State};
 use crate::rescue;
 use crate::rows::{ChargeRow, IN_FLIGHT, OpenRow, ResourceRow, UNKNOWN};
-use crate::store::Store;
+use crate::store::{Store, whole_of};
 use crate::wall::Wall;
 
 /// What a journal had when it was opened.
@@ -141,7 +141,7 @@ pub(crate) fn begin(
             past.meters.push(meter);
         }
         for (name, id) in parts.into_iter().zip(&places[resources.len()..]) {
-            let whole = name.split_once('[').map(|(whole, _)| whole);
+            let whole = whole_of(&name);
             let window = resources.iter().find(|(name, _)| Some(&**name) == whole);
             let meter = meter(store, *id, window.and_then(|(_, window)| *window), &charges)?;
             past.parts.push((name, meter));
@@ -293,7 +293,7 @@ pub(crate) fn foresee(
         known(name).map_or_else(Meter::default, |row| taken(row, since(*window), &charges))
     };
     let parts = seen.resources.iter().filter_map(|row| {
-        let whole = row.name.strip_suffix(']')?.split_once('[')?.0;
+        let whole = whole_of(&row.name)?;
         let is_named = resources.iter().any(|(name, _)| *name == row.name);
         let (_, window) = resources.iter().find(|(name, _)| name == whole)?;
         let meter = || taken(row, since(*window), &charges);

@@ -34,6 +34,11 @@ pub(crate) struct Store {
     resources: BTreeMap<i64, ResourceRow>,
 }
 
+/// The resource that this is a part of, by its name: one with a key in brackets behind it.
+pub(crate) fn whole_of(name: &str) -> Option<&str> {
+    Some(name.strip_suffix(']')?.split_once('[')?.0)
+}
+
 /// Opens a connection to a file that is there.
 pub(crate) fn connect(path: &Path, write: bool) -> Result<Connection> {
     let access = if write {
@@ -316,10 +321,9 @@ impl Store {
 
     /// The names of the resources that are parts of these: they have a key in brackets behind the name.
     pub(crate) fn parts_of(&self, names: &[&str]) -> Vec<String> {
-        let of = |name: &str| Some(name.strip_suffix(']')?.split_once('[')?.0.to_owned());
         let known = self.resources.values().map(|row| &row.name);
         let is_part = |name: &&String| {
-            let is_of = of(name).is_some_and(|whole| names.contains(&&*whole));
+            let is_of = whole_of(name).is_some_and(|whole| names.contains(&whole));
             is_of && !names.contains(&name.as_str())
         };
         known.filter(is_part).cloned().collect()

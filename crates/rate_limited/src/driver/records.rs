@@ -74,12 +74,9 @@ impl<Req, Resp> Records<Req, Resp> {
     /// Takes over what was charged to parts before.
     fn recall_parts(&mut self, parts: Vec<(String, PastMeter)>, limiter: &mut Limiter, now: Time) {
         for (name, meter) in parts {
-            let key = name.strip_suffix(']').and_then(|name| name.split_once('['));
-            let Some((whole, key)) = key.and_then(|(name, key)| Some((limiter.find(name)?, key)))
-            else {
+            let Some(part) = limiter.partition_named(&name) else {
                 continue;
             };
-            let part = limiter.partition(whole, key);
             self.know(limiter, &[Cost::new(part, Amount::ZERO)]);
             let _ = limiter.recall(part, &meter.learnt);
             limiter.replay(part, &meter.charges, meter.paused_until, now);

@@ -73,6 +73,26 @@ impl Limiter {
         id
     }
 
+    /// The part that has this name, as in `tokens[gpt-4o]`; it is made if it is not there. `None`: it names no part of
+    /// a resource that is known.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Limiter, Quota, Resource, Time};
+    ///
+    /// let mut limiter = Limiter::new(Time::PROCESS_START);
+    /// let tokens = Resource::new("tokens", Quota::per_minute(Amount::units(60)));
+    /// let tokens = limiter.add(tokens)?;
+    /// let part = limiter.partition_named("tokens[gpt-4o]");
+    /// assert_eq!(part, Some(limiter.partition(tokens, "gpt-4o")));
+    /// assert_eq!(limiter.partition_named("images[gpt-4o]"), None);
+    /// # Ok::<(), rate_limited_core::QuotaError>(())
+    /// ```
+    pub fn partition_named(&mut self, name: &str) -> Option<ResourceId> {
+        let (whole, key) = name.strip_suffix(']')?.split_once('[')?;
+        let whole = self.find(whole)?;
+        Some(self.partition(whole, key))
+    }
+
     /// The quotas in force of all resources and partitions.
     pub(crate) fn quotas(&self) -> impl Iterator<Item = (ResourceId, Quota)> {
         let all = self.ledgers.iter().enumerate();
