@@ -250,7 +250,7 @@ mod tests {
         let first = paths(&place.0).next().expect("a name");
         let file = place::create_private(&first).expect("room");
         forget(&place.0, Id::random());
-        assert_eq!(place.files(), [first.clone()]);
+        assert_eq!(place.files(), vec![first.clone()]);
         let old = SystemTime::now() - 2 * MAKING_MAX;
         file.set_modified(old).expect("ours");
         let mut rescue = Rescue::begin(&place.0, Id::random()).expect("room");
