@@ -69,8 +69,8 @@ class Resource:
             enough. Default: hold back what it says.
         partition: whose part of it a call takes: calls with the same text share one quota, and each text, such
             as the name of a model, has the whole quota for itself. A call with None or "" takes of the
-            resource itself. The first 1,024 are told apart; all further ones share one quota. Default: one
-            quota for all calls.
+            resource itself. The first 1,024 are told apart; all further ones share one quota. `quota_for` tells
+            single ones a quota of their own. Default: one quota for all calls.
 
     Raises:
         ValueError: a number out of range, or an estimator without `results_usage_extractor`.
@@ -371,6 +371,60 @@ the clock, as in "clock 10s"
             )
         self._identity.set_limit(quota, self._identity.time_window_seconds)
 
+    def quota_for(self, key: str, quota: float, time_window_seconds: float | None = None) -> Self:
+        """Tells the part of this key a quota of its own; needs `partition`. Gives the resource itself.
+
+        The first key told that fits counts. To be told before the first run, since parts are made from it; what
+        `quota` and `set_limit` change later is the limit of all other parts.
+
+        Args:
+            key: the text that `partition` gives. One `*` stands for any text: each part that fits has the quota
+                for itself.
+            quota: the largest amount in a window.
+            time_window_seconds: the window. Default None: that of the resource.
+
+        Raises:
+            ValueError: no `partition`, a key that is empty or has two `*`, a number out of range, no window where
+                none is known, a window of its own in a resource that follows a calendar, and a limit that is in use
+                already.
+            TypeError: a key that is no text.
+
+        >>> tokens = Resource("tokens", 90_000, 60, partition=lambda call: call.get_argument("model"))
+        >>> tokens.quota_for("gpt-4o-mini", 200_000).quota_for("gpt-4o*", 30_000)
+        Resource('tokens', quota=90000, time_window_seconds=60).quota_for('gpt-4o-mini', 200000).quota_for('gpt-4o*', \
+30000)
+        >>> Resource("tokens", 90_000, 60).quota_for("gpt-4o", 30_000)
+        Traceback (most recent call last):
+        ...
+        ValueError: resource 'tokens' has no parts to tell 'gpt-4o' a quota: tell it partition=, too
+        """
+        if self.partition is None:
+            raise ValueError(f"resource {self.name!r} has no parts to tell {key!r} a quota: tell it partition=, too")
+        key = self._part_key(key)
+        part = f"{self.name}[{key}]"
+        quota = _quota(part, quota)
+        window = None
+        if time_window_seconds is not None:
+            window = self._other_window(time_window_seconds)
+        elif math.isinf(self.time_window_seconds):
+            raise ValueError(
+                f"the window of resource {self.name!r} is not known, so that of {key!r} is not: set "
+                "time_window_seconds in quota_for"
+            )
+        self._identity.set_part(part, key, (quota, window or self.time_window_seconds))
+        return self
+
+    def _part_key(self, key: object) -> str:
+        text = _text("key", key)
+        if not text:
+            raise ValueError(
+                f"the key of a part of resource {self.name!r} is empty: calls without a key take of the resource "
+                "itself, whose limit is quota"
+            )
+        if text.count("*") > 1:
+            raise ValueError(f"key {text!r} of a part of resource {self.name!r} has more than one *: write one")
+        return text
+
     @property
     def time_window_seconds(self) -> float:
         """How long what is used counts, in seconds; infinite where nobody told it.
@@ -404,6 +458,16 @@ the clock, as in "clock 10s"
     def __repr__(self) -> str:
         key = self._identity.shared
         shared = "" if key is None else f", shared={key!r}"
+        return self._limit_repr(shared) + self._parts_repr()
+
+    def _parts_repr(self) -> str:
+        told = ""
+        for key, (quota, window) in self._identity.parts.items():
+            seconds = "" if window == self.time_window_seconds else f", {window}"
+            told += f".quota_for({key!r}, {quota}{seconds})"
+        return told
+
+    def _limit_repr(self, shared: str) -> str:
         if math.isinf(self.quota):
             known = math.isfinite(self.time_window_seconds)
             window = f", time_window_seconds={self.time_window_seconds}" if known else ""
@@ -442,6 +506,7 @@ class Identity:
         "_native_id",
         "calendar",
         "on_change",
+        "parts",
         "quota",
         "shared",
         "time_window_seconds",
@@ -454,6 +519,8 @@ class Identity:
         self.calendar = calendar
         self.quota = quota
         self.time_window_seconds = time_window_seconds
+        # The quota and the window of each key, or pattern of keys, that has its own.
+        self.parts: dict[str, tuple[float, float]] = {}
         self._native_id: Any = None
         self.on_change: Callable[[float, float], None] | None = None
 
@@ -472,13 +539,49 @@ class Identity:
         if self.on_change is not None and not math.isinf(quota):
             self.on_change(quota, time_window_seconds)
 
-    def __reduce__(self) -> tuple[Callable[..., Identity], tuple[str | None, float, float, str | None]]:
+    def set_part(self, name: str, key: str, limit: tuple[float, float]) -> None:
+        """Tells a part its own limit; told again before the first run, the latest stands."""
+        with _parts_lock:
+            if self.parts.get(key) == limit:
+                return
+            if self._native_id is not None:
+                raise ValueError(
+                    f"the limit of {name} cannot be told now, since a runner uses the resource already: tell it "
+                    "before the first run, or make a new resource"
+                )
+            self.parts[key] = limit
+
+    def window_of(self, key: str) -> float:
+        """The window of the part of this key, as the limiter finds it: the first that fits."""
+        for pattern, (_, window) in self.parts.items():
+            start, star, end = pattern.partition("*")
+            rest = key[len(start) :]
+            if key == pattern or star and key.startswith(start) and rest.endswith(end):
+                return window
+        return self.time_window_seconds
+
+    def __reduce__(self) -> tuple[Callable[..., Identity], tuple[Any, ...]]:
         # A copy, or the same resource in another process, has a history of its own.
-        return _identity, (self.shared, self.quota, self.time_window_seconds, self.calendar)
+        return _copied, (self.shared, self.quota, self.time_window_seconds, self.calendar, self.parts)
 
 
 _shared: dict[str, Identity] = {}
 _shared_lock = threading.Lock()
+_parts_lock = threading.Lock()
+
+
+def _copied(
+    shared: str | None,
+    quota: float,
+    time_window_seconds: float,
+    calendar: str | None,
+    parts: dict[str, tuple[float, float]],
+) -> Identity:
+    identity = _identity(shared, quota, time_window_seconds, calendar)
+    # One that is shared in this process may be in use: then its parts stay as they are.
+    if identity._native_id is None:
+        identity.parts.update(parts)
+    return identity
 
 
 def _identity(
