@@ -136,7 +136,7 @@ class Machine:
 
 @final
 class Outlook:
-    def add(self, costs: Sequence[float]) -> None: ...
+    def add(self, costs: Sequence[float], keys: Sequence[str | None] | None = None) -> None: ...
     def plan(
         self,
         base: int,

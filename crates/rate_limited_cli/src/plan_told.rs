@@ -14,9 +14,6 @@ use crate::price;
 use crate::text::{counted, grouped};
 use crate::when;
 
-/// The most models whose limits are shown to people.
-const PARTS_SHOWN: usize = 12;
-
 /// What is told.
 pub(crate) struct Told<'a> {
     pub(crate) args: &'a PlanArgs,
@@ -40,7 +37,7 @@ impl Told<'_> {
         lines.extend(self.cost().map(|it| ("cost", it)));
         lines.push(("finish", told.finish(Some("--max-cost"))));
         lines.push(("binding", told.binding()));
-        let (shown, left_out) = self.shown();
+        let (shown, left_out) = told.limits();
         for (place, resource) in shown.into_iter().enumerate() {
             let name = if place == 0 { "limits" } else { "" };
             lines.push((name, self.limit(resource)));
@@ -106,25 +103,6 @@ impl Told<'_> {
             "limits_told": meters.written(),
         });
         format!("{plan:#}\n")
-    }
-
-    /// The limits that are shown, those of models that are waited for longest first, and how many are not.
-    fn shown(&self) -> (Vec<&PlannedResource>, usize) {
-        let (whole, mut parts): (Vec<_>, Vec<_>) = self
-            .plan
-            .resources
-            .iter()
-            .partition(|it| it.part_of.is_none());
-        let has_parts =
-            |it: &PlannedResource| parts.iter().any(|part| part.part_of == Some(it.resource));
-        let is_used = |it: &&PlannedResource| it.reserved > Amount::ZERO || !has_parts(it);
-        let mut shown: Vec<_> = whole.into_iter().filter(is_used).collect();
-        if parts.len() > PARTS_SHOWN {
-            parts.sort_by_key(|it| std::cmp::Reverse((it.binds, it.charged)));
-        }
-        let left_out = parts.len().saturating_sub(PARTS_SHOWN);
-        shown.extend(parts.into_iter().take(PARTS_SHOWN));
-        (shown, left_out)
     }
 
     fn calls(&self) -> String {
