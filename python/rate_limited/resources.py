@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rate_limited._identity import identity_of, text_of
 from rate_limited._native import calendar_seconds, resource_view
 from rate_limited.calls import Call, Result
 from rate_limited.usage import AMOUNT_MAX, shown, to_float
@@ -120,7 +120,7 @@ class Resource:
         learn: bool = False,
         partition: PartitionExtractor | None = None,
     ) -> None:
-        self.name = _text("name", name)
+        self.name = text_of("name", name)
         self.arguments_usage_extractor = arguments_usage_extractor
         self.results_usage_extractor = results_usage_extractor
         self.max_results_usage_estimator = max_results_usage_estimator
@@ -132,7 +132,7 @@ class Resource:
         self._check_extractors()
         quota = _quota(name, quota)
         window = _window_seconds(name, time_window_seconds)
-        self._identity = _identity(shared, quota, window)
+        self._identity = identity_of(shared, quota, window)
 
     @classmethod
     def per_second(
@@ -239,7 +239,7 @@ the clock, as in "clock 10s"
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         if resets_at is not None:
-            calendar = f"day {_text('resets_at', resets_at)}"
+            calendar = f"day {text_of('resets_at', resets_at)}"
             return cls.per_calendar(name, quota, calendar, *hooks, shared=shared, learn=learn, partition=partition)
         return cls(name, quota, 86_400, *_or_one_per_call(*hooks), shared=shared, learn=learn, partition=partition)
 
@@ -275,11 +275,11 @@ the clock, as in "clock 10s"
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         try:
-            window = calendar_seconds(_text("calendar", calendar))
+            window = calendar_seconds(text_of("calendar", calendar))
         except ValueError as error:
             raise ValueError(f"resource {name!r}: {error}") from None
         resource = cls(name, quota, window, *_or_one_per_call(*hooks), learn=learn, partition=partition)
-        resource._identity = _identity(shared, resource.quota, window, calendar)
+        resource._identity = identity_of(shared, resource.quota, window, calendar)
         return resource
 
     @classmethod
@@ -312,7 +312,7 @@ the clock, as in "clock 10s"
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         window = math.inf if time_window_seconds is None else _window_seconds(name, time_window_seconds)
         resource = cls(name, 1, 60, *_or_one_per_call(*hooks), learn=learn, partition=partition)
-        resource._identity = _identity(shared, math.inf, window)
+        resource._identity = identity_of(shared, math.inf, window)
         return resource
 
     @property
@@ -415,7 +415,7 @@ the clock, as in "clock 10s"
         return self
 
     def _part_key(self, key: object) -> str:
-        text = _text("key", key)
+        text = text_of("key", key)
         if not text:
             raise ValueError(
                 f"the key of a part of resource {self.name!r} is empty: calls without a key take of the resource "
@@ -495,117 +495,6 @@ the clock, as in "clock 10s"
             )
 
 
-class Identity:
-    """What makes two resources the same limit: one history belongs to one identity.
-
-    A runner finds here the limit that it has made for this resource, if one has.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_native_id",
-        "calendar",
-        "on_change",
-        "parts",
-        "quota",
-        "shared",
-        "time_window_seconds",
-    )
-
-    def __init__(
-        self, shared: str | None, quota: float, time_window_seconds: float, calendar: str | None = None
-    ) -> None:
-        self.shared = shared
-        self.calendar = calendar
-        self.quota = quota
-        self.time_window_seconds = time_window_seconds
-        # The quota and the window of each key, or pattern of keys, that has its own.
-        self.parts: dict[str, tuple[float, float]] = {}
-        self._native_id: Any = None
-        self.on_change: Callable[[float, float], None] | None = None
-
-    def set_limit(self, quota: float, time_window_seconds: float) -> None:
-        """Changes the limit; `on_change` hears of it if anything is different.
-
-        >>> identity = Identity(None, 100, 60)
-        >>> identity.on_change = print
-        >>> identity.set_limit(50, 60)
-        50 60
-        >>> identity.set_limit(50, 60)
-        """
-        if (quota, time_window_seconds) == (self.quota, self.time_window_seconds):
-            return
-        self.quota, self.time_window_seconds = quota, time_window_seconds
-        if self.on_change is not None and not math.isinf(quota):
-            self.on_change(quota, time_window_seconds)
-
-    def set_part(self, name: str, key: str, limit: tuple[float, float]) -> None:
-        """Tells a part its own limit; told again before the first run, the latest stands."""
-        with _parts_lock:
-            if self.parts.get(key) == limit:
-                return
-            if self._native_id is not None:
-                raise ValueError(
-                    f"the limit of {name} cannot be told now, since a runner uses the resource already: tell it "
-                    "before the first run, or make a new resource"
-                )
-            self.parts[key] = limit
-
-    def window_of(self, key: str) -> float:
-        """The window of the part of this key, as the limiter finds it: the first that fits."""
-        for pattern, (_, window) in self.parts.items():
-            start, star, end = pattern.partition("*")
-            rest = key[len(start) :]
-            if key == pattern or star and key.startswith(start) and rest.endswith(end):
-                return window
-        return self.time_window_seconds
-
-    def __reduce__(self) -> tuple[Callable[..., Identity], tuple[Any, ...]]:
-        # A copy, or the same resource in another process, has a history of its own.
-        return _copied, (self.shared, self.quota, self.time_window_seconds, self.calendar, self.parts)
-
-
-_shared: dict[str, Identity] = {}
-_shared_lock = threading.Lock()
-_parts_lock = threading.Lock()
-
-
-def _copied(
-    shared: str | None,
-    quota: float,
-    time_window_seconds: float,
-    calendar: str | None,
-    parts: dict[str, tuple[float, float]],
-) -> Identity:
-    identity = _identity(shared, quota, time_window_seconds, calendar)
-    # One that is shared in this process may be in use: then its parts stay as they are.
-    if identity._native_id is None:
-        identity.parts.update(parts)
-    return identity
-
-
-def _identity(
-    shared: str | None, quota: float, time_window_seconds: float, calendar: str | None = None
-) -> Identity:
-    if shared is None:
-        return Identity(None, quota, time_window_seconds, calendar)
-    _text("shared", shared)
-    with _shared_lock:
-        identity = _shared.get(shared)
-        if identity is None:
-            identity = _shared[shared] = Identity(shared, quota, time_window_seconds, calendar)
-            return identity
-    if identity.calendar != calendar:
-        raise ValueError(
-            f"the resource shared as {shared!r} follows {identity.calendar or 'no calendar'}, "
-            f"not {calendar or 'none'}: tell the same calendar, or another key"
-        )
-    # Outside the lock: whoever listens may do anything. That nobody told a limit is no news.
-    if not math.isinf(quota):
-        identity.set_limit(quota, time_window_seconds)
-    return identity
-
-
 def _or_one_per_call(
     arguments: CallExtractor | None,
     results: ResultExtractor | None,
@@ -614,12 +503,6 @@ def _or_one_per_call(
     if arguments is None and results is None and estimator is None:
         return one_per_call, None, None
     return arguments, results, estimator
-
-
-def _text(argument: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{argument} must be a str, not {type(value).__name__}")
-    return value
 
 
 def _quota(name: str, value: object) -> float:
