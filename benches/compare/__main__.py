@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--fresh", action="store_true", help="forget earlier measurements")
     parser.add_argument("--overhead", action="store_true", help="measure what a call costs instead of the scenarios")
     parser.add_argument("--stream", action="store_true", help="measure whether memory stays flat instead of the scenarios")
-    parser.add_argument("--calls", type=int, default=stream.CALLS, help="how many calls --stream makes; default: %(default)s")
+    parser.add_argument("--calls", type=int, help="how many calls --stream or --overhead makes; default: as the page says")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md at the end")
     parser.add_argument("--page-only", action="store_true", help="write the page from what was measured before")
     parser.add_argument("--debug", action="store_true", help="debug builds: for trying the harness, not for figures")
@@ -82,7 +82,7 @@ def run(args, tools, scenarios):
         return
     binaries = build(args.overhead or any(tool.rust for tool in tools), args.debug)
     if args.overhead:
-        OVERHEAD.write_text(json.dumps(overhead.measure(binaries), indent=1))
+        OVERHEAD.write_text(json.dumps(overhead.measure(binaries, args.calls or overhead.CALLS), indent=1))
         print(overhead.page(json.loads(OVERHEAD.read_text())))
     elif args.stream:
         keeps_flat(args, tools, binaries)
@@ -96,7 +96,7 @@ def run(args, tools, scenarios):
 def keeps_flat(args, tools, binaries):
     if not tools or tools[0].reason:
         sys.exit("the Python package is needed: leave out --tools and --no-install")
-    found = stream.measure(binaries, tools[0].python, args.calls)
+    found = stream.measure(binaries, tools[0].python, args.calls or stream.CALLS)
     STREAM.write_text(json.dumps(found))
     # A missed bar is told, and is not a failure: the page judges it.
     print("\n".join(stream.check(found)))
