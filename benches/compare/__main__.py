@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bars
+import figures
 import overhead
 import report
 import stream
@@ -39,6 +40,7 @@ def arguments():
     parser.add_argument("--calls", type=int, help="how many calls --stream or --overhead makes; default: as the page says")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md at the end")
     parser.add_argument("--page-only", action="store_true", help="write the page from what was measured before")
+    parser.add_argument("--figures", action="store_true", help="put the figures of the parts into the README and docs that quote them")
     parser.add_argument("--debug", action="store_true", help="debug builds: for trying the harness, not for figures")
     parser.add_argument("--check", action="store_true", help="fail if a result is impossible, or this project's is bad")
     return parser.parse_args()
@@ -63,6 +65,8 @@ def main():
     tools, scenarios = wanted(args.tools, every_tool), wanted(args.scenarios, every_scenario)
     if args.fresh:
         args.results.unlink(missing_ok=True)
+    if args.figures:
+        return figures.write()
     if not args.page_only:
         run(args, tools, scenarios)
     if args.page or args.page_only:

@@ -18,7 +18,8 @@ def kept(name, cache=CACHE):
 
 def single(cache, costs, memory):
     """The bars of one figure each: what, the bar, what was measured, and whether it holds; none of these if it was not."""
-    rows = [*core(kept("scheduler", cache)), *driver(kept("driver", cache)), *http(costs), *instant(costs), *long_list(memory)]
+    rows = [*core(kept("scheduler", cache)), *driver(kept("driver", cache)), *http(costs), *instant(costs)]
+    rows += [*long_list(memory), *journal(kept("journal", cache)), *resume(kept("resume", cache))]
     head = ["| | bar | measured | |", "|---|---|--:|---|"]
     return "\n".join(head + [row(*it) for it in rows]) + "\n"
 
@@ -93,6 +94,26 @@ def long_list(memory):
         held = not list(stream.check({"runs": {name: it}}))
         bar = f"≤ {stream.BYTES_MAX / 1e6:g} MB, growth ≤ {stream.GROWTH_MAX / 1e6:g} MB"
         yield f"{name}: memory over {it['calls']:,} calls", bar, f"{most:.0f} MB, {growth:.1f} MB", held
+
+
+def journal(text):
+    """From `crates/rate_limited_store/benches/journal.rs`: the worst of its rounds."""
+    process = re.findall(r"process: (\d+) calls/s, ([\d.]+) µs", text)
+    power = [float(times) for times in re.findall(r"power: \d+ calls/s, ([\d.]+) ×", text)]
+    opened = re.search(r"opened in ([\d.]+)(ms|s)", text)
+    yield at_least("journal, level `process`", min((float(it) for it, _ in process), default=None), 20_000, "calls/s", 0)
+    yield at_most("journal, level `process`", max((float(it) for _, it in process), default=None), 25, "µs of CPU a call", 1)
+    yield at_least("journal, level `power`: calls/s, of the disk's fdatasync/s", min(power, default=None), 5, digits=1)
+    seconds = float(opened[1]) / (1000 if opened[2] == "ms" else 1) if opened else None
+    yield at_most("journal of a million calls, opened", seconds, 2, "s")
+
+
+def resume(text):
+    """From `benches/resume`."""
+    found = re.search(r"bars: first request < 8 s \(([\d.]+)\); memory \+ 32 MB at most \(([-+]\d+)\)", text)
+    first, memory = (float(it) for it in found.groups()) if found else (None, None)
+    yield at_most("going on behind a million calls: the first new request", first, 8, "s")
+    yield at_most("going on behind a million calls: memory above that behind 10,000", memory, 32, "MB", 0)
 
 
 def makespans(measured, scenarios):
