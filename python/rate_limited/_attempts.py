@@ -19,6 +19,7 @@ from rate_limited._journal import Recorder
 from rate_limited._judge import Judge
 from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
 from rate_limited._log import EventLog
+from rate_limited._models import ModelWatch
 from rate_limited._sdk_retries import RetryWatch
 from rate_limited.calls import Call
 from rate_limited.exceptions import ValidationError
@@ -54,6 +55,7 @@ class Attempts:
         feedback: Feedback,
         log: EventLog,
         recorder: Recorder | None = None,
+        models: ModelWatch | None = None,
     ) -> None:
         self.function = function
         self.resources = list(resources)
@@ -67,6 +69,7 @@ class Attempts:
         self._feedback = feedback
         self._log = log
         self._judge = Judge(resources)
+        self._models = models
         self._validations = 0
         self._raised = 0
         self.complaint: str | None = None
@@ -138,6 +141,8 @@ class Attempts:
         if guise is not None:
             self._note(ledger, index, guise[1])
             return self._meant(*guise)
+        if self._models is not None:
+            self._models.look(call, answer)
         usage = self._usage(ledger, index, call, answer) if self._settles else None
         if self._checks:
             class_ = self._validate(ledger, index, call, answer)

@@ -20,6 +20,7 @@ from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._log import EventLog
+from rate_limited._models import ModelWatch
 from rate_limited._native import Machine, Statistics
 from rate_limited._plan import Plan, Planned
 from rate_limited._records import records
@@ -120,6 +121,9 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
 
     _api = "openai_compatible"
     """The API whose requests those are that no description of a limit names."""
+
+    _names_models = False
+    """Whether the argument `model` of calls, and the field of that name in answers, is the name of a model."""
 
     @overload
     def __init__(
@@ -419,6 +423,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             Feedback(machine, [(resource, native_id(resource)) for resource in self._resources]),
             self._log,
             recorder,
+            ModelWatch(self.function, self._resources) if self._names_models else None,
         )
 
     def _first_failure(self, error: BaseException) -> None:

@@ -92,6 +92,10 @@ pub struct Api {
     /// What its good answers are. Default: JSON or not.
     #[serde(default)]
     pub answers: Answers,
+    /// Whether models have names of its users' own there, as deployments have: then what an answer names is no
+    /// other model than was asked for. Default: no.
+    #[serde(default)]
+    pub renames_models: bool,
     /// What it meters.
     #[serde(default)]
     pub resources: Vec<Resource>,

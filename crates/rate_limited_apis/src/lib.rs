@@ -31,7 +31,7 @@
 //! | `request`, `prompt`, `cost`, `hold` | a request measured, its tokens estimated, what it takes, what is held back for it |
 //! | `answer`, `body`, `source` | an answer, its JSON, where in it a value is |
 //! | `rule`, `condition`, `class` | the classifier |
-//! | `wait`, `feedback`, `usage`, `reading` | what an answer says, part by part and as a whole |
+//! | `wait`, `feedback`, `usage`, `model`, `reading` | what an answer says, part by part and as a whole |
 //! | `parse` | everything that is written into headers |
 //! | `explain`, `moment`, `lenient` | text for people, wall time, short forms in TOML |
 
@@ -52,6 +52,7 @@ mod explain;
 mod feedback;
 mod hold;
 mod lenient;
+mod model;
 mod moment;
 pub mod parse;
 mod prompt;
@@ -76,6 +77,7 @@ pub use endpoint::{Endpoint, Pattern};
 pub use error::{DescriptionError, UnknownApi};
 pub use feedback::{FeedbackMap, Means, Place, Reading, Reset, ResetPlace};
 pub use hold::Unbounded;
+pub use model::is_same_model;
 pub use moment::{Moment, WAIT_MAX};
 pub use prompt::{
     CHARS_PER_TOKEN, IMAGE_TOKENS, IMAGE_TOKENS_LOW, Prompt, TOKENS_PER_MESSAGE, TOKENS_PER_REQUEST,

@@ -63,6 +63,8 @@ pub struct Feedback<'api> {
     pub usage: Vec<(Unit, Amount)>,
     /// What a good answer was charged for, by resource: only of those that are not charged by estimate.
     pub charges: Vec<(&'api str, Amount)>,
+    /// The model that a good answer names; see [`is_same_model`](crate::is_same_model). It is foreign text.
+    pub model: Option<String>,
     /// Fields that are there and cannot be read: to be warned of once.
     pub unreadable: Vec<String>,
 }
@@ -169,14 +171,16 @@ impl Api {
             readings,
             usage: Vec::new(),
             charges: Vec::new(),
+            model: None,
             unreadable,
         }
     }
 
-    /// What a good answer used, and what it was charged for.
+    /// What a good answer used, what it was charged for, and by which model.
     fn count<'api>(&'api self, view: &View<'_>, feedback: &mut Feedback<'api>) {
         let used = |(unit, formula): (&Unit, &crate::Formula)| Some((*unit, formula.of(view)?));
         feedback.usage = self.usage.iter().filter_map(used).collect();
+        feedback.model = self.answering_model(view);
         for resource in &self.resources {
             let name = resource.name.as_str();
             let charge = match resource.settlement {

@@ -236,7 +236,7 @@ impl Caller {
             return Err(CallError::TooLong { limit, maybe_done });
         };
         trip.ends(answer.as_ref().err());
-        self.note(backend, &answer, started.elapsed());
+        self.note(backend, &job, &answer, started.elapsed());
         drop(pass);
         let fault = self.schema.as_ref().zip(answer.as_ref().ok());
         let fault = fault.and_then(|(schema, answer)| schema.fault(&answer.body));
@@ -312,7 +312,13 @@ impl Caller {
         CallError::Http(error)
     }
 
-    fn note(&self, backend: &Backend, answer: &Result<Answer, HttpError>, took: Duration) {
+    fn note(
+        &self,
+        backend: &Backend,
+        job: &Job,
+        answer: &Result<Answer, HttpError>,
+        took: Duration,
+    ) {
         let heard = answer.as_ref().map_or_else(HttpError::answer, Some);
         if let Some(heard) = heard {
             self.warnings.of(heard);
@@ -320,7 +326,9 @@ impl Caller {
         if let Some(most) = backend.client.connections_max() {
             self.warnings.of_few_files(most);
         }
-        if answer.is_ok() {
+        if let Ok(answer) = answer {
+            let asked = backend.model.as_ref().or(job.request.model.as_ref());
+            self.warnings.of_model(asked.map(String::as_str), answer);
             self.latencies.note(took);
         }
         if let Err(error) = answer

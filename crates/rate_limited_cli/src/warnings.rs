@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use rate_limited::http::Answer;
+use rate_limited::http::{Answer, is_same_model};
 
 use crate::say::say;
 use crate::text::shortened;
@@ -14,6 +14,12 @@ const FIELDS_MAX: usize = 20;
 /// The most characters of a field's name that are shown.
 const FIELD_CHARS_MAX: usize = 100;
 
+/// The most pairs of models that are warned of.
+const MODELS_MAX: usize = 20;
+
+/// The most characters of a model's name that are shown.
+const MODEL_CHARS_MAX: usize = 80;
+
 /// What was warned of so far; nothing is, where nobody wants to hear it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Option<Mutex<Said>>);
@@ -21,6 +27,8 @@ pub(crate) struct Warnings(Option<Mutex<Said>>);
 #[derive(Debug, Default)]
 struct Said {
     fields: BTreeSet<String>,
+    /// The model that was asked for, and the one that answered, as they are shown.
+    models: BTreeSet<(String, String)>,
     few_files: bool,
 }
 
@@ -43,6 +51,25 @@ impl Warnings {
                     shortened(field, FIELD_CHARS_MAX)
                 ));
             }
+        }
+    }
+
+    /// Warns of an answer that names another model than was asked for; once for each pair.
+    pub(crate) fn of_model(&self, asked: Option<&str>, answer: &Answer) {
+        let Some(said) = &self.0 else { return };
+        let both = asked.zip(answer.model.as_deref());
+        let Some((asked, answered)) = both.filter(|(asked, other)| !is_same_model(asked, other))
+        else {
+            return;
+        };
+        let pair = [asked, answered].map(|name| shortened(name, MODEL_CHARS_MAX));
+        let known = &mut said.lock().unwrap_or_else(PoisonError::into_inner).models;
+        if known.len() < MODELS_MAX && known.insert(pair.clone().into()) {
+            let [asked, answered] = pair;
+            say(format_args!(
+                "warning: {asked} was asked for, and answers name the model {answered}: they are kept and counted as \
+                 they come"
+            ));
         }
     }
 

@@ -12,6 +12,12 @@ pub(crate) fn api_at(url: &str) -> Option<&'static str> {
     Api::at(url).map(|api| api.name.as_str())
 }
 
+/// Whether two names are of one model, as far as names can tell.
+#[pyfunction]
+pub(crate) fn is_same_model(asked: &str, answered: &str) -> bool {
+    rate_limited_apis::is_same_model(asked, answered)
+}
+
 /// What an answer means: the class (as `Machine.turn` takes it), the seconds to wait, the resource that it
 /// speaks of, and what to do, where the API's description says.
 ///

@@ -214,6 +214,11 @@ impl Api {
         self.get().disguise_fields()
     }
 
+    /// Whether models have names of its users' own there.
+    fn renames_models(&self) -> bool {
+        self.get().renames_models
+    }
+
     /// What an answer means, as `read_answer` tells it.
     fn read<'py>(
         &self,

@@ -26,7 +26,7 @@ mod step;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
-    use super::answers::{api_at, read_answer};
+    use super::answers::{api_at, is_same_model, read_answer};
     #[pymodule_export]
     use super::api::{Api, api_names};
     #[pymodule_export]

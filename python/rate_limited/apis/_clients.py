@@ -79,6 +79,8 @@ class ClientRunner(Runner[P, R]):
     _path: ClassVar[str]
     """Where the client has that endpoint."""
 
+    _names_models = True
+
     def __init__(
         self, client_or_create: Any, resources: Collection[Resource], options: RunnerOptions
     ) -> None:

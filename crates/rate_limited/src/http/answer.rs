@@ -35,6 +35,9 @@ pub struct Answer {
     /// What the answer was charged for, by the API's resources that are not charged by estimate. Only good
     /// answers say.
     pub charges: Vec<(&'static str, Amount)>,
+    /// The model that the answer names. Only good answers name one; whether it is the one that was asked for,
+    /// [`is_same_model`](super::is_same_model) tells.
+    pub model: Option<String>,
     /// Fields about limits that are there and cannot be read, such as `header:x-ratelimit-reset-requests`: worth
     /// one warning.
     pub unreadable: Vec<String>,
@@ -79,6 +82,7 @@ impl fmt::Debug for Answer {
             .field("readings", &self.readings)
             .field("used", &self.used)
             .field("charges", &self.charges)
+            .field("model", &self.model)
             .field("unreadable", &self.unreadable)
             .finish()
     }

@@ -39,6 +39,7 @@ impl Judge<'_> {
             readings: Vec::new(),
             used: Vec::new(),
             charges: Vec::new(),
+            model: None,
             unreadable: Vec::new(),
         };
         // The status of an error says more than what became of its body.
@@ -53,6 +54,7 @@ impl Judge<'_> {
             None if feedback.class == apis::Class::Success => {
                 answer.used = feedback.usage;
                 answer.charges = feedback.charges;
+                answer.model = feedback.model;
                 Ok(answer)
             }
             None => Err(self.refused(answer, &feedback)),

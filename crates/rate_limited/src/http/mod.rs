@@ -59,7 +59,9 @@ pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
 pub use error::HttpError;
 pub use key::Key;
-pub use rate_limited_apis::{Api, DescriptionError, Means, Reading, Unit, UnknownApi};
+pub use rate_limited_apis::{
+    Api, DescriptionError, Means, Reading, Unit, UnknownApi, is_same_model,
+};
 
 #[cfg(test)]
 mod never_panics;

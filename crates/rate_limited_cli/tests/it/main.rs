@@ -18,6 +18,7 @@ mod lines;
 mod logged;
 mod manual;
 mod models;
+mod named;
 mod nginx;
 mod output;
 mod plan;
