@@ -58,20 +58,10 @@ rivals:
 book:
 	tools/book
 
-# The figures of the README and of docs/benchmarks.md. Not part of the tests: machines differ. About an hour and a half on two idle
-# cores, and at most three hours: each part ends at its bound. It takes 20 GB of disk for a while.
-BENCH := cargo bench --locked
+# The figures of the README and of docs/benchmarks.md. Not part of the tests: machines differ. About an hour and a quarter on two
+# idle cores; each part ends at its bound. It takes 10 GB of disk for a while.
 bench:
-	@$(PART) "the scheduler" timeout 15m $(BENCH) -p rate_limited_core --bench core
-	@$(PART) "the driver" timeout 15m $(BENCH) -p rate_limited --bench driver
-	@$(PART) "makespans on virtual time" timeout 10m $(BENCH) -p rate_limited_sim --bench makespan
-	@$(PART) "the journal" timeout 10m $(BENCH) -p rate_limited_store --bench journal
-	@$(PART) "resuming" timeout 10m benches/resume
-	@$(PART) "the Python package" timeout 10m benches/python
-	@$(PART) "the comparison" timeout 45m python3 benches/compare --fresh
-	@$(PART) "instructions a call" timeout 20m benches/instructions
-	@$(PART) "ten million calls" timeout 40m python3 benches/compare --stream --no-install
-	@$(PART) "what a call costs" timeout 15m python3 benches/compare --overhead --page --no-install
+	@benches/all
 
 # All that is published, in dist/, checked and tried. CONTRIBUTING.md has the steps around it.
 dist:

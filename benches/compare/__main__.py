@@ -11,6 +11,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bars
+import figures
 import overhead
 import report
 import stream
@@ -35,9 +37,10 @@ def arguments():
     parser.add_argument("--fresh", action="store_true", help="forget earlier measurements")
     parser.add_argument("--overhead", action="store_true", help="measure what a call costs instead of the scenarios")
     parser.add_argument("--stream", action="store_true", help="measure whether memory stays flat instead of the scenarios")
-    parser.add_argument("--calls", type=int, default=stream.CALLS, help="how many calls --stream makes; default: %(default)s")
+    parser.add_argument("--calls", type=int, help="how many calls --stream or --overhead makes; default: as the page says")
     parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md at the end")
     parser.add_argument("--page-only", action="store_true", help="write the page from what was measured before")
+    parser.add_argument("--figures", action="store_true", help="put the figures of the parts into the README and docs that quote them")
     parser.add_argument("--debug", action="store_true", help="debug builds: for trying the harness, not for figures")
     parser.add_argument("--check", action="store_true", help="fail if a result is impossible, or this project's is bad")
     return parser.parse_args()
@@ -62,11 +65,15 @@ def main():
     tools, scenarios = wanted(args.tools, every_tool), wanted(args.scenarios, every_scenario)
     if args.fresh:
         args.results.unlink(missing_ok=True)
+    if args.figures:
+        return figures.write()
     if not args.page_only:
         run(args, tools, scenarios)
     if args.page or args.page_only:
         costs, memory = (json.loads(it.read_text()) if it.exists() else None for it in (OVERHEAD, STREAM))
-        report.write(args.results, every_scenario, every_tool, overhead.page(costs) + "\n" + stream.page(memory))
+        sections = bars.kept_page(CACHE) + overhead.page(costs) + "\n" + stream.page(memory)
+        single = bars.single(CACHE, costs, memory)
+        report.write(args.results, every_scenario, every_tool, single, sections)
 
 
 def run(args, tools, scenarios):
@@ -79,7 +86,7 @@ def run(args, tools, scenarios):
         return
     binaries = build(args.overhead or any(tool.rust for tool in tools), args.debug)
     if args.overhead:
-        OVERHEAD.write_text(json.dumps(overhead.measure(binaries), indent=1))
+        OVERHEAD.write_text(json.dumps(overhead.measure(binaries, args.calls or overhead.CALLS), indent=1))
         print(overhead.page(json.loads(OVERHEAD.read_text())))
     elif args.stream:
         keeps_flat(args, tools, binaries)
@@ -93,10 +100,10 @@ def run(args, tools, scenarios):
 def keeps_flat(args, tools, binaries):
     if not tools or tools[0].reason:
         sys.exit("the Python package is needed: leave out --tools and --no-install")
-    found = stream.measure(binaries, tools[0].python, args.calls)
+    found = stream.measure(binaries, tools[0].python, args.calls or stream.CALLS)
     STREAM.write_text(json.dumps(found))
-    if wrong := list(stream.check(found)):
-        sys.exit("\n".join(wrong))
+    # A missed bar is told, and is not a failure: the page judges it.
+    print("\n".join(stream.check(found)))
 
 
 def install(tools, already):

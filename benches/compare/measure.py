@@ -14,8 +14,8 @@ from memory import Peak
 from scenario import seconds, toml_of
 
 CONCURRENCY = 64
-# Who needs this many times the optimum is stopped; what was delivered until then counts.
-PATIENCE = 3.0
+# Who needs this many times the optimum is stopped, unless the scenario says another number; what was delivered until then counts.
+PATIENCE = 2.0
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Measured:
         return {**asdict(self), "ratio": round(self.ratio, 4)}
 
 
-def measure(tool, scenario, binaries, barrier=None, patience=PATIENCE):
+def measure(tool, scenario, binaries, barrier=None):
     """Runs it; with a barrier, several tools start at the same moment."""
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
@@ -63,7 +63,7 @@ def measure(tool, scenario, binaries, barrier=None, patience=PATIENCE):
         with Judge(binaries.judge, str(model), clock, changes) as judge:
             work["url"] = judge.url
             (place / "work.json").write_text(json.dumps(work))
-            ended = run(tool, place, binaries, scenario, barrier, patience, len(requests))
+            ended = run(tool, place, binaries, scenario, barrier, scenario.patience or PATIENCE)
             stats = judge.stats()
         return result(tool, scenario, work, stats, ended, scenario.speed)
 
@@ -100,7 +100,7 @@ class Ended:
     error: str
 
 
-def run(tool, place, binaries, scenario, barrier, patience, calls):
+def run(tool, place, binaries, scenario, barrier, patience):
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment |= {"HOME": str(place), "RATE_LIMITED_BINARY": str(binaries.command), **tool.environment()}
     with open(place / "errors", "w+") as errors:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import time
@@ -16,6 +18,10 @@ RUNS = 5
 CONCURRENCY = 64
 # Those of `tools.toml` that it needs; the bare loop is built beside the rivals in Rust.
 TOOLS = ("rate_limited-py", "seed", "async-batch-llm")
+
+
+WRK = "wrk, 64 connections"
+WRK_SECONDS = 3
 
 
 def measure(binaries, calls=CALLS, runs=RUNS):
@@ -43,6 +49,8 @@ def over_http(binaries, calls, runs):
         for _ in range(runs):
             for name, args in variants.items():
                 taken[name].append(timed(place, args, calls))
+            if shutil.which("wrk"):
+                taken.setdefault(WRK, []).append(wrk(place, judge.url))
     return {name: medians(rows) for name, rows in taken.items()}
 
 
@@ -68,6 +76,25 @@ def timed(place, args, calls):
         lines = sum(1 for _ in out)
     assert process.returncode == 0 and lines == calls, f"{args[0]}: {lines} of {calls} results, status {process.returncode}"
     return calls / seconds, (usage.ru_utime + usage.ru_stime) / calls * 1e6, peak.stop()
+
+
+def wrk(place, url):
+    """What a load generator gets from the same server: the same request again and again, no file read and none written."""
+    script = place / "post.lua"
+    body = json.dumps(request(0, 200, 10)["body"])
+    script.write_text(
+        f'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\nwrk.body = [==[{body}]==]\n'
+    )
+    args = ["wrk", "-t1", f"-c{CONCURRENCY}", f"-d{WRK_SECONDS}s", "-s", str(script), url + "/v1/chat/completions"]
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
+    peak, told = Peak(process.pid), process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wrong = process.returncode or "Non-2xx" in told or "Socket errors" in told
+    assert not wrong, f"wrk: status {process.returncode}\n{told}"
+    calls = int(re.search(r"(\d+) requests in", told)[1])
+    rate = float(re.search(r"Requests/sec: +([\d.]+)", told)[1])
+    return rate, (usage.ru_utime + usage.ru_stime) / calls * 1e6, peak.stop()
 
 
 def medians(rows):
@@ -107,6 +134,8 @@ def page(report):
     ]
     for name, it in http.items():
         rows.append(f"| {name} | {it['rate']:,} | {it['rate'] / bare:.2f} | {it['cpu_us']} | {it['rss'] / 1e6:.0f} |")
+    if WRK in http:
+        rows.append("\n`wrk` is a check from outside: it repeats one request, reads no file, parses no answer and writes none.")
     rows.append("\nInstant calls in Python, 100,000 of them (async-batch-llm: 2,000), two limits that do not bind:\n")
     rows.append("| | kind | calls/s | CPU µs a call | bytes a call |\n|---|---|--:|--:|--:|")
     for name, kinds in inside.items():

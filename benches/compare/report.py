@@ -6,6 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+from bars import makespans
 from picture import picture
 from tool import HERE, ROOT
 
@@ -16,7 +17,7 @@ NOTES = HERE / "notes.md"
 def read(results, scenarios, tools):
     """The last measurement of each tool at each scenario."""
     last = {}
-    for line in Path(results).read_text().splitlines():
+    for line in Path(results).read_text().splitlines() if Path(results).exists() else []:
         one = json.loads(line)
         last[one["scenario"], one["tool"]] = one
     able = {tool.name: tool for tool in tools}
@@ -25,7 +26,8 @@ def read(results, scenarios, tools):
             if scenario in by_name and tool in able and able[tool].can(by_name[scenario])}
 
 
-def write(results, scenarios, tools, overhead):
+def write(results, scenarios, tools, single, sections):
+    """`single`: the table of the bars that are one figure each; `sections`: those of the other parts."""
     measured = read(results, scenarios, tools)
     scenarios = [it for it in scenarios if any(key[0] == it.name for key in measured)]
     present = [it for it in tools if any(key[1] == it.name for key in measured)]
@@ -33,31 +35,34 @@ def write(results, scenarios, tools, overhead):
     parts = [
         "# Measured beside its peers\n",
         INTRODUCTION.format(command="make bench", machine=machine(measured)),
+        "## The bars\n",
+        "What the project demands of itself, as it was measured in this run.\n",
+        single,
+        makespans(measured, scenarios),
         "![Makespan as a multiple of the optimum, for each tool and scenario](benchmarks.svg)\n",
         "## Makespan, refusals, losses\n",
         CELLS,
         table(measured, scenarios, present, cell),
         "What the scenarios are (`benches/scenarios`):\n",
         "\n".join(f"- **{it.name}**: {it.about}" for it in scenarios) + "\n",
-        bars(measured, scenarios, present),
         NOTES.read_text(),
         "## CPU and memory\n",
         "CPU seconds from the start of the work to the end of the process · peak of resident memory in MB.\n",
         table(measured, scenarios, present, cost),
-        overhead,
+        sections,
         "## Who took part\n",
         "\n".join(f"- {line}" for line in who(tools)) + "\n",
     ]
     PAGE.write_text("\n".join(part for part in parts if part))
 
 
-INTRODUCTION = """No figure here is typed in. How to repeat it:
+INTRODUCTION = """No figure in a table is typed in. How to repeat it:
 
-- `{command}` measures everything anew, that of the README too, and writes this page: about an hour and a half, at most three hours.
+- `{command}` (`benches/all`) measures everything anew, that of the README too, and writes this page: about an hour and a quarter.
 - `python3 benches/compare --fresh --page`: the scenarios alone, about half an hour. It needs network for the first installation
   of the rivals (`--install` does that alone); later, `--no-install` needs none.
 - `python3 benches/compare --scenarios NAME --tools reference,rate-limited --page`: one row, a minute.
-- `python3 benches/compare --overhead --page`: what a call costs, five minutes; `--stream`: ten million calls, half an hour;
+- `python3 benches/compare --overhead --page`: what a call costs, three minutes; `--stream`: ten million calls, a quarter of an hour;
   `benches/instructions`: instructions a call, which need valgrind and no idle machine.
 
 Each tool does the same work with 64 calls at once, against a server process that judges by its own rules
@@ -71,8 +76,8 @@ their server. `reference` is a client that knows how each limit counts and what 
 Machine: {machine}.
 """
 
-CELLS = """Makespan / optimum · refusals per 1,000 calls. **lost n**: so many calls were not delivered. **stopped**: after three times
-the optimum. Bold: the shortest of those that delivered everything, and all within 1 % of it; `reference` not counted.
+CELLS = """Makespan / optimum · refusals per 1,000 calls. **lost n**: so many calls were not delivered. **stopped**: after twice
+the optimum, or what the scenario says. Bold: the shortest of those that delivered everything, and all within 1 % of it; `reference` not counted.
 """
 
 
@@ -116,37 +121,6 @@ def cost(measured, scenario, tool):
     return f"{one['cpu']:.2f} · {memory}"
 
 
-def bars(measured, scenarios, tools):
-    """Whether the bars hold that the project sets itself."""
-    rows = ["## The bars\n", BARS, "| | bar | command | Python |\n|---|---|---|---|"]
-    for scenario in scenarios:
-        reference = measured.get((scenario.name, "reference"), {}).get("ratio", 0.0)
-        bar, refusals = limits(scenario, reference)
-        cells = [verdict(measured.get((scenario.name, name)), bar, refusals) for name in ("rate-limited", "rate_limited-py")]
-        rows.append(f"| {scenario.name} | ≤ {bar:.3f}, ≤ {refusals} | " + " | ".join(cells) + " |")
-    return "\n".join(rows) + "\n"
-
-
-BARS = """Limits told right: at most max(1.02, reference + 0.01) times the optimum and 2 refusals per 1,000 calls. Told too high, or
-not at all: 1.10 times and 20 per 1,000.
-"""
-
-
-def limits(scenario, reference):
-    if scenario.told == "nothing" or scenario.told > 1 or scenario.changes:
-        return 1.10, 20
-    return max(1.02, reference + 0.01), 2
-
-
-def verdict(one, bar, refusals):
-    if one is None:
-        return "–"
-    refused = one["refusals"] * 1000 / one["calls"]
-    text = f"{one['ratio']:.3f}, {refused:.0f}"
-    held = complete(one) and one["ratio"] <= bar and refused <= refusals
-    return text if held else f"{text} **missed**"
-
-
 def who(tools):
     for tool in tools:
         what = ", ".join(f"`{it}`" for it in tool.packages) or ("`benches/rivals_rust`" if tool.rust else "this tree")
@@ -158,10 +132,11 @@ def who(tools):
 
 
 def machine(measured):
-    loads = sorted(one["load"] for one in measured.values())
+    loads = sorted(one["load"] for one in measured.values()) or [0.0]
     model = next((it.split(":")[1].strip() for it in open("/proc/cpuinfo") if it.startswith("model name")), platform.machine())
     rust = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.split()[1]
     return (
         f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}, Rust {rust}; load while"
-        f" measuring between {loads[0]:.1f} and {loads[-1]:.1f}, median {loads[len(loads) // 2]:.1f}, so other work ran beside it"
+        f" measuring the scenarios between {loads[0]:.1f} and {loads[-1]:.1f}, median {loads[len(loads) // 2]:.1f}, of which the tools of"
+        " a row and their servers are a part"
     )

@@ -26,6 +26,10 @@ class Scenario:
     changes: list
     blocks: list
     rounds: int
+    # How many times the optimum a tool may take before it is stopped; 0: as usual.
+    patience: float
+    # The tools that take part; none named: all that can.
+    among: list
 
     @staticmethod
     def read(path):
@@ -39,6 +43,8 @@ class Scenario:
             changes=raw.pop("changes", []),
             blocks=raw.pop("block"),
             rounds=raw.pop("rounds", 1),
+            patience=raw.pop("patience", 0.0),
+            among=raw.pop("among", []),
         )
 
     def requests(self):

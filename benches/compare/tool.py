@@ -44,7 +44,7 @@ class Tool:
         """Whether it can do the work of a scenario at all."""
         lengths = {str(block["max_tokens"]) for block in scenario.blocks}
         same = len(lengths) == 1 and all(isinstance(block["max_tokens"], int) for block in scenario.blocks)
-        return same or not self.one_answer_length
+        return (same or not self.one_answer_length) and (not scenario.among or self.name in scenario.among)
 
     @property
     def minute(self):

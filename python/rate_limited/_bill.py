@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rate_limited import _native
 from rate_limited._answers import shown as shown_answer
+from rate_limited._identity import Identity
 from rate_limited.apis._api import Api
 from rate_limited.apis._bodies import answer_of, arguments_of, plain
 from rate_limited.calls import Call, Result
 from rate_limited.exceptions import BudgetSpentError
-from rate_limited.resources import Identity, Resource
+from rate_limited.resources import Resource
 from rate_limited.usage import amount, shown, to_float
 
 if TYPE_CHECKING:

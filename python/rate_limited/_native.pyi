@@ -137,7 +137,7 @@ class Machine:
 
 @final
 class Outlook:
-    def add(self, costs: Sequence[float]) -> None: ...
+    def add(self, costs: Sequence[float], keys: Sequence[str | None] | None = None) -> None: ...
     def plan(
         self,
         base: int,
@@ -256,6 +256,7 @@ def add_resource(
     learn: bool,
     meter: tuple[Api, str] | None = None,
     calendar: str | None = None,
+    parts: Sequence[tuple[str, float, float]] = [],
 ) -> int: ...
 def calendar_seconds(calendar: str) -> float: ...
 def set_quota(resource: int, quota: float, window: float, meter: tuple[Api, str] | None = None) -> None: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rate_limited._bill import Budget
 from rate_limited._html import escaped, page, table
-from rate_limited._setup import seconds
+from rate_limited._setup import keys_function, seconds
 from rate_limited.calls import Call
 from rate_limited.usage import amount, shown, to_float
 
@@ -66,7 +66,7 @@ class Plan:
     """For how long it does."""
 
     limits: tuple[PlannedLimit, ...]
-    """Each limit, in the order in which the runner has them."""
+    """Each limit, in the order in which the runner has them; then each part of one (`partition`) that calls take from."""
 
     in_flight: int
     """The most calls in flight at once."""
@@ -192,8 +192,8 @@ class Planned:
             self._add(outlook, Call(self.function, (item,), {}))
         quotas = [(_limit_text(resource), isinstance(resource, Budget)) for resource in self._resources]
         text, found = outlook.plan(base, quotas, latency, rate)
-        told = zip(found.pop("limits"), self._resources, strict=True)
-        limits = tuple(_planned_limit(limit, resource._scale) for limit, resource in told)
+        told = found.pop("limits")
+        limits = tuple(_planned_limit(limit, self._resources[place]._scale) for *limit, place in told)
         never_fit = tuple(found.pop("never_fit"))
         return Plan(limits=limits, never_fit=never_fit, text=text, **found)
 
@@ -208,10 +208,11 @@ class Planned:
     def _add(self, outlook: Outlook, call: Call) -> None:
         costs = [cost(call) for cost in self._costs_of]
         checked = zip(costs, self._resources, strict=True)
-        outlook.add([amount(cost, resource.name) for cost, resource in checked])
+        keys = keys_function(self._resources)(call)
+        outlook.add([amount(cost, resource.name) for cost, resource in checked], keys)
 
 
-def _planned_limit(found: tuple[str, float, float, float, float | None], scale: float) -> PlannedLimit:
+def _planned_limit(found: Iterable[Any], scale: float) -> PlannedLimit:
     name, cost, reserved, waited, utilisation = found
     return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation)
 

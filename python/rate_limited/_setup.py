@@ -68,6 +68,7 @@ def native_id(resource: Resource) -> int:
                 resource.learn,
                 meter,
                 identity.calendar,
+                [(key, quota * scale, window) for key, (quota, window) in identity.parts.items()],
             )
             identity._native_id = native_id
             identity.on_change = lambda quota, window: set_quota(native_id, quota * scale, window, meter)

@@ -103,11 +103,11 @@ def meters_of(resources: Sequence[Resource]) -> list[Meter]:
 
 def parts_of(resource: Resource) -> list[Meter]:
     """The books of the parts of a resource."""
-    number, window = resource._identity._native_id, resource.time_window_seconds
+    number = resource._identity._native_id
     if number is None or resource.partition is None:
         return []
     parts = [
-        Meter(f"{resource.name}[{key}]", used, held, limit, window, paused)
+        Meter(f"{resource.name}[{key}]", used, held, limit, resource._identity.window_of(key), paused)
         for key, used, held, limit, paused in resource_parts(number)
     ]
     if len(parts) > PARTS_SHOWN:

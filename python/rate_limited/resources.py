@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rate_limited._identity import identity_of, text_of
 from rate_limited._native import calendar_seconds, resource_view
 from rate_limited.calls import Call, Result
 from rate_limited.usage import AMOUNT_MAX, shown, to_float
@@ -69,8 +69,8 @@ class Resource:
             enough. Default: hold back what it says.
         partition: whose part of it a call takes: calls with the same text share one quota, and each text, such
             as the name of a model, has the whole quota for itself. A call with None or "" takes of the
-            resource itself. The first 1,024 are told apart; all further ones share one quota. Default: one
-            quota for all calls.
+            resource itself. The first 1,024 are told apart; all further ones share one quota. `quota_for` tells
+            single ones a quota of their own. Default: one quota for all calls.
 
     Raises:
         ValueError: a number out of range, or an estimator without `results_usage_extractor`.
@@ -120,7 +120,7 @@ class Resource:
         learn: bool = False,
         partition: PartitionExtractor | None = None,
     ) -> None:
-        self.name = _text("name", name)
+        self.name = text_of("name", name)
         self.arguments_usage_extractor = arguments_usage_extractor
         self.results_usage_extractor = results_usage_extractor
         self.max_results_usage_estimator = max_results_usage_estimator
@@ -132,7 +132,7 @@ class Resource:
         self._check_extractors()
         quota = _quota(name, quota)
         window = _window_seconds(name, time_window_seconds)
-        self._identity = _identity(shared, quota, window)
+        self._identity = identity_of(shared, quota, window)
 
     @classmethod
     def per_second(
@@ -239,7 +239,7 @@ the clock, as in "clock 10s"
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         if resets_at is not None:
-            calendar = f"day {_text('resets_at', resets_at)}"
+            calendar = f"day {text_of('resets_at', resets_at)}"
             return cls.per_calendar(name, quota, calendar, *hooks, shared=shared, learn=learn, partition=partition)
         return cls(name, quota, 86_400, *_or_one_per_call(*hooks), shared=shared, learn=learn, partition=partition)
 
@@ -275,11 +275,11 @@ the clock, as in "clock 10s"
         """
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         try:
-            window = calendar_seconds(_text("calendar", calendar))
+            window = calendar_seconds(text_of("calendar", calendar))
         except ValueError as error:
             raise ValueError(f"resource {name!r}: {error}") from None
         resource = cls(name, quota, window, *_or_one_per_call(*hooks), learn=learn, partition=partition)
-        resource._identity = _identity(shared, resource.quota, window, calendar)
+        resource._identity = identity_of(shared, resource.quota, window, calendar)
         return resource
 
     @classmethod
@@ -312,7 +312,7 @@ the clock, as in "clock 10s"
         hooks = (arguments_usage_extractor, results_usage_extractor, max_results_usage_estimator)
         window = math.inf if time_window_seconds is None else _window_seconds(name, time_window_seconds)
         resource = cls(name, 1, 60, *_or_one_per_call(*hooks), learn=learn, partition=partition)
-        resource._identity = _identity(shared, math.inf, window)
+        resource._identity = identity_of(shared, math.inf, window)
         return resource
 
     @property
@@ -371,6 +371,60 @@ the clock, as in "clock 10s"
             )
         self._identity.set_limit(quota, self._identity.time_window_seconds)
 
+    def quota_for(self, key: str, quota: float, time_window_seconds: float | None = None) -> Self:
+        """Tells the part of this key a quota of its own; needs `partition`. Gives the resource itself.
+
+        The first key told that fits counts. To be told before the first run, since parts are made from it; what
+        `quota` and `set_limit` change later is the limit of all other parts.
+
+        Args:
+            key: the text that `partition` gives. One `*` stands for any text: each part that fits has the quota
+                for itself.
+            quota: the largest amount in a window.
+            time_window_seconds: the window. Default None: that of the resource.
+
+        Raises:
+            ValueError: no `partition`, a key that is empty or has two `*`, a number out of range, no window where
+                none is known, a window of its own in a resource that follows a calendar, and a limit that is in use
+                already.
+            TypeError: a key that is no text.
+
+        >>> tokens = Resource("tokens", 90_000, 60, partition=lambda call: call.get_argument("model"))
+        >>> tokens.quota_for("gpt-4o-mini", 200_000).quota_for("gpt-4o*", 30_000)
+        Resource('tokens', quota=90000, time_window_seconds=60).quota_for('gpt-4o-mini', 200000).quota_for('gpt-4o*', \
+30000)
+        >>> Resource("tokens", 90_000, 60).quota_for("gpt-4o", 30_000)
+        Traceback (most recent call last):
+        ...
+        ValueError: resource 'tokens' has no parts to tell 'gpt-4o' a quota: tell it partition=, too
+        """
+        if self.partition is None:
+            raise ValueError(f"resource {self.name!r} has no parts to tell {key!r} a quota: tell it partition=, too")
+        key = self._part_key(key)
+        part = f"{self.name}[{key}]"
+        quota = _quota(part, quota)
+        window = None
+        if time_window_seconds is not None:
+            window = self._other_window(time_window_seconds)
+        elif math.isinf(self.time_window_seconds):
+            raise ValueError(
+                f"the window of resource {self.name!r} is not known, so that of {key!r} is not: set "
+                "time_window_seconds in quota_for"
+            )
+        self._identity.set_part(part, key, (quota, window or self.time_window_seconds))
+        return self
+
+    def _part_key(self, key: object) -> str:
+        text = text_of("key", key)
+        if not text:
+            raise ValueError(
+                f"the key of a part of resource {self.name!r} is empty: calls without a key take of the resource "
+                "itself, whose limit is quota"
+            )
+        if text.count("*") > 1:
+            raise ValueError(f"key {text!r} of a part of resource {self.name!r} has more than one *: write one")
+        return text
+
     @property
     def time_window_seconds(self) -> float:
         """How long what is used counts, in seconds; infinite where nobody told it.
@@ -404,6 +458,16 @@ the clock, as in "clock 10s"
     def __repr__(self) -> str:
         key = self._identity.shared
         shared = "" if key is None else f", shared={key!r}"
+        return self._limit_repr(shared) + self._parts_repr()
+
+    def _parts_repr(self) -> str:
+        told = ""
+        for key, (quota, window) in self._identity.parts.items():
+            seconds = "" if window == self.time_window_seconds else f", {window}"
+            told += f".quota_for({key!r}, {quota}{seconds})"
+        return told
+
+    def _limit_repr(self, shared: str) -> str:
         if math.isinf(self.quota):
             known = math.isfinite(self.time_window_seconds)
             window = f", time_window_seconds={self.time_window_seconds}" if known else ""
@@ -431,78 +495,6 @@ the clock, as in "clock 10s"
             )
 
 
-class Identity:
-    """What makes two resources the same limit: one history belongs to one identity.
-
-    A runner finds here the limit that it has made for this resource, if one has.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_native_id",
-        "calendar",
-        "on_change",
-        "quota",
-        "shared",
-        "time_window_seconds",
-    )
-
-    def __init__(
-        self, shared: str | None, quota: float, time_window_seconds: float, calendar: str | None = None
-    ) -> None:
-        self.shared = shared
-        self.calendar = calendar
-        self.quota = quota
-        self.time_window_seconds = time_window_seconds
-        self._native_id: Any = None
-        self.on_change: Callable[[float, float], None] | None = None
-
-    def set_limit(self, quota: float, time_window_seconds: float) -> None:
-        """Changes the limit; `on_change` hears of it if anything is different.
-
-        >>> identity = Identity(None, 100, 60)
-        >>> identity.on_change = print
-        >>> identity.set_limit(50, 60)
-        50 60
-        >>> identity.set_limit(50, 60)
-        """
-        if (quota, time_window_seconds) == (self.quota, self.time_window_seconds):
-            return
-        self.quota, self.time_window_seconds = quota, time_window_seconds
-        if self.on_change is not None and not math.isinf(quota):
-            self.on_change(quota, time_window_seconds)
-
-    def __reduce__(self) -> tuple[Callable[..., Identity], tuple[str | None, float, float, str | None]]:
-        # A copy, or the same resource in another process, has a history of its own.
-        return _identity, (self.shared, self.quota, self.time_window_seconds, self.calendar)
-
-
-_shared: dict[str, Identity] = {}
-_shared_lock = threading.Lock()
-
-
-def _identity(
-    shared: str | None, quota: float, time_window_seconds: float, calendar: str | None = None
-) -> Identity:
-    if shared is None:
-        return Identity(None, quota, time_window_seconds, calendar)
-    _text("shared", shared)
-    with _shared_lock:
-        identity = _shared.get(shared)
-        if identity is None:
-            identity = _shared[shared] = Identity(shared, quota, time_window_seconds, calendar)
-            return identity
-    if identity.calendar != calendar:
-        raise ValueError(
-            f"the resource shared as {shared!r} follows {identity.calendar or 'no calendar'}, "
-            f"not {calendar or 'none'}: tell the same calendar, or another key"
-        )
-    # Outside the lock: whoever listens may do anything. That nobody told a limit is no news.
-    if not math.isinf(quota):
-        identity.set_limit(quota, time_window_seconds)
-    return identity
-
-
 def _or_one_per_call(
     arguments: CallExtractor | None,
     results: ResultExtractor | None,
@@ -511,12 +503,6 @@ def _or_one_per_call(
     if arguments is None and results is None and estimator is None:
         return one_per_call, None, None
     return arguments, results, estimator
-
-
-def _text(argument: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{argument} must be a str, not {type(value).__name__}")
-    return value
 
 
 def _quota(name: str, value: object) -> float:

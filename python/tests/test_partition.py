@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,97 @@ def test_the_limits_of_anthropic_are_for_each_class_of_models() -> None:
     runner.run()
     assert "requests_per_minute[claude-opus-4]: 2 of 50" in runner.summary()
     assert "output_tokens_per_minute[claude-fable-5]: 2 of 8,000" in runner.summary()
+
+
+def shown_of(runner: Runner, name: str = "requests") -> list[str]:
+    return [line for line in runner.summary().splitlines() if line.startswith(name)]
+
+
+def test_a_model_may_have_a_quota_of_its_own() -> None:
+    resource = requests(100, 60).quota_for("b", 7).quota_for("c*", 20, 5).quota_for("c1", 1_000)
+    runner = Runner(ask, [resource], progress=False)
+    for model in ("a", "b", "c1", "c2"):
+        runner.schedule("x", model=model)
+    runner.run()
+    # The first that fits counts.
+    assert shown_of(runner) == [
+        "requests[a]: 1 of 100 per 60 s used",
+        "requests[b]: 1 of 7 per 60 s used",
+        "requests[c1]: 1 of 20 per 5 s used",
+        "requests[c2]: 1 of 20 per 5 s used",
+    ]
+
+
+def test_the_quota_of_a_model_is_kept_and_binds_no_other() -> None:
+    runner = Runner(ask, [requests(100, 1.0).quota_for("slow", 2)], progress=False)
+    for _ in range(6):
+        for model in ("slow", "fast"):
+            runner.schedule("x", model=model)
+    started = time.monotonic()
+    runner.run()
+    # Three windows' work of 2 a second; the others would be done at once.
+    assert 2.0 <= time.monotonic() - started < 3.0
+
+
+def test_a_limit_that_changes_leaves_those_that_have_their_own() -> None:
+    resource = requests(100, 60).quota_for("b", 7)
+    runner = Runner(ask, [resource], progress=False)
+    for model in ("a", "b"):
+        runner.schedule("x", model=model)
+    runner.run()
+    resource.quota = 50
+    assert shown_of(runner) == ["requests[a]: 1 of 50 per 60 s used", "requests[b]: 1 of 7 per 60 s used"]
+
+
+def test_the_models_of_a_calendar_and_of_an_untold_limit_have_their_quota() -> None:
+    day = Resource.per_day("requests", 100, resets_at="UTC", partition=of_model).quota_for("b", 7)
+    untold = Resource.untold("others", partition=of_model).quota_for("b", 9, 60)
+    runner = Runner(ask, [day, untold], progress=False)
+    for model in ("a", "b"):
+        runner.schedule("x", model=model)
+    runner.run()
+    assert "requests[b]: 1 of 7" in runner.summary()
+    assert "others[b]: 1 of 9 per 60 s used" in runner.summary()
+
+
+def test_a_copy_keeps_the_quotas_of_models() -> None:
+    resource = Resource("requests", 5, 1, partition=of_model).quota_for("b", 7, 2)
+    assert repr(copy.deepcopy(resource)) == repr(resource)
+    assert repr(resource) == "Resource('requests', quota=5, time_window_seconds=1).quota_for('b', 7, 2)"
+
+
+@pytest.mark.parametrize(
+    ("make", "told", "error", "says"),
+    [
+        (lambda: Resource("r", 5, 1), ("b", 7), ValueError, "resource 'r' has no parts to tell 'b' a quota"),
+        (requests, ("", 7), ValueError, "is empty: calls without a key take of the resource itself"),
+        (requests, ("*-*", 7), ValueError, r"key '\*-\*' of a part of resource 'requests' has more than one \*"),
+        (requests, (7, 7), TypeError, "key must be a str, not int"),
+        (requests, ("b", 0), ValueError, r"quota of resource 'requests\[b\]' is 0: it must be at least 1e-06"),
+        (requests, ("b", 7, 0), ValueError, "time_window_seconds of resource 'requests' is 0"),
+        (
+            lambda: Resource.untold("r", partition=of_model),
+            ("b", 7),
+            ValueError,
+            "the window of resource 'r' is not known, so that of 'b' is not: set time_window_seconds",
+        ),
+        (
+            lambda: Resource.per_day("r", 5, resets_at="UTC", partition=of_model),
+            ("b", 7, 60),
+            ValueError,
+            "follows a calendar",
+        ),
+    ],
+)
+def test_what_cannot_be_the_quota_of_a_model_is_refused(make: Any, told: Any, error: Any, says: str) -> None:
+    with pytest.raises(error, match=says):
+        make().quota_for(*told)
+
+
+def test_a_quota_for_a_model_comes_before_the_first_run() -> None:
+    resource = requests().quota_for("b", 7)
+    Runner(ask, [resource], progress=False)
+    # A cell that is run again tells the same.
+    assert resource.quota_for("b", 7) is resource
+    with pytest.raises(ValueError, match=r"the limit of requests\[b\] cannot be told now"):
+        resource.quota_for("b", 8)

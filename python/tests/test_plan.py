@@ -225,3 +225,33 @@ def test_it_can_be_read() -> None:
     assert "<requests>" not in html
     assert [limit.name for limit in plan.limits] == ["<requests>"]
     assert html.count("<tr>") == 2
+
+
+def test_a_plan_knows_the_parts_of_a_limit() -> None:
+    def ask(prompt: str, model: str = "a") -> str:
+        return prompt
+
+    requests = Resource("requests", 60, 60, lambda call: 1, partition=lambda call: call.get_argument("model"))
+    runner = Runner(ask, [requests.quota_for("slow", 30)], progress=False)
+    for _ in range(60):
+        for model in ("fast", "slow", "other"):
+            runner.schedule("x", model=model)
+    plan = runner.plan(latency=1)
+    # One window's work for each, and two for the one that has half the quota; as one limit it would be three.
+    assert 60 <= plan.seconds < 70
+    assert plan.binding == "requests[slow]"
+    assert plan.cost == {"requests": 0, "requests[fast]": 60, "requests[slow]": 60, "requests[other]": 60}
+    lines = [line for line in plan.text.splitlines() if "requests" in line]
+    assert any("requests[slow]=30/60s" in line for line in lines)
+    assert any("requests[fast]=60/60s" in line for line in lines)
+    assert not any("requests=60/60s" in line for line in lines)
+
+
+def test_items_that_are_planned_take_from_their_parts() -> None:
+    def ask(prompt: str) -> str:
+        return prompt
+
+    requests = Resource("requests", 10, 60, lambda call: 1, partition=lambda call: call.args[0])
+    plan = Runner(ask, [requests], progress=False).plan(["a", "b", "c"] * 10, latency=1)
+    assert plan.seconds < 5
+    assert plan.cost["requests[b]"] == 10

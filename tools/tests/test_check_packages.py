@@ -280,6 +280,21 @@ class Packages(unittest.TestCase):
             "no crate of version", self.tar(crate("rate_limited_apis"), "rate_limited_apis-9.9.9.crate", top)
         )
 
+    def test_the_crates_of_this_tree(self) -> None:
+        made = self.folder / "crates"
+        subprocess.run(
+            ["cargo", "package", "--locked", "--quiet", "--workspace", "--exclude", "rate_limited_py"]
+            + ["--no-verify", "--allow-dirty", "--target-dir", made],
+            cwd=ROOT,
+            check=True,
+        )
+        crates = sorted((made / "package").glob("*.crate"))
+        folders = {path.parent.name for path in ROOT.glob("crates/*/Cargo.toml")} - {"rate_limited_py"}
+        self.assertEqual({path.name for path in crates}, {f"{name}-{VERSION}.crate" for name in folders})
+        for path in crates:
+            with self.subTest(path.name):
+                self.good(path)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -92,14 +92,19 @@ impl Outlook {
 
 #[pymethods]
 impl Outlook {
-    /// Adds a call with its cost of each resource; its number follows those of the machine.
-    fn add(&self, costs: Vec<f64>) -> PyResult<()> {
+    /// Adds a call with its cost of each resource; its number follows those of the machine. `keys`: whose part of each
+    /// it takes.
+    #[pyo3(signature = (costs, keys=None))]
+    fn add(&self, costs: Vec<f64>, keys: Option<Vec<Option<String>>>) -> PyResult<()> {
         let copied = &mut *crate::account::lock(&self.0);
         let mut all = Vec::with_capacity(costs.len());
+        let mut keys = keys.unwrap_or_default().into_iter();
         for (resource, units) in copied.resources.iter().zip(costs) {
             let amount = Amount::cost(units);
             let amount = amount.map_err(|error| PyValueError::new_err(error.to_string()))?;
-            all.push(Cost::new(*resource, amount));
+            let key = keys.next().flatten().filter(|key| !key.is_empty());
+            let resource = key.map_or(*resource, |key| copied.limiter.partition(*resource, &key));
+            all.push(Cost::new(resource, amount));
         }
         all.extend(copied.pacing.map(|pacing| pacing.cost()));
         let number = copied.next;
@@ -215,6 +220,37 @@ impl Copied {
         Some(self.play(&self.scheduler, &limiter, assumed))
     }
 
+    /// How a resource of a plan is shown, and which one of the runner's it is or is a part of.
+    fn shown(&self, planned: &PlannedResource, quotas: &[Shown]) -> (Shown, usize) {
+        let whole = planned.part_of.unwrap_or(planned.resource);
+        let place = self.resources.iter().position(|id| *id == whole);
+        let place = place.unwrap_or_default();
+        let written = self.written(planned.resource, quotas).unwrap_or_default();
+        ((written, quotas.get(place).is_some_and(|it| it.1)), place)
+    }
+
+    /// A limit as it is shown: one of a part under its own name, and with its own quota if it has one.
+    fn written(&self, id: ResourceId, quotas: &[Shown]) -> Option<String> {
+        let mut limiter = self.limiter.clone();
+        let view = limiter.view(id, self.now);
+        let whole = view.part_of.unwrap_or(id);
+        let place = self.resources.iter().position(|known| *known == whole)?;
+        let (shown, _) = quotas.get(place)?;
+        if view.part_of.is_none() {
+            return Some(shown.clone());
+        }
+        let name = known_name(view.resource.name());
+        let quota = *view.resource.quota();
+        let of_whole = *limiter.view(whole, self.now).resource.quota();
+        if quota == of_whole {
+            let told = shown.rsplit_once('=');
+            return Some(told.map_or(name.clone(), |(_, quota)| format!("{name}={quota}")));
+        }
+        let units = quota.limit().map_or(0.0, Amount::as_units);
+        let window = quota.window().as_secs_f64();
+        Some(format!("{name}={units}/{window}s"))
+    }
+
     /// What would make the run shorter.
     fn advice(&self, plan: &Plan, quotas: &[Shown], assumed: &Assumed) -> Option<Advice> {
         let wider = match plan.binding() {
@@ -233,11 +269,7 @@ impl Copied {
         assumed: &Assumed,
     ) -> Option<Advice> {
         let finish = self.with_quota(binding.resource, 2.0, assumed)?.finish;
-        let place = self
-            .resources
-            .iter()
-            .position(|id| *id == binding.resource)?;
-        let (limit, _) = quotas.get(place)?;
+        let limit = self.written(binding.resource, quotas)?;
         Some(Advice {
             change: format!("twice the limit of {limit}"),
             finish,
@@ -290,7 +322,8 @@ impl Copied {
 /// A plan on its way to Python.
 struct Told {
     plan: Plan,
-    quotas: Vec<Shown>,
+    /// Of each resource of the plan, parts included: how it is shown, and which one of the runner's it is.
+    limits: Vec<(Shown, usize)>,
     never: Vec<u64>,
     above: Vec<String>,
     advice: Option<Advice>,
@@ -307,27 +340,32 @@ impl Told {
         (expected, pacing): (Expected, f64),
     ) -> Told {
         let mut plan = copied.play(&copied.scheduler, &copied.limiter, &expected.assumed);
-        plan.resources
-            .retain(|it| copied.resources.contains(&it.resource));
+        plan.resources.retain(|it| {
+            copied
+                .resources
+                .contains(&it.part_of.unwrap_or(it.resource))
+        });
         // In the order in which the runner has them, under the names that it knows.
         let place = |id: ResourceId| copied.resources.iter().position(|known| *known == id);
-        plan.resources.sort_by_key(|it| place(it.resource));
+        plan.resources.sort_by_key(|it| {
+            (
+                it.part_of.is_some(),
+                place(it.part_of.unwrap_or(it.resource)),
+            )
+        });
         for resource in &mut plan.resources {
-            resource.name = resource
-                .name
-                .split('#')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            resource.name = known_name(&resource.name);
         }
+        let limits = plan.resources.iter();
+        let limits = limits.map(|it| copied.shown(it, &quotas)).collect();
         let (mut never, mut above) = (Vec::new(), Vec::new());
         let of = |call: &rate_limited_core::CallId| copied.numbers[call.index()];
         never.extend(plan.never_fit.iter().map(of));
         for (number, id) in &copied.never {
             never.push(*number);
-            let quota = place(*id).and_then(|place| quotas.get(place));
-            if let Some((quota, _)) = quota.filter(|(quota, _)| !above.contains(quota)) {
-                above.push(quota.clone());
+            let quota = copied.written(*id, &quotas);
+            if let Some(quota) = quota.filter(|quota| !above.contains(quota)) {
+                above.push(quota);
             }
         }
         if !plan.never_fit.is_empty() && above.is_empty() {
@@ -340,7 +378,7 @@ impl Told {
         let advice = copied.advice(&plan, &quotas, &expected.assumed);
         Told {
             plan,
-            quotas,
+            limits,
             never,
             above,
             advice,
@@ -365,9 +403,16 @@ impl Told {
         }
         lines.push(("finish", told.finish(Some("max_cost"))));
         lines.push(("binding", told.binding()));
-        for (place, (resource, quota)) in self.plan.resources.iter().zip(&self.quotas).enumerate() {
+        let (shown, left_out) = told.limits();
+        for (place, resource) in shown.into_iter().enumerate() {
             let name = if place == 0 { "limits" } else { "" };
-            lines.push((name, limit(resource, quota)));
+            let mut all = self.plan.resources.iter().zip(&self.limits);
+            let known = all.find(|(it, _)| it.resource == resource.resource);
+            lines.extend(known.map(|(_, (quota, _))| (name, limit(resource, quota))));
+        }
+        if left_out > 0 {
+            let more = counted(left_out as u64, "more part", "more parts");
+            lines.push(("", format!("{more}, waited for less (limits names all)")));
         }
         lines.push(("in flight", self.in_flight()));
         lines.push(("assumed", self.assumed()));
@@ -407,16 +452,21 @@ impl Told {
         dict.set_item("binding", Foretold(plan).binding_name())?;
         let binds = plan.binding().map_or(plan.concurrency_binds, |it| it.binds);
         dict.set_item("binding_seconds", binds.as_secs_f64())?;
-        let limits = plan.resources.iter().map(|it| {
-            let costs = (it.charged.as_units(), it.reserved.as_units());
-            (
-                it.name.as_str(),
-                costs.0,
-                costs.1,
-                it.binds.as_secs_f64(),
-                it.utilisation,
-            )
-        });
+        let limits = plan
+            .resources
+            .iter()
+            .zip(&self.limits)
+            .map(|(it, (_, place))| {
+                let costs = (it.charged.as_units(), it.reserved.as_units());
+                (
+                    it.name.as_str(),
+                    costs.0,
+                    costs.1,
+                    it.binds.as_secs_f64(),
+                    it.utilisation,
+                    *place,
+                )
+            });
         dict.set_item("limits", limits.collect::<Vec<_>>())?;
         dict.set_item("in_flight", plan.in_flight_max)?;
         dict.set_item("in_flight_seconds", plan.concurrency_binds.as_secs_f64())?;
@@ -428,6 +478,13 @@ impl Told {
         dict.set_item("helps_seconds", advice.map(|it| it.finish.as_secs_f64()))?;
         Ok(dict)
     }
+}
+
+/// The name that the runner knows: without the number by which the process tells resources apart.
+fn known_name(name: &str) -> String {
+    let (whole, rest) = name.split_once('#').unwrap_or((name, ""));
+    let part = rest.find('[').map_or("", |at| &rest[at..]);
+    format!("{whole}{part}")
 }
 
 /// What is taken of a limit, in words.

@@ -16,10 +16,11 @@ use std::time::Duration;
 ///
 /// `at_completion`: counted when a call ends, else when it is sent. `learn`: reserve what such calls
 /// used so far. `meter`: the resource of an API's description, which then says when it counts, and how its
-/// quota comes back. `calendar`: its windows end when that says, and `window` is how long they usually are. Gives the
-/// number of the resource.
+/// quota comes back. `calendar`: its windows end when that says, and `window` is how long they usually are. `parts`:
+/// the quotas and windows of keys that have their own, the first one that fits counts. Gives the number of the resource.
 #[pyfunction]
-#[pyo3(signature = (name, quota, window, at_completion, learn, meter=None, calendar=None))]
+#[pyo3(signature = (name, quota, window, at_completion, learn, meter=None, calendar=None, parts=Vec::new()))]
+#[expect(clippy::too_many_arguments, reason = "each has a name in Python")]
 pub(crate) fn add_resource(
     name: &str,
     quota: Option<f64>,
@@ -28,6 +29,7 @@ pub(crate) fn add_resource(
     learn: bool,
     meter: Option<(PyRef<'_, Api>, String)>,
     calendar: Option<&str>,
+    parts: Vec<(String, f64, f64)>,
 ) -> PyResult<usize> {
     let spec = spec_of(meter.as_ref());
     let calendar = calendar.map(calendar_of).transpose()?;
@@ -61,6 +63,7 @@ pub(crate) fn add_resource(
         (None, Some(window)) => declare(quota_of(1.0, window, spec)?).untold_limit(),
         (None, None) => declare(Quota::per_minute(Amount::units(1))).untold_limit_and_window(),
     };
+    let resource = with_parts(resource, parts, calendar.as_ref(), spec)?;
     let id = limiter
         .add(resource)
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -68,6 +71,24 @@ pub(crate) fn add_resource(
         limiter.follow(id, calendar);
     }
     Ok(id.index())
+}
+
+/// The resource with the quotas of single parts. Where it follows a calendar, so do they.
+fn with_parts(
+    resource: Resource,
+    parts: Vec<(String, f64, f64)>,
+    calendar: Option<&Calendar>,
+    spec: Option<&apis::Resource>,
+) -> PyResult<Resource> {
+    parts
+        .into_iter()
+        .try_fold(resource, |resource, (key, quota, window)| {
+            let quota = match calendar {
+                Some(calendar) => calendar.quota(amount_of(quota)?),
+                None => quota_of(quota, window, spec)?,
+            };
+            Ok(resource.quota_for(key, quota))
+        })
 }
 
 /// How long the windows of a calendar usually are, in seconds. Raises `ValueError` where the text names none.

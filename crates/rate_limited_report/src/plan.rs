@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rate_limited_core::{Plan, PlannedResource, Stop};
+use rate_limited_core::{Amount, Plan, PlannedResource, Stop};
 
 use crate::human::Human;
 use crate::words::{counted, grouped, whole};
 
 /// What a change must save of the time to be worth a word.
 const WORTH: f64 = 0.05;
+
+/// The most parts of resources that are shown to people.
+const PARTS_SHOWN: usize = 12;
 
 /// How many calls are named of those that can never run.
 const NAMED: usize = 5;
@@ -39,7 +42,7 @@ const NAMED: usize = 5;
 #[derive(Clone, Copy, Debug)]
 pub struct Foretold<'a>(pub &'a Plan);
 
-impl Foretold<'_> {
+impl<'a> Foretold<'a> {
     /// When it is over. `spent`: what is spent where calls are left over that no deadline and no stop leaves.
     pub fn finish(self, spent: Option<&str>) -> String {
         let Plan {
@@ -62,6 +65,22 @@ impl Foretold<'_> {
             told.push_str(", the last part of it by the pace of the first");
         }
         told
+    }
+
+    /// The limits that are shown, those of parts that are waited for longest first, and how many are not.
+    pub fn limits(self) -> (Vec<&'a PlannedResource>, usize) {
+        let (whole, mut parts): (Vec<_>, Vec<_>) =
+            self.0.resources.iter().partition(|it| it.part_of.is_none());
+        let has_parts =
+            |it: &PlannedResource| parts.iter().any(|part| part.part_of == Some(it.resource));
+        let is_used = |it: &&PlannedResource| it.reserved > Amount::ZERO || !has_parts(it);
+        let mut shown: Vec<_> = whole.into_iter().filter(is_used).collect();
+        if parts.len() > PARTS_SHOWN {
+            parts.sort_by_key(|it| std::cmp::Reverse((it.binds, it.charged)));
+        }
+        let left_out = parts.len().saturating_sub(PARTS_SHOWN);
+        shown.extend(parts.into_iter().take(PARTS_SHOWN));
+        (shown, left_out)
     }
 
     /// What keeps calls waiting longest: the name of a resource, `in flight`, or nothing.

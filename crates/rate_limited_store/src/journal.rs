@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::ballast;
 use crate::digest::Digest;
 use crate::error::{JournalError, OpenError};
 use crate::look;
@@ -84,8 +85,10 @@ impl Journal {
     /// It is in use, no journal, of a later version, damaged, on a network file system, or the system
     /// refuses. Nothing was changed then.
     pub fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
-        let mut held = Held::take(path)?;
-        match opening::open(path, &mut held, options) {
+        let bytes = ballast::size(options.max_concurrent);
+        let told = |error| opening::for_want_of_room(path, bytes, error);
+        let mut held = Held::take(path).map_err(told)?;
+        match opening::open(path, &mut held, options).map_err(told) {
             Ok(parts) => Journal::of(path, held, options, parts).map_err(opening::system(path)),
             Err(error) => {
                 held.undo();

@@ -41,13 +41,7 @@ pub(crate) fn open(path: &Path, held: &mut Held, options: &Options) -> Result<Pa
     let log = Log::beside(path);
     let (store, seen) = look(path, held, count).inspect_err(|_| log.forget())?;
     let mut store = store;
-    let ballast = Ballast::set_aside(path, bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::NoRoom {
-            path: path.to_owned(),
-            bytes,
-        },
-        _ => failed(error),
-    });
+    let ballast = Ballast::set_aside(path, bytes).map_err(failed);
     let ballast = ballast.inspect_err(|_| log.forget())?;
     let (lost, torn, uncounted) = missing(count, Tally::from(&seen.totals));
     let side = Side::open(path, &holder(), Tally::from(&seen.totals)).map_err(failed)?;
@@ -289,6 +283,26 @@ pub(crate) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
     OpenError::Database {
         path: path.to_owned(),
         message: error.to_string(),
+    }
+}
+
+/// The error, or that there is no room, where that is what is behind it: of a full disk the database says now and then
+/// that it failed, and no more.
+pub(crate) fn for_want_of_room(path: &Path, bytes: u64, error: OpenError) -> OpenError {
+    let full = match &error {
+        OpenError::System { source, .. } => matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ),
+        OpenError::Database { .. } => place::room(path).is_some_and(|room| room < bytes),
+        _ => false,
+    };
+    if !full {
+        return error;
+    }
+    OpenError::NoRoom {
+        path: path.to_owned(),
+        bytes,
     }
 }
 

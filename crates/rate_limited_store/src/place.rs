@@ -341,6 +341,18 @@ fn is_as_written(header: &[u8; HEADER_BYTES]) -> bool {
         && header[64..68] == [0; 4]
 }
 
+/// The bytes that are free where a journal is, as far as that is known.
+pub(crate) fn room(journal: &Path) -> Option<u64> {
+    let folder = journal.parent()?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// The kind of network file system that a folder lies on, if it does.
 #[cfg(target_os = "linux")]
 fn network(folder: &Path) -> io::Result<Option<&'static str>> {

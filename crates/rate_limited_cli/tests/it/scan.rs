@@ -1,9 +1,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rate_limited_cli::bad_line::BadLinePolicy::{self, Fail, Record, Skip};
-use rate_limited_cli::input::{InputError, Item, Reader};
-use rate_limited_cli::scan::{BAD_LINES_SHOWN, Scan, scan_file, scan_file_each};
+use rate_limited_cli::reading::bad_line::BadLinePolicy::{self, Fail, Record, Skip};
+use rate_limited_cli::reading::input::{InputError, Item, Reader};
+use rate_limited_cli::reading::scan::{BAD_LINES_SHOWN, Scan, scan_file, scan_file_each};
 use tempfile::TempDir;
 
 struct Input {

@@ -124,9 +124,11 @@ fn check(path: &Path, told: &[u64]) {
 fn a_full_disk_costs_no_answer() {
     let sizes = times(8, 200);
     let (mut refused, mut results) = (0, 0);
-    for step in 0..sizes {
-        // From too little for the reserve to some megabytes above it.
-        let Some(disk) = Disk::of(7_000 + step * 7_000 / sizes) else {
+    // Hardly a page, then from too little for the reserve to some megabytes above it.
+    let tiny = [4, 16, 64, 256, 1_000];
+    let around = (0..sizes).map(|step| 7_000 + step * 7_000 / sizes);
+    for kilobytes in tiny.into_iter().chain(around) {
+        let Some(disk) = Disk::of(kilobytes) else {
             eprintln!("skipped: this process may not mount a disk");
             return;
         };
@@ -150,5 +152,8 @@ fn a_full_disk_costs_no_answer() {
             }
         }
     }
-    println!("{sizes} disks: {refused} too small to begin, {results} results told, 0 lost");
+    println!(
+        "{} disks: {refused} too small to begin, {results} results told, 0 lost",
+        sizes + tiny.len()
+    );
 }

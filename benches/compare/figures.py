@@ -1,0 +1,124 @@
+"""Puts the figures of a run into the tables of README.md and docs that quote them: `python3 benches/compare --figures`.
+
+A table is known by its first line, a row of the text of `docs/limits.md` by its name. A part that was not measured leaves its
+table as it is.
+"""
+
+import re
+
+from bars import kept
+from tool import CACHE, ROOT
+
+SCHEDULER = r"(.+?) +(\d+) waiting +([\d.]+) µs a call +([\d.]+) bytes each"
+INSTANT = r"instant calls, (\d) limits: (\d+) k/s, ([\d.]+) µs of CPU a call"
+
+
+def write(cache=CACHE):
+    """Writes what there is; tells what it could not find."""
+    readme, reliability, limits = (ROOT / it for it in ("README.md", "docs/reliability.md", "docs/limits.md"))
+    tables = [
+        (readme, "| order, calls | waiting |", scheduler(kept("scheduler", cache))),
+        (readme, "| | |", driver(kept("driver", cache))),
+        (readme, "| | rate-limited 0.4.0 | this |", python(kept("python", cache))),
+        (reliability, "| | |", journal(kept("journal", cache))),
+        (reliability, "| | 10,000 done |", resume(kept("resume", cache))),
+    ]
+    for file, head, rows in tables:
+        if not rows:
+            print(f"{file.name}: the table of {head!r} stays as it is, its part was not measured")
+            continue
+        file.write_text(replaced(file.read_text(), head, rows))
+    limits.write_text(virtual(limits.read_text(), kept("makespan", cache)))
+
+
+def replaced(text, head, rows):
+    """The text with another table in the place of the one that begins so."""
+    lines = text.splitlines()
+    starts = [at for at, line in enumerate(lines) if line.startswith(head) and (head != "| | |" or line == head)]
+    if len(starts) != 1:
+        raise SystemExit(f"{len(starts)} tables begin with {head!r}, instead of one")
+    end = starts[0]
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    return "\n".join([*lines[: starts[0]], *rows, *lines[end:]]) + "\n"
+
+
+def table(head, align, rows):
+    return [head, align, *("| " + " | ".join(row) + " |" for row in rows)] if rows else []
+
+
+def scheduler(text):
+    head = "| order, calls | waiting | µs a call (schedule + admission + settlement), the best of three | bytes a waiting call |"
+    rows = [
+        (name.strip(), f"{int(waiting):,}", f"{float(micros):.2f}", f"{float(size):.0f}")
+        for name, waiting, micros, size in re.findall(SCHEDULER, text)
+        # Of a thousand calls the pages of the system say little.
+        if int(waiting) >= 100_000
+    ]
+    return table(head, "|---|--:|--:|--:|", rows)
+
+
+def driver(text):
+    late = re.search(r"wake-up lateness over (\d+) waits: p50 (\S+), p99 (\S+), most (\S+)", text)
+    idle = re.search(r"CPU while it waited for (\S+): (\S+)", text)
+    found = {limits: (int(rate) * 1000, cpu) for limits, rate, cpu in re.findall(INSTANT, text)}
+    if not (late and idle and len(found) == 2):
+        return []
+    shown = "none that the system's clock of 10 ms ticks shows" if idle[2] == "0ns" else idle[2]
+    rows = [
+        (f"lateness of wake-ups, {int(late[1]):,} waits", ", ".join(f"{name} {spaced(it)}" for name, it in zip(("p50", "p99", "most"), late.groups()[1:]))),
+        (f"CPU while it waits for {spaced(idle[1])}", shown),
+    ]
+    for limits, name in (("0", "without limits"), ("2", ", two limits that do not bind")):
+        rate, cpu = found[limits]
+        rows.append((f"instant calls {name}".replace(" ,", ","), f"{rate:,} a second, {cpu} µs of CPU a call"))
+    return table("| | |", "|---|---|", rows)
+
+
+def spaced(duration):
+    """`1.16ms` as `1.16 ms`."""
+    return re.sub(r"(?<=\d)(?=[a-zµ])", " ", duration)
+
+
+def python(text):
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def journal(text):
+    process = re.findall(r"process: (\d+) calls/s, ([\d.]+) µs", text)
+    power = re.findall(r"power: (\d+) calls/s, ([\d.]+) ×", text)
+    opened, walked = re.search(r"opened in (\S+)", text), re.search(r"walked in ([^;]+); (\d+) MB", text)
+    if not (process and power and opened and walked):
+        return []
+    rows = [
+        ("level `process`", f"{ends(process, 0)} calls a second, {ends(process, 1)} µs of CPU a call"),
+        ("level `power`", f"{ends(power, 0)} calls a second, {ends(power, 1)} × the disk's fdatasync rate in the same run"),
+        ("opening a journal of a million calls of 1 kB", spaced(opened[1])),
+        ("walking through the same million inputs", f"{spaced(walked[1])}, {walked[2]} MB of memory"),
+    ]
+    return table("| | |", "|---|---|", rows)
+
+
+def ends(rows, column):
+    """The least and the most of a column."""
+    values = sorted((row[column] for row in rows), key=float)
+    least, most = (it if "." in it else f"{int(it):,}" for it in (values[0], values[-1]))
+    return f"{least} – {most}"
+
+
+def resume(text):
+    found = re.findall(r"([\d,]+) calls done .*first new request after ([\d.]+) s.*at most (\d+) MB", text)
+    if len(found) != 2:
+        return []
+    (few, few_first, few_memory), (many, many_first, many_memory) = found
+    rows = [
+        ("from its start to the first new request", f"{few_first} s", f"{many_first} s"),
+        ("most memory", f"{few_memory} MB", f"{many_memory} MB"),
+    ]
+    return table(f"| | {few} done | {many} done |", "|---|--:|--:|", rows)
+
+
+def virtual(text, measured):
+    """The rows of scenarios that `docs/limits.md` quotes, each by its name."""
+    new = {line.split()[0]: line for line in measured.splitlines() if "per 1,000" in line}
+    return "\n".join(new.get(line.split()[0], line) if "per 1,000" in line and "× " in line else line for line in text.splitlines()) + "\n"
