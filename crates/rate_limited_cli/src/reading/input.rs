@@ -130,8 +130,8 @@ fn bad_lines(name: &str, shown: &[BadLine], total: u64) -> String {
     if more > 0 {
         lines.push(format!("  … and {} more", grouped(more)));
     }
-    let is_plain = |bad: &&BadLine| bad.line == 1 && matches!(bad.reason, BadReason::Json(_));
-    if shown.first().filter(is_plain).is_some() {
+    let is_plain = |bad: &BadLine| bad.line == 1 && matches!(bad.reason, BadReason::Json(_));
+    if shown.first().is_some_and(is_plain) {
         lines.push("lines of plain text become rows by: jq -R -c '{line: .}' FILE | rate-limited run - --prompt '{{line}}' …".to_owned());
     }
     lines.push("mend them, or pass --on-bad-line skip or --on-bad-line record".to_owned());
