@@ -19,6 +19,21 @@ fn limits_are_read() {
         ("requests=500/h", "requests", 500_000_000, 3_600_000_000),
         ("tokens=90k/1m", "tokens", 90_000_000_000, 60_000_000),
         ("tokens=1.5M/1.5s", "tokens", 1_500_000_000_000, 1_500_000),
+        ("tokens=90K/1m", "tokens", 90_000_000_000, 60_000_000),
+        ("tokens=3m/1m", "tokens", 3_000_000_000_000, 60_000_000),
+        ("tokens=3M/m", "tokens", 3_000_000_000_000, 60_000_000),
+        (
+            "tokens=1.5g/1d",
+            "tokens",
+            1_500_000_000_000_000,
+            86_400_000_000,
+        ),
+        (
+            "tokens=2G/1d",
+            "tokens",
+            2_000_000_000_000_000,
+            86_400_000_000,
+        ),
         ("money=0.25/1h30m", "money", 250_000, 5_400_000_000),
         ("a-b.c_d=0.000001/1us", "a-b.c_d", 1, 1),
         (" tokens = 5 / 1 m ", "tokens", 5_000_000, 60_000_000),
@@ -216,8 +231,19 @@ fn bad_limits_say_what_is_allowed() {
         ("a=inf/1m", not_a_number("inf")),
         ("a=1e400/1m", written("1e400")),
         ("a=1e30/1m", written("1e30")),
-        ("a=5m/1m", not_a_number("5m")),
+        ("a=5t/1m", not_a_number("5t")),
+        ("a=5mm/1m", not_a_number("5mm")),
+        ("a=5ms/1m", not_a_number("5ms")),
         ("a=k/1m", not_a_number("k")),
+        ("a=m/1m", not_a_number("m")),
+        // The wrong way round it is no limit.
+        (
+            "a=1m/500",
+            window(
+                "a=1m/500",
+                "duration '500' has no unit: write one of us, ms, s, m, h, d after it",
+            ),
+        ),
         ("a=/1m", not_a_number("")),
         ("a=1,000/1m", not_a_number("1,000")),
         (
@@ -225,6 +251,7 @@ fn bad_limits_say_what_is_allowed() {
             too_large("9200000000000.000001"),
         ),
         ("a=9_200_001M/1m", too_large("9_200_001M")),
+        ("a=9_201g/1m", too_large("9_201g")),
         (
             "a=99999999999999999999999999999999999999999/1m",
             too_large(&"9".repeat(41)),
