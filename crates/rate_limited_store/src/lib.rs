@@ -41,7 +41,7 @@
 //! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
 //! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
 //! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
-//! | `peek` | a glance at a journal, whoever has it; one who only looks on |
+//! | `peek`, `log` | a glance at a journal, whoever has it; one who only looks on; how neither leaves a log |
 //! | `verify`, `salvage` | what is damaged, and what can be kept |
 //! | [`Digest`] | keys of calls, hashes of requests |
 //!
@@ -57,6 +57,7 @@ mod digest;
 mod error;
 mod journal;
 mod keys;
+mod log;
 mod look;
 mod opening;
 mod pages;

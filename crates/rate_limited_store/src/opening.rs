@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::ballast::{self, Ballast};
 use crate::error::{OpenError, Table};
 use crate::journal::{Durability, Options};
+use crate::log::Log;
 use crate::look::{self, Damages, Seen};
 use crate::past::{self, Past};
 use crate::place::{self, Held, Kind};
@@ -175,37 +176,6 @@ pub(crate) fn missing(count: Count, found: Tally) -> (u64, bool, bool) {
         Count::Damaged | Count::Foreign => (0, false, true),
         // A journal that has just been made has none yet.
         Count::Missing => (0, false, found.commits > 0),
-    }
-}
-
-/// The log of a journal, as it was before anybody opened it.
-pub(crate) struct Log<'a> {
-    journal: &'a Path,
-    bytes: Option<u64>,
-}
-
-impl Log<'_> {
-    pub(crate) fn beside(journal: &Path) -> Log<'_> {
-        let found = place::beside(journal, "-wal").symlink_metadata();
-        let bytes = found.ok().map(|found| found.len());
-        Log { journal, bytes }
-    }
-
-    fn is_there(&self) -> bool {
-        self.bytes.is_some_and(|bytes| bytes > 0)
-    }
-
-    /// Removes the empty one that looking at a journal without one has made.
-    pub(crate) fn forget(&self) {
-        if self.bytes.is_none() && !Log::beside(self.journal).is_there() {
-            for suffix in ["-wal", "-shm"] {
-                let made = place::beside(self.journal, suffix);
-                // A link of that name is none that was made here.
-                if made.symlink_metadata().is_ok_and(|made| made.is_file()) {
-                    let _ = std::fs::remove_file(made);
-                }
-            }
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::OpenError;
+use crate::log::Visit;
 use crate::look::{self, Damages, Seen};
 use crate::opening::{damaged, foreign, missing, newer, refused, system};
 use crate::past::{self, Counts, Past};
@@ -131,6 +132,7 @@ fn glimpse(path: &Path) -> Result<Glimpse, OpenError> {
         }
     }
     let mut damages = Damages::default();
+    let _visit = Visit::to(path);
     let looked = store::connect(path, false).and_then(|db| {
         // One state of the journal, whatever is added meanwhile.
         db.execute_batch("BEGIN")?;

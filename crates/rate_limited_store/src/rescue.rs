@@ -6,8 +6,9 @@ use std::time::Duration;
 use rusqlite::Result;
 
 use crate::digest::Digest;
+use crate::log::Log;
 use crate::look::{self, Damages};
-use crate::opening::{self, Log};
+use crate::opening;
 use crate::place::{self, Kind};
 use crate::reading;
 use crate::record::{End, Record};

@@ -66,6 +66,14 @@ pub(crate) fn connect(path: &Path, write: bool) -> Result<Connection> {
     Ok(db)
 }
 
+/// Removes the empty log of a journal that nobody has open: the last one who closes it does.
+pub(crate) fn close_up(path: &Path) -> Result<()> {
+    let db = connect(path, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    db.close().map_err(|(_, error)| error)
+}
+
 /// Changes go into a log from now on.
 fn keep_a_log(db: &Connection) -> Result<()> {
     let mut statement = db.prepare("PRAGMA journal_mode = WAL")?;

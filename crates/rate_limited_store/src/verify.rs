@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, Result};
 
 use crate::error::{OpenError, Table};
+use crate::log::Visit;
 use crate::look::{self, Damages, NOT_ALL, Seen};
 use crate::opening::{ANOTHER, damaged, foreign, is_of_another, missing, newer, refused, system};
 use crate::past::Counts;
@@ -46,6 +47,7 @@ pub fn verify(path: &Path) -> std::result::Result<Verified, OpenError> {
         Kind::Empty => return Err(broken(path, "the file is empty")),
     }
     let mut damages = Damages::default();
+    let _visit = Visit::to(path);
     let looked = store::connect(path, false).and_then(|db| all(&db, &mut damages));
     if let Ok(seen) = &looked
         && is_of_another(count, Tally::from(&seen.totals))

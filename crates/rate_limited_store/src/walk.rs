@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::error::{Damage, JournalError, Table};
 use crate::journal::Journal;
 use crate::keys::Keys;
+use crate::log::Visit;
 use crate::past::{Past, Unfinished};
 use crate::peek::Onlooker;
 use crate::record::{Position, State};
@@ -108,6 +109,8 @@ pub struct Walk {
     rows: u64,
     census: Census,
     keys: Option<Keys>,
+    /// Of one who only looks on; the last field, for it goes when all connections are closed.
+    _visit: Option<Visit>,
 }
 
 /// A row at hand.
@@ -157,7 +160,7 @@ impl Walk {
     /// # Errors
     /// The file cannot be read.
     pub fn new(journal: &Journal) -> Result<Walk, JournalError> {
-        Walk::from(journal.id, journal.path(), Arc::clone(&journal.past))
+        Walk::from(journal.id, journal.path(), Arc::clone(&journal.past), None)
     }
 
     /// A walk of one who only looks on: what it calls new gets no position that anybody else knows of.
@@ -166,10 +169,16 @@ impl Walk {
     /// The file cannot be read.
     pub fn beside(onlooker: &Onlooker) -> Result<Walk, JournalError> {
         let past = Arc::clone(&onlooker.past);
-        Walk::from(onlooker.id, &onlooker.path, past)
+        let visit = Visit::to(&onlooker.path);
+        Walk::from(onlooker.id, &onlooker.path, past, Some(visit))
     }
 
-    fn from(id: Id, path: &Path, past: Arc<Past>) -> Result<Walk, JournalError> {
+    fn from(
+        id: Id,
+        path: &Path,
+        past: Arc<Past>,
+        visit: Option<Visit>,
+    ) -> Result<Walk, JournalError> {
         let db = store::connect(path, false)?;
         let counts = past.counts;
         // A call that is run again lies in both tables.
@@ -193,6 +202,7 @@ impl Walk {
             passed: 0,
             census: Census::default(),
             keys: None,
+            _visit: visit,
         })
     }
 

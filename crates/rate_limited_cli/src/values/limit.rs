@@ -4,8 +4,8 @@
 //! the limit for itself.
 //!
 //! `requests=3500/1m`, `tokens=1_000_000/1d`, `requests=500/m`, `tokens=90k/1m`, `images=5/250ms`.
-//! The quota takes `_` between digits, a fraction down to a millionth, and the endings `k` (thousand)
-//! and `M` (million). The window is a duration (see [`crate::values::duration`]), or a unit alone for one of it: it slides.
+//! The quota takes `_` between digits, a fraction down to a millionth, and the endings `k` (thousand),
+//! `M` (million) and `G` (thousand million), small or large: minutes stand behind the slash alone. The window is a duration (see [`crate::values::duration`]), or a unit alone for one of it: it slides.
 //!
 //! With `@` and a time zone behind it the window follows the calendar: `requests=1000/day@America/Los_Angeles`,
 //! `requests=1000/day@09:00 Europe/Berlin`, `tokens=5M/month@UTC`, `requests=60/minute@UTC`, `requests=5/10s@UTC`.
@@ -299,9 +299,11 @@ fn is_name(name: &str) -> bool {
 
 /// A quota in millionths of a unit.
 fn quota_micros(text: &str) -> Result<i64, LimitError> {
+    // Before the slash there is no time, so that a small m is no minute.
     let (number, unit) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000 * MICROS),
-        Some(b'M') => (&text[..text.len() - 1], MICROS * MICROS),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], MICROS * MICROS),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 1_000 * MICROS * MICROS),
         _ => (text, MICROS),
     };
     let micros = Decimal::parse(number).and_then(|number| number.times(unit));

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::logged::Logged;
 use crate::resume::{kill_in_flight, told};
-use crate::world::{KEY, Outcome, World, command, request, requests, signal};
+use crate::world::{KEY, Outcome, World, command, request, requests, signal, spawn};
 
 const JOURNAL: &str = "out.jsonl.journal";
 
@@ -318,7 +318,19 @@ fn a_clean_removes_the_journal_and_nothing_else() {
 #[test]
 fn a_journal_that_is_removed_stops_the_run() {
     let world = World::slow(200);
-    let child = world.start(&requests(60), &["--max-concurrent", "4"]);
+    world.input(&requests(60));
+    let args = [
+        "run",
+        "in.jsonl",
+        "-o",
+        "out.jsonl",
+        "--max-concurrent",
+        "4",
+    ];
+    let mut command = world.command(&args);
+    // The answers that no journal takes go there.
+    command.env("TMPDIR", world.path(""));
+    let child = spawn(command);
     world.wait_for_arrivals(8);
     fs::remove_file(world.path(JOURNAL)).expect("a journal");
     let outcome = world.end(child);
@@ -341,6 +353,28 @@ fn a_journal_that_is_removed_stops_the_run() {
         messages[59],
         "the journal could not be used: the run ended before the request was sent"
     );
+}
+
+#[test]
+fn commands_that_look_at_a_journal_leave_its_folder_as_it_was() {
+    let world = World::slow(0);
+    world.run(&requests(5), &[]).expect(0, 5);
+    let names = || {
+        let entries = fs::read_dir(world.path("")).expect("readable");
+        let names = entries.map(|entry| entry.expect("readable").file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    for args in [
+        &["status", "out.jsonl"][..],
+        &["status", "out.jsonl", "--verify"],
+        &["report", "out.jsonl"],
+        &["plan", "in.jsonl", "-o", "out.jsonl", "--rpm", "60"],
+    ] {
+        let outcome = world.run_command(args);
+        assert_eq!(outcome.code, Some(0), "{args:?}: {}", outcome.stderr);
+        assert_eq!(names(), before, "{args:?}");
+    }
 }
 
 /// A key in the environment, in a URL, in answers and in errors is in no file.

@@ -19,6 +19,21 @@ fn limits_are_read() {
         ("requests=500/h", "requests", 500_000_000, 3_600_000_000),
         ("tokens=90k/1m", "tokens", 90_000_000_000, 60_000_000),
         ("tokens=1.5M/1.5s", "tokens", 1_500_000_000_000, 1_500_000),
+        ("tokens=90K/1m", "tokens", 90_000_000_000, 60_000_000),
+        ("tokens=3m/1m", "tokens", 3_000_000_000_000, 60_000_000),
+        ("tokens=3M/m", "tokens", 3_000_000_000_000, 60_000_000),
+        (
+            "tokens=1.5g/1d",
+            "tokens",
+            1_500_000_000_000_000,
+            86_400_000_000,
+        ),
+        (
+            "tokens=2G/1d",
+            "tokens",
+            2_000_000_000_000_000,
+            86_400_000_000,
+        ),
         ("money=0.25/1h30m", "money", 250_000, 5_400_000_000),
         ("a-b.c_d=0.000001/1us", "a-b.c_d", 1, 1),
         (" tokens = 5 / 1 m ", "tokens", 5_000_000, 60_000_000),
@@ -216,7 +231,6 @@ fn bad_limits_say_what_is_allowed() {
         ("a=inf/1m", not_a_number("inf")),
         ("a=1e400/1m", written("1e400")),
         ("a=1e30/1m", written("1e30")),
-        ("a=5m/1m", not_a_number("5m")),
         ("a=k/1m", not_a_number("k")),
         ("a=/1m", not_a_number("")),
         ("a=1,000/1m", not_a_number("1,000")),
@@ -267,6 +281,23 @@ fn bad_limits_say_what_is_allowed() {
     for (text, sentence) in cases {
         assert_eq!(text.parse::<Limit>().expect_err(text).to_string(), sentence);
     }
+}
+
+#[test]
+fn other_endings_of_a_quota_are_refused() {
+    for quota in ["5t", "5mm", "5ms", "5km", "m", "5 m"] {
+        let error = format!("a={quota}/1m").parse::<Limit>();
+        let expected = LimitError::NotANumber(quota.to_owned());
+        assert_eq!(error, Err(expected));
+    }
+    let expected = LimitError::TooLarge("9_201g".to_owned());
+    assert_eq!("a=9_201g/1m".parse::<Limit>(), Err(expected));
+}
+
+#[test]
+fn a_limit_the_wrong_way_round_is_none() {
+    let error = "a=1m/500".parse::<Limit>().expect_err("no window");
+    assert!(error.to_string().contains("duration '500' has no unit"));
 }
 
 #[test]
