@@ -35,8 +35,9 @@ class Failure:
         return False
 
     def __repr__(self) -> str:
-        kinds = ", ".join(type(error).__name__ for error in self.errors)
-        return f"Failure(index={self.index}, errors=[{kinds}])"
+        last = f", the last: {failure_text(self.errors[-1])}" if self.errors else ""
+        count = len(self.errors)
+        return f"<Failure of row {self.index:,}: {count:,} error{'' if count == 1 else 's'}{last}>"
 
 
 class Source:
