@@ -73,7 +73,10 @@ def raised_at(error: BaseException) -> str:
     if not own:
         return ""
     file, line, function = own[-1]
-    return f"{os.path.basename(file)}:{line} in {function}"
+    folder, name = os.path.split(file)
+    # A notebook's cell is a file with a number for a name.
+    name = "cell" if os.path.basename(folder).startswith("ipykernel_") else name
+    return f"{name}:{line} in {function}"
 
 
 class _Note(str):

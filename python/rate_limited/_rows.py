@@ -35,9 +35,10 @@ class Failure:
         return False
 
     def __repr__(self) -> str:
-        last = f", the last: {failure_text(self.errors[-1])}" if self.errors else ""
+        # What went wrong comes first: a data frame shows no more than that.
+        last = f"{failure_text(self.errors[-1])}; " if self.errors else ""
         count = len(self.errors)
-        return f"<Failure of row {self.index:,}: {count:,} error{'' if count == 1 else 's'}{last}>"
+        return f"<Failure: {last}row {self.index:,}, {count:,} error{'' if count == 1 else 's'}>"
 
 
 class Source:

@@ -176,7 +176,7 @@ def test_a_failed_row_keeps_its_place_and_is_falsy() -> None:
         assert failure.index == index
         assert [type(error) for error in failure.errors] == [ValueError] * 2
         assert failure.value is None
-        assert repr(failure) == f"<Failure of row {index}: 2 errors, the last: ValueError: {index} is odd>"
+        assert repr(failure) == f"<Failure: ValueError: {index} is odd; row {index}, 2 errors>"
 
 
 @pytest.mark.parametrize("no_rows", [5, None])
