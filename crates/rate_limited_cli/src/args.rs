@@ -16,23 +16,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "simulate")]
 use rate_limited_sim::http::Dialect;
 
-use crate::bad_line::BadLinePolicy;
-use crate::duration::{self, DurationError};
+use crate::asking::row_args::RowArgs;
+use crate::calling::header::Header;
+use crate::calling::waits::WaitArgs;
 use crate::exit;
-use crate::header::Header;
-pub(crate) use crate::journal_args::{
+use crate::pages::manual::{CompletionsArgs, ManArgs};
+use crate::planning::plan_args::PlanArgs;
+use crate::reading::bad_line::BadLinePolicy;
+pub(crate) use crate::recording::journal_args::{
     CleanArgs, Durability, JournalArgs, OnChange, OnUnknown, ReportArgs, ReportForm, StatusArgs,
 };
-use crate::limit::Limit;
-use crate::manual::{CompletionsArgs, ManArgs};
-use crate::plan_args::PlanArgs;
-use crate::price::{self, Prices};
 use crate::refusal::Refusal;
-use crate::reorder::Order;
-use crate::row_args::RowArgs;
-use crate::size;
-use crate::text::{grouped, quoted};
-use crate::waits::WaitArgs;
+use crate::running::price::{self, Prices};
+use crate::values::duration::{self, DurationError};
+use crate::values::limit::Limit;
+use crate::values::size;
+use crate::values::text::{grouped, quoted};
+use crate::writing::reorder::Order;
 
 /// Runs long lists of calls through rate-limited APIs as fast as the limits allow, and never faster.
 #[derive(Debug, Parser)]

@@ -1,7 +1,7 @@
 //! How the command ends, as a number that scripts can read.
 
 use crate::refusal::Refusal;
-use crate::say::{complain, print};
+use crate::telling::say::{complain, print};
 
 /// What the long help says of exit codes.
 pub(crate) const HELP: &str = "\

@@ -4,141 +4,38 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`limit`], [`duration`], `size` | the values of options |
-//! | [`input`], [`scan`], [`request`], [`bad_line`] | from lines to requests |
-//! | `row_args`, `rows`, `header`, `csv_lines`, `template`, `maker`, `body` | from rows of a table, and a prompt, to requests |
-//! | [`row`], `answer_text` | from answers to rows of a table |
-//! | [`record`], [`output`], [`sink`], [`reorder`] | from results to lines, in order |
-//! | [`estimate`] | the tokens that a request may take |
 //! | `args`, `refusal`, `exit` | the command line, what is refused, the exit codes |
-//! | `run`, `execute`, `state`, `files` | a run: prepared, carried out, shared by its parts |
-//! | `source`, `feed`, `job`, `too_large` | the input on its way to the runner |
-//! | `journal`, `identity` | where a run is recorded, and what requests are known by there |
-//! | `prepare`, `census`, `plan`, `recall` | the input matched with the journal: what becomes of each line |
-//! | `prefix`, `so_far`, `recorded` | how much of an output stays, and lines that are only in the journal |
-//! | `api`, `backend`, `pool`, `preset`, `key`, `header`, `waits`, `call`, `gate`, `meter`, `meters`, `untold`, `parts`, `shares`, `work`, `feedback`, `names` | one attempt, and what it is limited by |
-//! | `schema`, `verdict`, `tally`, `outlet`, `stop`, `signals`, `patience`, `ending`, `again` | what came of the calls, and of the run |
-//! | `opening`, `progress`, `progress_json`, `members`, `status`, `standing`, `forecast`, `latencies`, `binding`, `found`, `warnings`, `say`, `when` | what people are told |
-//! | `bill`, `price` | what calls cost, and the most that a run may |
-//! | `observer`, `reports`, `examples` | what is counted of a run, and the reports made of it: the command `report` |
-//! | `planning`, `plan_args`, `plan_limits`, `earlier`, `journal_args`, `plan_told`, `advice` | the command `plan` |
-//! | `report`, `clean`, `apis` | the commands `status`, `clean` and `apis` |
-//! | `manual`, `reference` | man pages, what shells complete, and a page of Markdown |
+//! | [`values`] | what options are given: limits, durations, sizes, decimals |
+//! | [`reading`] | from the input to requests: lines, tables, batch files; the tokens that a request may take |
+//! | `asking` | from rows of a table and a prompt to requests; answers held to a schema |
+//! | `calling` | one attempt: where it goes, and what it is limited by |
+//! | [`writing`] | from results to lines of the output, in order |
+//! | `recording` | the input matched with the journal: what becomes of each line |
+//! | `running` | a run: prepared, carried out, stopped, ended; what calls cost, and the most that they may |
+//! | `telling` | what people and machines are told meanwhile |
+//! | `reporting` | what is counted of a run; the commands `report`, `status` and `clean` |
+//! | `planning` | the command `plan` |
+//! | `pages` | man pages, what shells complete, a page of Markdown; the command `apis` |
 //! | `simulation`, `serve` (feature `simulate`) | the simulated API |
 
-mod advice;
-mod again;
-mod answer_text;
-mod api;
-mod apis;
 mod args;
-mod backend;
-pub mod bad_line;
-mod bill;
-mod binding;
-mod body;
-mod call;
-mod census;
-mod clean;
-mod csv_lines;
-mod decimal;
-pub mod duration;
-mod earlier;
-mod ending;
-pub mod estimate;
-mod examples;
-mod execute;
+mod asking;
+mod calling;
 mod exit;
-mod feed;
-mod feedback;
-mod files;
-mod forecast;
-mod found;
-mod gate;
-mod header;
-mod identity;
-pub mod input;
-mod job;
-mod journal;
-mod journal_args;
-mod judge;
-mod key;
-mod latencies;
-pub mod limit;
-mod line;
-mod maker;
-mod manual;
-mod members;
-mod meter;
-mod meters;
-mod names;
-mod observer;
-mod offsets;
-mod opening;
-mod outlet;
-pub mod output;
-mod parts;
-mod patience;
-mod plan;
-mod plan_args;
-mod plan_limits;
-mod plan_told;
+mod pages;
 mod planning;
-mod pool;
-mod prefix;
-mod prepare;
-mod preset;
-mod price;
-mod progress;
-mod progress_json;
-mod raw_lines;
-mod recall;
-pub mod record;
-mod recorded;
-mod reference;
+pub mod reading;
+mod recording;
 mod refusal;
-pub mod reorder;
-mod repeats;
-mod report;
-mod reports;
-pub mod request;
-pub mod row;
-mod row_args;
-mod rows;
-mod run;
-mod say;
-pub mod scan;
-mod schema;
-mod scratch;
-mod seen;
+mod reporting;
+mod running;
 #[cfg(feature = "simulate")]
 mod serve;
-mod shape;
-mod shares;
-mod signals;
 #[cfg(feature = "simulate")]
 mod simulation;
-pub mod sink;
-mod size;
-mod so_far;
-mod source;
-mod spill;
-mod stamp;
-mod standing;
-mod state;
-mod status;
-mod stop;
-mod table_header;
-mod tally;
-mod template;
-mod text;
-mod too_large;
-mod untold;
-mod verdict;
-mod waits;
-mod warnings;
-mod when;
-mod work;
+mod telling;
+pub mod values;
+pub mod writing;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -147,6 +44,10 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
+use crate::pages::{apis, manual};
+use crate::reporting::{clean, report, reports};
+use crate::running::run;
+use crate::telling::say;
 
 /// Runs the command line `args`, whose first item is the name of the program, and gives the exit code.
 ///
@@ -182,7 +83,7 @@ where
 fn command(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args),
-        Command::Plan(args) => planning::plan(args),
+        Command::Plan(args) => planning::command::plan(args),
         Command::Apis(args) => apis::apis(args),
         Command::Status(args) => report::status(args),
         Command::Report(args) => reports::report(args),

@@ -8,13 +8,13 @@ use rate_limited::http::{BuildError, DescriptionError, UnknownApi};
 use rate_limited::journal::{JournalError, Objection, OpenError};
 
 use crate::exit::Exit;
-use crate::input::InputError;
-use crate::journal::UnknownCalls;
-use crate::limit::{Limit, LimitError};
-use crate::output::OutputError;
-use crate::prefix::OriginError;
-use crate::text::quoted;
-use crate::too_large::TooLarge;
+use crate::reading::input::InputError;
+use crate::reading::too_large::TooLarge;
+use crate::recording::journal::UnknownCalls;
+use crate::values::limit::{Limit, LimitError};
+use crate::values::text::quoted;
+use crate::writing::output::OutputError;
+use crate::writing::prefix::OriginError;
 
 /// Why a run was not started.
 #[derive(Debug, thiserror::Error)]

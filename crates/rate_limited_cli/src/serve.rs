@@ -9,15 +9,15 @@ use rate_limited_sim::{ApiModel, Latency};
 use tokio::runtime::Runtime;
 
 use crate::args::SimulateArgs;
+use crate::calling::meters::Meters;
+use crate::calling::preset::Preset;
 use crate::exit::Exit;
-use crate::limit::Limit;
-use crate::meters::Meters;
-use crate::preset::Preset;
 use crate::refusal::Refusal;
-use crate::say::{complain, say};
-use crate::signals::Signals;
+use crate::running::signals::Signals;
 use crate::simulation;
-use crate::text::counted;
+use crate::telling::say::{complain, say};
+use crate::values::limit::Limit;
+use crate::values::text::counted;
 
 const LATENCY: (Duration, Duration) = (Duration::from_millis(400), Duration::from_millis(1_600));
 

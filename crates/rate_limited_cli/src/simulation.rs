@@ -7,11 +7,11 @@ use rate_limited::http::Unit;
 use rate_limited_sim::http::{Dialect, Server};
 use rate_limited_sim::{Anchor, ApiModel, Charged, Latency, Limit as SimulatedLimit};
 
-use crate::duration::Human;
-use crate::limit::Limit;
-use crate::meters::Meters;
+use crate::calling::meters::Meters;
 use crate::refusal::Refusal;
-use crate::text::{counted, grouped};
+use crate::values::duration::Human;
+use crate::values::limit::Limit;
+use crate::values::text::{counted, grouped};
 
 /// The same answers in each run.
 const SEED: u64 = 7;

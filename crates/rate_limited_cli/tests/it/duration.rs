@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rate_limited_cli::duration::{DURATION_MAX, Human, parse, written};
+use rate_limited_cli::values::duration::{DURATION_MAX, Human, parse, written};
 
 #[test]
 fn durations_are_read() {

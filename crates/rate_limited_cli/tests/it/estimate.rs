@@ -1,4 +1,4 @@
-use rate_limited_cli::estimate::{answer_tokens, tokens_max};
+use rate_limited_cli::reading::estimate::{answer_tokens, tokens_max};
 
 use crate::lines::request;
 

@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use rate_limited_cli::bad_line::BadLinePolicy;
-use rate_limited_cli::scan::scan_file_each;
+use rate_limited_cli::reading::bad_line::BadLinePolicy;
+use rate_limited_cli::reading::scan::scan_file_each;
 
 #[test]
 fn the_poems_are_requests_of_very_different_sizes() {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rate_limited_cli::limit::{Limit, LimitError, QUOTA_MAX};
+use rate_limited_cli::values::limit::{Limit, LimitError, QUOTA_MAX};
 
 #[test]
 fn limits_are_read() {

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
-use rate_limited_cli::bad_line::BadLine;
-use rate_limited_cli::estimate::tokens_max;
-use rate_limited_cli::input::{InputError, Item, LINE_BYTES_MAX, Reader};
-use rate_limited_cli::request::{Method, Request};
+use rate_limited_cli::reading::bad_line::BadLine;
+use rate_limited_cli::reading::estimate::tokens_max;
+use rate_limited_cli::reading::input::{InputError, Item, LINE_BYTES_MAX, Reader};
+use rate_limited_cli::reading::request::{Method, Request};
 
 pub(crate) fn items(text: &[u8]) -> Vec<Item> {
     Reader::stream(text, "-")

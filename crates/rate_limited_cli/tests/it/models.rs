@@ -82,7 +82,8 @@ fn a_model_may_have_another_limit_than_the_rest() {
     let nanos =
         world.stats().last_end.expect("ends") - world.stats().first_arrival.expect("arrivals");
     let took = Duration::from_nanos(nanos).as_secs_f64();
-    assert!((2.0..2.9).contains(&took), "{took}");
+    // The slow model alone takes two windows. Behind one limit of 5 for all of them it would be seven.
+    assert!((2.0..5.0).contains(&took), "{took}");
     let lines = outcome.stderr.lines();
     let mut lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let last = lines.next_back().expect("progress");

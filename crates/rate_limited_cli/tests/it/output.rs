@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::Path;
 
-use rate_limited_cli::output::{Existing, OutputError, OutputTarget};
-use rate_limited_cli::reorder::{Order, OrderedWriter};
+use rate_limited_cli::writing::output::{Existing, OutputError, OutputTarget};
+use rate_limited_cli::writing::reorder::{Order, OrderedWriter};
 use tempfile::{TempDir, tempdir};
 
 fn folder() -> TempDir {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
-use rate_limited_cli::bad_line::BadLine;
-use rate_limited_cli::input::{Item, Reader};
-use rate_limited_cli::record::{Failure, Record, Response, TEXT_BYTES_MAX, code};
+use rate_limited_cli::reading::bad_line::BadLine;
+use rate_limited_cli::reading::input::{Item, Reader};
+use rate_limited_cli::writing::record::{Failure, Record, Response, TEXT_BYTES_MAX, code};
 use serde_json::{Value, json};
 
 fn line(status_code: u16, body: &[u8]) -> String {

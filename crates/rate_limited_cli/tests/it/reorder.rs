@@ -2,9 +2,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proptest::prelude::*;
-use rate_limited_cli::output::{Existing, OutputError, OutputTarget};
-use rate_limited_cli::reorder::{Order, OrderedWriter};
-use rate_limited_cli::sink::Sink;
+use rate_limited_cli::writing::output::{Existing, OutputError, OutputTarget};
+use rate_limited_cli::writing::reorder::{Order, OrderedWriter};
+use rate_limited_cli::writing::sink::Sink;
 
 /// A writer whose content can be looked at, which fails while it has no room and counts its writes.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rate_limited_cli::bad_line::BadLinePolicy::{self, Fail, Record, Skip};
-use rate_limited_cli::input::{InputError, Item, Reader};
-use rate_limited_cli::scan::{BAD_LINES_SHOWN, Scan, scan_file, scan_file_each};
+use rate_limited_cli::reading::bad_line::BadLinePolicy::{self, Fail, Record, Skip};
+use rate_limited_cli::reading::input::{InputError, Item, Reader};
+use rate_limited_cli::reading::scan::{BAD_LINES_SHOWN, Scan, scan_file, scan_file_each};
 use tempfile::TempDir;
 
 struct Input {
@@ -57,6 +57,14 @@ fn files_of_nothing_have_no_requests() {
     for text in ["", "\n\n \r\n", "\u{feff}", "\u{feff}\n"] {
         assert_eq!(scan(&input(text), Fail).requests, 0, "{text:?}");
     }
+}
+
+#[test]
+fn plain_text_is_told_how_it_is_made_rows_of() {
+    let told = message(&input("a heron\na moth\n"));
+    assert!(told.contains("jq -R -c '{line: .}'"), "{told}");
+    let elsewhere = message(&input("{\"a\": 1}\na moth\n"));
+    assert!(!elsewhere.contains("jq"), "{elsewhere}");
 }
 
 #[test]

@@ -1,0 +1,269 @@
+//! What is counted of a run for its report.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rate_limited::http::HttpError;
+use rate_limited::{Amount, Class, View};
+use rate_limited_report::{Attempt, Call, Cost, Meter, Outcome, Report, Sample, Statistics};
+
+use crate::calling::call;
+use crate::calling::meters::Meters;
+use crate::recording::journal::with_ending;
+use crate::running::price::MICROS_PER_DOLLAR;
+use crate::running::state::State;
+use crate::telling::standing::{self, Standing};
+use crate::telling::status;
+use crate::telling::when;
+use crate::writing::record::code;
+
+/// How often the statistics are written beside the journal: what a kill loses of them.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// What is put behind the name of a journal to name its statistics.
+const ENDING: &str = "-report";
+
+/// The most models whose limits have a picture in a report.
+const PARTS_REPORTED: usize = 12;
+
+/// More than statistics ever take.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Counts what happens in a run, and goes on with what was counted before.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    started: Instant,
+    statistics: Mutex<Statistics>,
+    /// Where they outlive the process, if there is a journal.
+    file: Option<PathBuf>,
+    /// Held while they are written, so that what is older never comes later.
+    saving: Mutex<()>,
+}
+
+impl Default for Observer {
+    fn default() -> Observer {
+        Observer::new(Statistics::default(), None)
+    }
+}
+
+impl Observer {
+    /// Goes on with what lies beside a journal; with an empty one all begins anew.
+    pub(crate) fn beside(journal: &Path, is_empty: bool) -> Observer {
+        let known = if is_empty { None } else { recalled(journal) };
+        Observer::new(known.unwrap_or_default(), Some(place(journal)))
+    }
+
+    fn new(mut statistics: Statistics, file: Option<PathBuf>) -> Observer {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_millis();
+        statistics.begins(u64::try_from(now).unwrap_or(u64::MAX));
+        Observer {
+            started: Instant::now(),
+            statistics: Mutex::new(statistics),
+            file,
+            saving: Mutex::new(()),
+        }
+    }
+
+    /// An attempt leaves: what comes back is told what became of it. If that is dropped before, the attempt was cut
+    /// off, or outlived this time-out.
+    pub(crate) fn leaves(&self, is_retry: bool, timeout: Duration) -> Watched<'_> {
+        self.lock().leaves(is_retry);
+        Watched {
+            observer: self,
+            started: Instant::now(),
+            timeout,
+            is_over: false,
+        }
+    }
+
+    /// A call is over.
+    pub(crate) fn call(&self, call: &Call<'_>, tokens: Option<u64>) {
+        let statistics = &mut *self.lock();
+        statistics.call(call);
+        statistics.uses(tokens.unwrap_or_default());
+    }
+
+    /// Looks at a run now and then, and keeps what is known, until its task is dropped.
+    pub(crate) async fn watch(state: Arc<State>) {
+        let mut saved = Instant::now();
+        loop {
+            state.observer.look(&state);
+            if saved.elapsed() >= SAVE_EVERY {
+                saved = Instant::now();
+                let state = Arc::clone(&state);
+                // A disk that is full or slow keeps nobody waiting, and a report is no result.
+                tokio::task::spawn_blocking(move || state.observer.save());
+            }
+            let every = state.observer.lock().sample_every();
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    fn look(&self, state: &State) {
+        let view = state.view();
+        let cost = cost(state);
+        let sample = Sample {
+            in_flight: view.progress.in_flight,
+            waiting: view.progress.waiting,
+            meters: meters(&state.meters, &view),
+        };
+        let statistics = &mut *self.lock();
+        statistics.sample(self.started.elapsed(), &sample);
+        if let Some(cost) = cost {
+            statistics.costs(cost);
+        }
+    }
+
+    /// The run is over.
+    pub(crate) fn ends(&self, state: &State) {
+        self.look(state);
+        self.save();
+    }
+
+    /// What is told of the run so far.
+    pub(crate) fn report(&self, title: &str) -> Report {
+        self.lock().report(title)
+    }
+
+    fn save(&self) {
+        let Some(file) = &self.file else { return };
+        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let json = self.lock().to_json();
+        // Without it a report has no pictures; no result depends on it.
+        let _ = write_whole(file, &json, true);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Statistics> {
+        self.statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt on its way.
+pub(crate) struct Watched<'a> {
+    observer: &'a Observer,
+    started: Instant,
+    timeout: Duration,
+    is_over: bool,
+}
+
+impl Watched<'_> {
+    /// It came back.
+    pub(crate) fn came(mut self, error: Option<&HttpError>, is_valid: bool) {
+        match error {
+            Some(error) => self.over(outcome(error), Some(error.code())),
+            None if is_valid => self.over(Outcome::Succeeded, None),
+            None => self.over(Outcome::Invalid, Some(code::VALIDATION)),
+        }
+    }
+
+    fn over(&mut self, outcome: Outcome, code: Option<&str>) {
+        self.is_over = true;
+        let took = self.started.elapsed();
+        let at = self.observer.started.elapsed();
+        let attempt = Attempt {
+            outcome,
+            code,
+            took,
+        };
+        self.observer.lock().attempt(at, &attempt);
+    }
+}
+
+impl Drop for Watched<'_> {
+    /// The runner drops an attempt that it gives up.
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if call::is_too_long(self.started, self.timeout) {
+            self.over(Outcome::TimedOut, Some(code::TIMEOUT));
+        } else {
+            self.over(Outcome::CutOff, None);
+        }
+    }
+}
+
+fn outcome(error: &HttpError) -> Outcome {
+    match error.class() {
+        Class::Refused { .. } => Outcome::Refused,
+        Class::Permanent | Class::Fatal => Outcome::Rejected,
+        Class::Invalid => Outcome::Invalid,
+        _ if error.code() == code::TIMEOUT => Outcome::TimedOut,
+        _ => Outcome::Failed,
+    }
+}
+
+/// How full the limits are: against what was told, or else against what was found out; of many models those that came
+/// first.
+fn meters<'a>(meters: &'a Meters, view: &'a View) -> Vec<Meter<'a>> {
+    let mut room = PARTS_REPORTED;
+    let meter = |it: &Standing<'a>| {
+        let quota = it.told.or_else(|| it.in_force())?;
+        let more = match it.window_end().and_then(when::local) {
+            _ if it.told.is_none() => ", found out".to_owned(),
+            Some(end) => format!(", back at {end}"),
+            None => String::new(),
+        };
+        if it.is_part() {
+            room = room.checked_sub(1)?;
+        }
+        let window = it.window_written();
+        Some(Meter {
+            name: it.name(),
+            quota: format!("{} per {window}{more}", status::whole(quota)),
+            share: it.used() / quota.max(f64::MIN_POSITIVE),
+        })
+    };
+    standing::all(view, meters)
+        .iter()
+        .filter_map(meter)
+        .collect()
+}
+
+fn cost(state: &State) -> Option<Cost> {
+    let dollars = |amount: Amount| amount.as_micros() as f64 / f64::from(MICROS_PER_DOLLAR);
+    let (spent, most) = state.spent()?;
+    Some(Cost {
+        dollars: dollars(spent),
+        most_dollars: dollars(most),
+    })
+}
+
+/// Where the statistics of a journal lie.
+fn place(journal: &Path) -> PathBuf {
+    with_ending(journal, ENDING)
+}
+
+/// The statistics that lie beside a journal; what is larger than they ever are is not read.
+pub(crate) fn recalled(journal: &Path) -> Option<Statistics> {
+    let file = place(journal);
+    let is_plausible = |it: &fs::Metadata| it.is_file() && it.len() <= BYTES_MAX;
+    fs::metadata(&file).ok().filter(is_plausible)?;
+    Statistics::from_json(&fs::read(&file).ok()?)
+}
+
+/// Writes a file as a whole or not at all; `is_private`: for nobody else.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], is_private: bool) -> io::Result<()> {
+    let fresh = with_ending(path, ".new");
+    let _ = fs::remove_file(&fresh);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let written = options
+        .open(&fresh)
+        .and_then(|mut file| file.write_all(bytes));
+    let moved = written.and_then(|()| fs::rename(&fresh, path));
+    moved.inspect_err(|_| {
+        let _ = fs::remove_file(&fresh);
+    })
+}
