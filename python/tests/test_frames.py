@@ -128,7 +128,7 @@ def test_the_cause_has_its_own() -> None:
 
 
 def test_the_first_failure_is_shown_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    scheduled(Runner(outer, plenty(), max_retries=0), 1, 2).run()
+    scheduled(Runner(outer, plenty(), max_retries=0, max_concurrent=1), 1, 2).run()
     line = inner.__code__.co_firstlineno + 1
     assert capsys.readouterr().err.count(f"first ValueError: no 1 (test_frames.py:{line} in inner)\n") == 1
 
