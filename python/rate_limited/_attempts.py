@@ -14,14 +14,15 @@ from rate_limited import _loop, validators
 from rate_limited._bill import Budget, is_rejected
 from rate_limited._classify import FATAL, PERMANENT, Meaning
 from rate_limited._feedback import Feedback
+from rate_limited._frames import without_frames
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorder
 from rate_limited._judge import Judge
-from rate_limited._ledger import DONE, Ledger, TwoParts, without_frames
+from rate_limited._ledger import DONE, Ledger, TwoParts
 from rate_limited._log import EventLog
 from rate_limited._models import ModelWatch
 from rate_limited._sdk_retries import RetryWatch
-from rate_limited.calls import Call
+from rate_limited.calls import Call, takes
 from rate_limited.exceptions import ValidationError
 from rate_limited.resources import Resource
 from rate_limited.usage import results_usage
@@ -119,6 +120,12 @@ class Attempts:
         """The function raised a cancellation of its own: a failure like any other."""
         return self._failed(ledger, number - ledger.base, attempt, asyncio.CancelledError())
 
+    def timed_out(self, ledger: Ledger, number: int) -> None:
+        """An attempt was given up because it took too long."""
+        error = TimeoutError("the attempt took too long")
+        ledger.note(number - ledger.base, error)
+        self._on_failure(error)
+
     def not_made(self) -> Verdict:
         """Nobody wants the call any more: it is not made, and takes nothing."""
         return PERMANENT, [0.0] * len(self.resources), None, "cancelled"
@@ -127,7 +134,14 @@ class Attempts:
         self._note(ledger, index, error)
         self._retries.look(error)
         self._feedback.hear(attempt, error)
-        return self._meant(self._judge.of_failure(error), error)
+        return self._meant(self._meaning(ledger.calls[index], error), error)
+
+    def _meaning(self, call: Call, error: BaseException) -> Meaning:
+        meaning = self._judge.of_failure(error)
+        if isinstance(error, TypeError) and meaning.class_ == INVALID and not takes(call):
+            # No other attempt can take these arguments either.
+            return Meaning(PERMANENT)
+        return meaning
 
     def _meant(self, meaning: Meaning, error: BaseException) -> Verdict:
         self._log.attempt(meaning.class_, error)
@@ -172,12 +186,13 @@ class Attempts:
         self._on_failure(error)
 
     def _validate(self, ledger: Ledger, index: int, call: Call, answer: Any) -> str:
-        accepted, cause, fatal = validators.check(self._checks, answer, self._watch)
+        verdict = validators.check(self._checks, answer, self._watch)
+        accepted, cause, fatal = verdict
         self._validations += 1
         self._raised += cause is not None
         if accepted:
             return SUCCESS
-        error = ValidationError("the validation rejected the answer", call, answer)
+        error = ValidationError(verdict.text, call, answer)
         error.__cause__ = cause
         self._note(ledger, index, error)
         self._log.attempt(PERMANENT if fatal else INVALID, error)

@@ -54,7 +54,7 @@ class Control:
 
         Raises:
             KeyError: no resource has that name; the message has those that there are.
-            ValueError: the quota or the window is out of range.
+            ValueError: the quota or the window is out of range, or several resources have that name.
 
         >>> from rate_limited import Resource, Runner
         >>> runner = Runner(len, [Resource.per_minute("requests", 60)], progress=False)
@@ -68,9 +68,13 @@ class Control:
         if not found:
             names = ", ".join(resource.name for resource in self._resources) or "none"
             raise KeyError(f"no resource is called {name!r}: there is {names}")
-        for resource in found:
-            resource.set_limit(quota, time_window_seconds)
-            logger.info("the limit of %s is now %r", name, resource)
+        if len(found) > 1:
+            raise ValueError(
+                f"{len(found)} resources are called {name!r}: set the quota of the one that is meant, "
+                "as in runner.resources[0].quota = 600, or give them names of their own"
+            )
+        found[0].set_limit(quota, time_window_seconds)
+        logger.info("the limit of %s is now %r", name, found[0])
 
     @property
     def max_concurrent(self) -> int | str:

@@ -33,6 +33,19 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def pairs(lines: Iterable[tuple[str, str]]) -> str:
+    """A table without a head: a name on the left, plain text on the right.
+
+    >>> "<th" in pairs([("calls", "12")])
+    True
+    """
+    rows = "".join(
+        f'<tr><th style="{_CELL}">{escaped(name)}</th><td style="{_CELL}">{escaped(text)}</td></tr>'
+        for name, text in lines
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
 def bar(share: float) -> str:
     """How much of something is used, from 0 to 1.
 

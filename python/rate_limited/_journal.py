@@ -93,6 +93,7 @@ class RunnerJournal:
         )
         self.is_running = is_running
         self._complained: str | None = None
+        self._is_taken_over = False
         self._tell_past()
         _open[self.path] = self
 
@@ -108,6 +109,8 @@ class RunnerJournal:
             key = _native.digest([b"call", *arguments])
         else:
             key = _native.digest([b"id", str(self._key(call)).encode("utf-8", "surrogatepass")])
+        if self._is_taken_over:
+            raise self._taken_over()
         decision, position, number = self.native.look(key, request)
         if decision in (_native.RUN, _native.LAST):
             return Recorded(position, last=decision == _native.LAST)
@@ -128,10 +131,18 @@ class RunnerJournal:
 
     def objection(self, so_far: bool = False) -> JournalError | None:
         """Why nothing must be sent; `so_far`: more calls may come."""
+        if self._is_taken_over:
+            return self._taken_over()
         text = self.native.objection(so_far)
         if text is None:
             return None
         return JournalError(text + (_UNKNOWN if "in flight" in text else _CHANGED))
+
+    def _taken_over(self) -> JournalError:
+        return JournalError(
+            f"the journal {self.path} belongs to a later runner of this process: use that one, or give this "
+            "runner a path of its own"
+        )
 
     def encoded(self, answer: Any) -> bytes | None:
         """An answer as bytes; None if it has no such form, which is noted once."""
@@ -267,6 +278,7 @@ def _take_over(path: str) -> None:
         return
     if former.is_running():
         raise JournalError(f"the journal {path} is in use by another runner, which is running")
+    former._is_taken_over = True
     former.close()
 
 

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
 from rate_limited.calls import Call
 
-if sys.version_info < (3, 11):
-
-    class BaseExceptionGroup(BaseException):
-        """Python 3.10 has no groups of exceptions."""
-
-        exceptions: tuple[BaseException, ...] = ()
-
-
 UNFINISHED, DONE, FAILED = 0, 1, 2
-
-
-def without_frames(error: BaseException) -> BaseException:
-    """The same exception, and those it was raised from, without what their frames held in hand."""
-    todo: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while todo:
-        one = todo.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        one.__traceback__ = None
-        todo += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            todo += one.exceptions
-    return error
 
 
 class TwoParts(float):

@@ -178,8 +178,7 @@ class LoopWorkers:
 
     def _abandon(self, attempt: int, number: int, why: str) -> None:
         if why == "timeout":
-            error = TimeoutError("the attempt took too long")
-            self._ledger.note(number - self._ledger.base, error)
+            self._attempts.timed_out(self._ledger, number)
         task = self._running.get(attempt)
         if task is not None:
             self._abandoned.add(attempt)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rate_limited._bill import Budget
-from rate_limited._html import escaped, page, table
+from rate_limited._html import escaped, page, pairs, table
 from rate_limited._setup import keys_function, seconds
 from rate_limited.calls import Call
 from rate_limited.usage import amount, shown, to_float
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rate_limited._native import Machine, Outlook
     from rate_limited._service import Service
     from rate_limited.resources import Resource
+
+_NAMES = 10
+"""How many columns of a line of a plan are its name."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Plan:
         return self.text.rstrip()
 
     def _repr_html_(self) -> str:
-        lines = [line.strip() for line in self._lines_without_limits()]
+        # The name of a line is in its first columns.
+        lines = [(line[:_NAMES].strip(), line[_NAMES:].strip()) for line in self._lines_without_limits()]
         rows = [
             [
                 escaped(limit.name),
@@ -125,7 +129,7 @@ class Plan:
             for limit in self.limits
         ]
         heads = ["limit", "taken", "of what it lets through", "waited for"]
-        return page("Plan", lines, table(heads, rows) if rows else "")
+        return page("Plan", [], pairs(lines), table(heads, rows) if rows else "")
 
     def _lines_without_limits(self) -> list[str]:
         kept, in_limits = [], False

@@ -13,11 +13,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TextIO, TypeAlias
 
+from rate_limited._frames import raised_at
+
 __all__ = ["Progress", "ProgressSetting", "failure_text"]
 
 Snapshot: TypeAlias = Mapping[str, Any]
 """The state of a run: scheduled, done, failed, in_flight, waiting, waiting_on, wait_seconds,
-refusals, retries, slow_calls. `done` are the calls with a result, `failed` those that ended without
+refusals, retries, slow_calls, interrupted. `done` are the calls with a result, `failed` those that ended without
 one; `slow_calls` has the seconds so far of those in flight that take unusually long, by number."""
 
 ProgressSetting: TypeAlias = bool | Callable[[dict[str, Any]], object]
@@ -104,7 +106,8 @@ class Progress:
                 self._failures[kind] += 1
                 is_first = self._failures[kind] == 1
             if is_first:
-                self._say(f"first {failure_text(exception)}")
+                at = raised_at(exception)
+                self._say(f"first {failure_text(exception)}" + (f" ({at})" if at else ""))
 
     def close(self, snapshot: Snapshot) -> None:
         """Shows the end: the last state, and one line about the failures if there were any.
@@ -117,6 +120,8 @@ class Progress:
             self._sink = _Nothing()
         with suppress(Exception):
             self._text.line(self._failures_text(snapshot))
+        with suppress(Exception):
+            self._text.line(_interrupted_text(snapshot))
 
     def _say(self, line: str) -> None:
         with self._lock:
@@ -349,6 +354,13 @@ def _counts_text(snapshot: Snapshot) -> str:
     scheduled = snapshot.get("scheduled")
     of = "" if scheduled is None else f" of {scheduled:,}"
     return f"{_ended(snapshot):,}{of} calls done"
+
+
+def _interrupted_text(snapshot: Snapshot) -> str:
+    scheduled, ended = snapshot.get("scheduled"), _ended(snapshot)
+    if not snapshot.get("interrupted") or scheduled is None or ended >= scheduled:
+        return ""
+    return f"interrupted: {ended:,} of {scheduled:,} calls done; run() goes on with the others"
 
 
 def _troubles(snapshot: Snapshot) -> list[str]:

@@ -35,8 +35,10 @@ class Failure:
         return False
 
     def __repr__(self) -> str:
-        kinds = ", ".join(type(error).__name__ for error in self.errors)
-        return f"Failure(index={self.index}, errors=[{kinds}])"
+        # What went wrong comes first: a data frame shows no more than that.
+        last = f"{failure_text(self.errors[-1])}; " if self.errors else ""
+        count = len(self.errors)
+        return f"<Failure: {last}row {self.index:,}, {count:,} error{'' if count == 1 else 's'}>"
 
 
 class Source:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from rate_limited.runner import Runner
 
 
+NEVER_SENT = ("spent", "never_fits")
+"""Why a call may fail that had no attempt."""
+
+
 class Run:
     """One run of a runner, from its start to its end."""
 
@@ -35,6 +39,8 @@ class Run:
         self._released = False
         self._interrupts = 0
         self._halted = False
+        # The calls whose last attempt failed.
+        self._failed = 0
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._workers: LoopWorkers | ThreadWorkers | None = None
@@ -119,8 +125,9 @@ class Run:
         before, status = self._before, self._ledger.status
         for name in ("attempts", "failures", "invalid", "refusals", "timeouts"):
             numbers[name] -= before[name]
-        numbers["retries"] = numbers["failures"] + numbers["invalid"]
-        numbers["scheduled"] = len(status)
+        # The last attempt of a call that failed is not followed by another.
+        numbers["retries"] = max(0, numbers["failures"] + numbers["invalid"] - self._failed)
+        numbers["scheduled"], numbers["interrupted"] = len(status), self._interrupts > 0
         numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
         slow, base = self._runner._attempts.slow_calls(), self._ledger.base
         numbers["slow_calls"] = {number - base: seconds for number, seconds in slow.items()}
@@ -161,6 +168,7 @@ class Run:
         """A call failed for good."""
         index = number - self._ledger.base
         self._ledger.status[index] = FAILED
+        self._failed += why not in NEVER_SENT
         if why == "spent":
             error = note_spent(self._ledger, index, self._runner._resources)
             self.first_failure(error)

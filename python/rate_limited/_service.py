@@ -14,6 +14,7 @@ from rate_limited._bill import note_spent
 from rate_limited._ledger import DONE
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine
+from rate_limited._run import NEVER_SENT
 from rate_limited._threads import ThreadWorkers
 from rate_limited.calls import Call
 
@@ -80,6 +81,8 @@ class Service:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._interrupts = 0
+        # The calls whose last attempt failed.
+        self._failed = 0
         self._timer: threading.Timer | None = None
         self.why = ""
         self.last_error: BaseException | None = None
@@ -115,7 +118,8 @@ class Service:
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the calls so far, for the progress."""
         numbers = self.machine.progress()
-        numbers["retries"] = numbers["failures"] + numbers["invalid"]
+        # The last attempt of a call that failed is not followed by another.
+        numbers["retries"] = max(0, numbers["failures"] + numbers["invalid"] - self._failed)
         return numbers
 
     def slow_calls(self) -> dict[int, float]:
@@ -199,6 +203,10 @@ class Service:
         """The function raised a cancellation of its own."""
         return self._attempts.cancelled(ledger, number, attempt)
 
+    def timed_out(self, ledger: Any, number: int) -> None:
+        """An attempt was given up because it took too long."""
+        self._attempts.timed_out(ledger, number)
+
     def _begins(self, number: int) -> bool:
         """Whether the call is still wanted; from then on it cannot be cancelled any more."""
         with self._lock:
@@ -215,6 +223,7 @@ class Service:
         if why == "spent":
             note_spent(self._ledger, number, self._attempts.resources)  # type: ignore[arg-type]
         with self._lock:
+            self._failed += why not in ("", *NEVER_SENT)
             future = self._futures.pop(number, None)
             begun = number in self._begun
             self._begun.discard(number)

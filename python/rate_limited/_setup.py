@@ -6,7 +6,8 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from rate_limited._ledger import TwoParts
@@ -30,10 +31,22 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def checked_resources(resources: Collection[Resource]) -> list[Resource]:
+    if isinstance(resources, (Resource, str, bytes, Mapping)) or not isinstance(resources, Iterable):
+        raise TypeError(
+            f"resources must be a list of Resource objects, as in [Resource.per_minute('requests', 60)], "
+            f"got {type(resources).__name__}"
+        )
     found = list(resources)
     for resource in found:
         if not isinstance(resource, Resource):
             raise TypeError(f"resources must be Resource objects, got {type(resource).__name__}")
+        hooks = resource.arguments_usage_extractor, resource.results_usage_extractor
+        if hooks == (None, None):
+            warnings.warn(
+                f"resource {resource.name!r} counts nothing, so that it limits nothing: to count calls, "
+                "use Resource.per_minute and its like, or arguments_usage_extractor=lambda call: 1",
+                stacklevel=3,
+            )
     return found
 
 

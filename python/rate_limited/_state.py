@@ -132,7 +132,7 @@ def lines_of(snapshot: Mapping[str, Any], seconds: float | None) -> list[str]:
     scheduled = snapshot.get("scheduled")
     of = "" if scheduled is None else f" of {scheduled:,}"
     took = "" if seconds is None else f" in {seconds:,.1f} s"
-    lines = [f"{done + failed:,}{of} calls done{took}, {failed:,} without a result"]
+    lines = [f"{done + failed:,}{of} calls done{took}, {failed:,} failed"]
     names = {
         "in_flight": "in flight",
         "retries": "tried again",

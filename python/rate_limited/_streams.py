@@ -89,7 +89,7 @@ class Streams(Generic[P, R]):
         self._check_process()
         room = self._room(buffer)
         raises = on_error == "raise"
-        rows = self._results_of(iterable, room, ordered=ordered, raises=raises)
+        rows = self._results_of(iter(iterable), room, ordered=ordered, raises=raises)
         return (row for _, row in rows)
 
     def as_completed(
@@ -98,7 +98,7 @@ class Streams(Generic[P, R]):
         """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
         self._check_process()
         room = self._room(buffer)
-        return self._results_of(iterable, room, ordered=False, raises=False)
+        return self._results_of(iter(iterable), room, ordered=False, raises=False)
 
     def _serve(self) -> Service:
         self._check_process()

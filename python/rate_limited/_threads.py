@@ -104,7 +104,7 @@ class ThreadWorkers:
         if why != "timeout":
             return
         too_many = len(self._stuck) > self._most
-        self._ledger.note(number - self._ledger.base, TimeoutError("the attempt took too long"))
+        self._attempts.timed_out(self._ledger, number)
         if too_many:
             self._attempts.complain(
                 f"{len(self._stuck)} calls hang, call {number - self._ledger.base} among them, though each "

@@ -250,6 +250,23 @@ class Parameters:
         return None
 
 
+def takes(call: Call) -> bool:
+    """Whether the function of a call has parameters for its arguments; True where that cannot be told.
+
+    >>> takes(Call(pow, (2, 8))), takes(Call(pow, (2,)))
+    (True, False)
+    """
+    try:
+        known = signature(call.function)
+    except Exception:  # noqa: BLE001 - a `__signature__` may raise anything
+        return True
+    try:
+        known.bind(*call.args, **call._kwargs)
+    except TypeError:
+        return False
+    return True
+
+
 def parameters_of(function: Callable[..., Any]) -> Parameters:
     """The parameters of `function`, read at the first call and then remembered while it lives.
 

@@ -543,4 +543,4 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
 
 def _shown_limit(resource: Resource) -> str:
     limit = resource.limit
-    return "not known yet" if limit is None else f"{limit:g}"
+    return "not known yet" if limit is None else f"{limit:,.15g}"

@@ -34,9 +34,27 @@ class Verdict(NamedTuple):
     fatal: bool = False
     """The cause lies in the validator, not in the answer: another attempt cannot help."""
 
+    @property
+    def text(self) -> str:
+        """Why the answer was not accepted, on one line.
+
+        >>> Verdict(False).text
+        'the validation rejected the answer'
+        >>> Verdict(False, KeyError("choices")).text
+        'the validation rejected the answer: it raised KeyError'
+        """
+        why = ""
+        if self.cause is not None:
+            why = f": it raised {type(self.cause).__name__}"
+        elif self is SAID_NOTHING:
+            why = ": it returned None; return True for a good answer"
+        return f"the validation rejected the answer{why}"
+
 
 ACCEPTED = Verdict(True)
 REFUSED = Verdict(False)
+# Equal to a refusal, but a validator that returns None may lack a `return`.
+SAID_NOTHING = Verdict(False)
 
 
 def normalise(validation: Validation) -> tuple[Validator, ...]:
@@ -89,7 +107,7 @@ def check(validators: tuple[Validator, ...], result: Any, watch: HookWatch | Non
                 verdict.close()
                 return Verdict(False, _not_awaited(function_name(validator)), True)
             if not verdict:
-                return REFUSED
+                return REFUSED if verdict is not None else SAID_NOTHING
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, the answer is kept

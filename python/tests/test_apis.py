@@ -426,4 +426,4 @@ def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.Mo
     runner = names["runner"]
     runner.schedule("Lima")
     assert runner.run()[0] == ["sunny in Lima"]
-    assert repr(runner).endswith("requests=1000>")
+    assert repr(runner).endswith("requests=1,000>")

@@ -155,6 +155,10 @@ def test_what_cannot_be_set() -> None:
         runner.set_limit("tokens", 5)
     with pytest.raises(ValueError, match="quota of resource 'requests' is 0"):
         runner.set_limit("requests", 0)
+    both = [Resource.per_minute("requests", 60), Resource.per_day("requests", 1_000)]
+    with pytest.raises(ValueError, match="2 resources are called 'requests': set the quota of the one"):
+        quiet(str, both).set_limit("requests", 5)
+    assert [resource.quota for resource in both] == [60, 1_000]
     with pytest.raises(ValueError, match="max_concurrent must be a whole number from 1"):
         runner.max_concurrent = 0
     assert runner.max_concurrent == 64

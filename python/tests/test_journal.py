@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from support import quiet, scheduled
+
 from rate_limited import Resource, Runner
 from rate_limited.exceptions import EarlierError, JournalError, ResultNotStored
 
@@ -397,3 +399,14 @@ def test_a_child_that_was_forked_off(api: Api, path: Path) -> None:
     made.close()
     os.kill(child, 9)
     os.waitpid(child, 0)
+
+
+def test_a_runner_whose_journal_a_later_one_has_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    first = quiet(str, journal=path)
+    scheduled(first, 1)
+    with quiet(str, journal=path) as later:
+        for use in (lambda: first.schedule(2), first.run, lambda: list(first.map([3], on_error="raise"))):
+            with pytest.raises(JournalError, match="belongs to a later runner of this process: use that one"):
+                use()
+        assert scheduled(later, 1).run()[0] == ["1"]

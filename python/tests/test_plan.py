@@ -224,7 +224,8 @@ def test_it_can_be_read() -> None:
     assert "&lt;requests&gt;" in html
     assert "<requests>" not in html
     assert [limit.name for limit in plan.limits] == ["<requests>"]
-    assert html.count("<tr>") == 2
+    assert html.count("<tr>") == 2 + len([line for line in plan.text.splitlines() if line[0] != " "]) - 1
+    assert ">calls</th><td" in html and ">61 calls; nothing is sent<" in html
 
 
 def test_a_plan_knows_the_parts_of_a_limit() -> None:

@@ -15,6 +15,7 @@ import pytest
 from support import quiet, scheduled, watchdog  # noqa: F401 - a fixture
 
 from rate_limited import Resource, Runner
+from rate_limited.apis import Api
 
 
 class Refused(Exception):
@@ -205,3 +206,35 @@ def test_its_size_is_bounded() -> None:
         scheduled(runner, *range(5_000)).run()
     assert len(runner.report().json) < 150_000
     assert data(runner)["calls"]["succeeded"] == 15_000
+
+
+def test_a_lower_limit_in_force_is_told(tmp_path: Path) -> None:
+    description = tmp_path / "secondly.toml"
+    description.write_text(
+        """
+name = "secondly"
+title = "An API with limits of a second"
+as_of = "2026-11-24"
+source = "x.example"
+
+[[resources]]
+name = "requests"
+unit = "requests"
+window = "1s"
+cost = { request = 1 }
+feedback = { limit = "header:x-limit", remaining = "header:x-remaining" }
+""",
+        encoding="utf-8",
+    )
+
+    class Answer:
+        status_code = 200
+        headers: ClassVar = {"x-limit": "1250", "x-remaining": "1000"}
+
+    runner = quiet(lambda _: Answer(), Api.load(description).resources(limits={"requests": 2_500}))
+    scheduled(runner, 1).run()
+    assert data(runner)["limits"][0]["quota"] == "2,500 per 1s, 1,250 in force at last"
+    assert "<b>requests</b> 2,500 per 1s, 1,250 in force at last: " in runner.report().html
+    told = quiet(str, [Resource.per_second("tokens", 0.5, lambda _: 0.25)])
+    scheduled(told, 1).run()
+    assert data(told)["limits"][0]["quota"] == "0.5 per 1s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 import time
@@ -436,3 +437,60 @@ def test_repr_names_function_and_limits() -> None:
     assert "documented" in text
     assert "requests=7" in text
     assert "1 call" in text
+
+
+@pytest.mark.parametrize("run", WAYS_TO_RUN)
+def test_arguments_that_the_function_does_not_take_are_tried_once(run: Any) -> None:
+    async def one(number: int) -> int:
+        return number
+
+    for function in (one, lambda number: number):
+        runner = quiet(function, max_retries=3)
+        runner.schedule(1, 2)
+        runner.schedule(nmber=3)
+        results, exceptions = run(runner)
+        assert results == [None, None] and kinds(exceptions) == [["TypeError"], ["TypeError"]]
+
+
+def test_a_type_error_of_the_function_itself_is_tried_again() -> None:
+    _, exceptions = scheduled(quiet(lambda number: number + "", max_retries=2), 1).run()
+    assert kinds(exceptions) == [["TypeError"] * 3]
+
+
+@pytest.mark.parametrize(
+    "resources", [Resource.per_minute("requests", 60), "requests", {"requests": 60}, 60, None]
+)
+def test_resources_that_are_no_list_of_them(resources: Any) -> None:
+    with pytest.raises(TypeError, match="resources must be a list of Resource objects, as in "):
+        Runner(str, resources)
+
+
+def test_a_resource_that_counts_nothing_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="resource 'requests' counts nothing") as caught:
+        Runner(str, [Resource("requests", 60, 60)])
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_time_outs_are_told_like_other_failures(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def hangs(_: int) -> None:
+        time.sleep(0.3)
+
+    async def hangs_async(_: int) -> None:
+        await asyncio.sleep(5)
+
+    function: Any = hangs if kind == "sync" else hangs_async
+    scheduled(Runner(function, plenty(), max_retries=0, timeout=0.05), 1).run()
+    shown = capsys.readouterr().err
+    assert "first TimeoutError: the attempt took too long\n" in shown
+    assert "1 of 1 calls failed; exceptions by type: TimeoutError 1\n" in shown
+
+
+def test_an_interruption_is_told_and_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    runner: Any = Runner(
+        lambda number: runner.interrupt() if number == 1 else None, plenty(), max_concurrent=1
+    )
+    scheduled(runner, *range(5)).run()
+    assert "interrupted: 2 of 5 calls done; run() goes on with the others\n" in capsys.readouterr().err
+    runner.run()
+    assert "interrupted" not in capsys.readouterr().err

@@ -51,7 +51,7 @@ def test_before_any_run() -> None:
     runner = scheduled(quiet(str, [Resource.per_minute("requests", 60), Resource.untold("tokens")]), 1, 2)
     lines = runner.summary().splitlines()
     assert lines[1:] == [
-        "0 of 2 calls done, 0 without a result",
+        "0 of 2 calls done, 0 failed",
         "0 attempts; 0 in flight, 0 tried again, 0 refused, 0 timed out",
         "requests: 0 of 60 per 60 s used",
         "tokens: 0 of a limit that is not known yet used",
@@ -63,8 +63,9 @@ def test_after_a_run() -> None:
     runner = scheduled(quiet(some_fail, [Resource.per_minute("requests", 60)], max_retries=1), *range(6))
     runner.run()
     lines = runner.summary().splitlines()
-    assert lines[1].startswith("6 of 6 calls done in 0.") and lines[1].endswith(" s, 2 without a result")
-    assert lines[2] == "8 attempts; 0 in flight, 4 tried again, 0 refused, 0 timed out"
+    assert lines[1].startswith("6 of 6 calls done in 0.") and lines[1].endswith(" s, 2 failed")
+    # The last attempt of a call that failed is not followed by another.
+    assert lines[2] == "8 attempts; 0 in flight, 2 tried again, 0 refused, 0 timed out"
     assert lines[3] == "requests: 8 of 60 per 60 s used"
     # Calls that are scheduled since then are what comes next.
     runner.schedule(1)
@@ -129,7 +130,7 @@ def test_rows_under_way_and_given_out() -> None:
     assert "calls done" in runner.summary()
     assert len(list(rows)) == 3
     assert runner.summary().splitlines()[1].startswith("4 calls done in ")
-    assert "1 without a result" in runner.summary()
+    assert "1 failed" in runner.summary()
 
 
 def test_results_are_a_tuple_in_every_way() -> None:
@@ -152,9 +153,21 @@ def test_results_as_html() -> None:
     assert "ValueError: no <b>0</b>" in text and "<b>" not in html
 
 
-def test_results_without_any_trouble_have_no_table() -> None:
-    html = scheduled(quiet(str), 1).run()._repr_html_()  # type: ignore[attr-defined]
-    assert "1 calls, 1 with a result" in html and "<table" not in html
+def test_the_first_results_are_shown() -> None:
+    html = scheduled(quiet("<{}>".format), *range(9)).run()._repr_html_()  # type: ignore[attr-defined]
+    text = "\n".join(Checked(html).texts)
+    assert "9 calls, 9 with a result" in text and "last exception" not in text
+    assert "\n0\n'<0>'\n1\n'<1>'\n2\n'<2>'" in text and "<3>" not in text
+
+
+def test_results_of_any_size_and_kind_are_shown_in_short() -> None:
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    for result in ["x" * 10**6, list(range(10**6)), Mute()]:
+        html = scheduled(quiet(lambda _, found=result: found), 1).run()._repr_html_()  # type: ignore[attr-defined]
+        assert len(html) < 2_000 and len(Checked(html).texts) == 6
 
 
 def test_names_are_text() -> None:

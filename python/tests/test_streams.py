@@ -176,7 +176,15 @@ def test_a_failed_row_keeps_its_place_and_is_falsy() -> None:
         assert failure.index == index
         assert [type(error) for error in failure.errors] == [ValueError] * 2
         assert failure.value is None
-        assert "ValueError" in repr(failure)
+        assert repr(failure) == f"<Failure: ValueError: {index} is odd; row {index}, 2 errors>"
+
+
+@pytest.mark.parametrize("no_rows", [5, None])
+def test_what_is_no_rows_is_refused_at_once(no_rows: Any) -> None:
+    runner = quiet(double)
+    for begin in (runner.map, runner.as_completed):
+        with pytest.raises(TypeError, match="is not iterable"):
+            begin(no_rows)
 
 
 def test_a_failure_holds_the_answer_that_was_rejected() -> None:

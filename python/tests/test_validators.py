@@ -113,6 +113,11 @@ def test_leaving_the_program_passes_through(error):
         check((validator,), "x")
 
 
+def test_what_returns_nothing_may_lack_a_return():
+    assert check((lambda answer: None,), "x").text.endswith("it returned None; return True for a good answer")
+    assert check((lambda answer: 0,), "x").text == "the validation rejected the answer"
+
+
 def test_a_value_without_truth_counts_as_raising():
     class Ambiguous:
         def __bool__(self):

@@ -419,11 +419,17 @@ impl Told {
         lines.push(("finish", told.finish(Some("max_cost"))));
         lines.push(("binding", told.binding()));
         let (shown, left_out) = told.limits();
-        for (place, resource) in shown.into_iter().enumerate() {
-            let name = if place == 0 { "limits" } else { "" };
+        let known = shown.iter().filter_map(|resource| {
             let mut all = self.plan.resources.iter().zip(&self.limits);
-            let known = all.find(|(it, _)| it.resource == resource.resource);
-            lines.extend(known.map(|(_, (quota, _))| (name, limit(resource, quota))));
+            let (_, (quota, _)) = all.find(|(it, _)| it.resource == resource.resource)?;
+            Some((*resource, quota))
+        });
+        let is_told = |(resource, _): &(&PlannedResource, _)| resource.utilisation.is_some();
+        let widths = known.clone().filter(is_told);
+        let width = widths.map(|(_, (shown, _))| shown.chars().count()).max();
+        for (place, (resource, quota)) in known.enumerate() {
+            let name = if place == 0 { "limits" } else { "" };
+            lines.push((name, limit(resource, quota, width.unwrap_or_default())));
         }
         if left_out > 0 {
             let more = counted(left_out as u64, "more part", "more parts");
@@ -502,14 +508,14 @@ fn known_name(name: &str) -> String {
     format!("{whole}{part}")
 }
 
-/// What is taken of a limit, in words.
-fn limit(resource: &PlannedResource, (shown, is_money): &Shown) -> String {
+/// What is taken of a limit, in words, behind its text of at least this `width`.
+fn limit(resource: &PlannedResource, (shown, is_money): &Shown, width: usize) -> String {
     match resource.utilisation {
         _ if *is_money => {
             let dollars = resource.charged.as_units() / 1e3;
-            format!("{shown:<22} ${dollars:.4} spent")
+            format!("{shown:<0$} ${dollars:.4} spent", width.max(22))
         }
         None => shown.clone(),
-        Some(_) => limit_told(resource, shown),
+        Some(_) => limit_told(resource, &format!("{shown:<width$}")),
     }
 }

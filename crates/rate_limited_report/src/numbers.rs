@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rate_limited_core::{AttemptId, CallId, Class, Progress, Quota, ResourceView, Time};
+use rate_limited_core::{Amount, AttemptId, CallId, Class, Progress, Quota, ResourceView, Time};
 
 use crate::report::Report;
 use crate::statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
+use crate::words;
 
 /// The latencies of good answers that are kept: the latest.
 const LATENCIES_KEPT: usize = 256;
@@ -253,12 +254,19 @@ fn meter(view: &ResourceView) -> Option<Meter<'_>> {
         told
     };
     let limit = told?.as_units();
+    let in_force = view.limit.filter(|_| Some(view.window) == per);
+    let lower = in_force
+        .map(Amount::as_units)
+        .filter(|in_force| *in_force < limit)
+        .map_or_else(String::new, |in_force| {
+            format!(", {} in force at last", words::amount(in_force))
+        });
     let per = per.map_or_else(String::new, |per| format!(" per {per:?}"));
     // In a process there may be several resources of one name, which their owner then numbers.
     let name = view.resource.name().split('#').next().unwrap_or_default();
     Some(Meter {
         name,
-        quota: format!("{limit}{per}"),
+        quota: format!("{}{per}{lower}", words::amount(limit)),
         share: (view.charged + view.held).as_units() / limit.max(f64::MIN_POSITIVE),
     })
 }

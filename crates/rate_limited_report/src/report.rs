@@ -118,7 +118,7 @@ pub struct Bar {
 pub struct Limit {
     /// Its name.
     pub name: String,
-    /// How much it is.
+    /// How much it is; and a lower limit that was in force in the end, where the server named one or refused.
     pub quota: String,
     /// How full it was on average; 1 is all of it.
     pub mean_share: f64,

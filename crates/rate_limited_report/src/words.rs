@@ -78,6 +78,15 @@ pub(crate) fn whole(number: f64) -> String {
     grouped(rounded(number))
 }
 
+/// An amount in units, which may be fractions.
+pub(crate) fn amount(units: f64) -> String {
+    if units.fract() == 0.0 {
+        whole(units)
+    } else {
+        units.to_string()
+    }
+}
+
 /// A number with its noun.
 ///
 /// ```

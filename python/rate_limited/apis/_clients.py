@@ -54,9 +54,8 @@ def resources_of(
     if told is None and tier is None and limits is None:
         missing = [f"{name}_per_minute" for name, quota in per_minute.items() if quota is None]
         if missing:
-            raise ValueError(
-                f"no limits are told: give {' and '.join(missing)}, or the tier= of your account"
-            )
+            what = "no limits are told" if len(missing) == len(per_minute) else "not all limits are told"
+            raise ValueError(f"{what}: give {' and '.join(missing)}, or the tier= of your account")
         return None
     described = told if isinstance(told, Api) else Api(api if told is None else told)
     own = {name: (quota, 60.0) for name, quota in per_minute.items() if quota is not None}

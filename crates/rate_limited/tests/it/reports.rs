@@ -82,12 +82,12 @@ async fn the_numbers_are_those_of_the_run() {
     let latency = &report.latency;
     assert_eq!((latency.answers, latency.longest_ms), (52, 160.0));
     assert!((100.0..=160.0).contains(&latency.p50_ms), "{latency:?}");
-    assert_eq!(
-        (
-            report.limits[0].name.as_str(),
-            report.limits[0].quota.as_str()
-        ),
-        ("requests", "600 per 60s")
+    assert_eq!(report.limits[0].name, "requests");
+    let quota = &report.limits[0].quota;
+    // The refusals have lowered it.
+    assert!(
+        quota.starts_with("600 per 60s, ") && quota.ends_with(" in force at last"),
+        "{quota}"
     );
     let peak = report.limits[0].peak_share;
     assert!(peak > 0.01 && peak <= 1.0, "{peak}");

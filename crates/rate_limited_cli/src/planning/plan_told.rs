@@ -38,9 +38,11 @@ impl Told<'_> {
         lines.push(("finish", told.finish(Some("--max-cost"))));
         lines.push(("binding", told.binding()));
         let (shown, left_out) = told.limits();
+        let width = |it: &&PlannedResource| Some(self.written(it)?.chars().count());
+        let width = shown.iter().filter_map(width).max().unwrap_or_default();
         for (place, resource) in shown.into_iter().enumerate() {
             let name = if place == 0 { "limits" } else { "" };
-            lines.push((name, self.limit(resource)));
+            lines.push((name, self.limit(resource, width)));
         }
         if left_out > 0 {
             let more = counted(left_out as u64, "more model", "more models");
@@ -148,7 +150,15 @@ impl Told<'_> {
         Some(format!("about {expected}, at most {most}"))
     }
 
-    fn limit(&self, resource: &PlannedResource) -> String {
+    /// A limit as it was told.
+    fn written(&self, resource: &PlannedResource) -> Option<String> {
+        let limit = self.meters.limit_of_planned(resource)?;
+        let whole = self.meters.get(resource.resource.index());
+        Some(whole.map_or_else(|| of_part(limit, resource), Meter::written))
+    }
+
+    /// What is taken of a limit, in words, behind its text of at least this `width`.
+    fn limit(&self, resource: &PlannedResource, width: usize) -> String {
         let Some(limit) = self.meters.limit_of_planned(resource) else {
             if !self.meters.is_bill(resource.resource.index()) {
                 return format!(
@@ -163,9 +173,8 @@ impl Told<'_> {
             .map(price::shown);
             return format!("--max-cost {most}: {spent} spent");
         };
-        let whole = self.meters.get(resource.resource.index());
-        let written = whole.map_or_else(|| of_part(limit, resource), Meter::written);
-        let told = limit_told(resource, &written);
+        let written = self.written(resource).unwrap_or_default();
+        let told = limit_told(resource, &format!("{written:<width$}"));
         match limit.window_end().and_then(when::local) {
             Some(back) => format!("{told}; back at {back}"),
             None => told,
