@@ -194,7 +194,8 @@ impl<Req, Resp> Resource<Req, Resp> {
     }
 
     /// Like this, but its limit is found out: of its quota only the kind is believed, and the window, until an answer
-    /// names another one.
+    /// names another one. Windows that follow a calendar stay those of the calendar: the first one shows nothing, as what
+    /// was used of it before is not known; the second shows the limit.
     ///
     /// ```
     /// use rate_limited::Resource;

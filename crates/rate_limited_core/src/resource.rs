@@ -3,7 +3,7 @@
 use crate::amount::Amount;
 use crate::error::QuotaError;
 use crate::quota::Quota;
-use crate::time::nanos;
+use crate::time::{Time, nanos};
 use core::time::Duration;
 
 /// A metered resource as its user declares it.
@@ -134,7 +134,8 @@ impl Resource {
     }
 
     /// Like this, but its limit is found out: of its quota only the kind is believed, and the window, until an
-    /// answer names another one.
+    /// answer names another one. Windows that follow a calendar stay those of the calendar: the first one shows nothing,
+    /// as what was used of it before is not known; the second shows the limit.
     ///
     /// ```
     /// use rate_limited_core::{Amount, Quota, Resource};
@@ -164,6 +165,14 @@ impl Resource {
         Resource {
             quota,
             untold: Untold::Nothing,
+            ..self
+        }
+    }
+
+    /// The same in the calendar window that ends so: what was told of it stays told, and what was not, untold.
+    pub(crate) fn with_boundary(self, end: Time, next: Time) -> Resource {
+        Resource {
+            quota: self.quota.with_boundary(end, next),
             ..self
         }
     }

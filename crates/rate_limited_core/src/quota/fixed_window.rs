@@ -259,6 +259,13 @@ impl FixedWindow {
         end.filter(|end| *end > now && self.is_calendar())
     }
 
+    /// The number of the window that this moment lies in, if it ends as early as it may.
+    pub(super) fn number_at(&mut self, now: Time) -> u64 {
+        self.roll(now);
+        let is_over = self.end.is_some_and(|end| end.earliest <= now);
+        self.number + u64::from(is_over)
+    }
+
     pub(super) fn is_calendar(&self) -> bool {
         matches!(self.anchor, Anchor::Calendar { .. })
     }

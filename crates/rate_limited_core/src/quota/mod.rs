@@ -497,6 +497,14 @@ impl Meter {
         }
     }
 
+    /// The number of the calendar window that this moment lies in by our clock, from 0; `None` of other kinds.
+    pub(crate) fn calendar_window(&mut self, now: Time) -> Option<u64> {
+        match self {
+            Meter::Fixed(meter) if meter.is_calendar() => Some(meter.number_at(now)),
+            _ => None,
+        }
+    }
+
     /// Whether it follows a calendar.
     pub(crate) fn is_calendar(&self) -> bool {
         matches!(self, Meter::Fixed(meter) if meter.is_calendar())

@@ -7,6 +7,7 @@ mod chance;
 mod changes;
 mod feedback;
 mod found;
+mod found_calendar;
 mod jitter;
 mod learnt;
 mod limits;
