@@ -349,6 +349,15 @@ impl Ledger {
         }
     }
 
+    /// Holds what was held of another part, by a request that may have left.
+    pub(crate) fn take_over(&mut self, former: &Hold, index: u32, now: Time) -> Hold {
+        let mut hold = self.hold(index, former.bound, now);
+        if former.charged {
+            self.sent(&mut hold, now);
+        }
+        hold
+    }
+
     /// The request has left: a server that counts at arrival counts it from now on.
     pub(crate) fn sent(&mut self, hold: &mut Hold, now: Time) {
         let counts = self.resource.when() == Counted::AtDispatch;

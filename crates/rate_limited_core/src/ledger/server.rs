@@ -38,6 +38,8 @@ impl Ledger {
             return;
         };
         let least = match self.resource.untold {
+            // The resource's limit is no measure for that of a part that the server names.
+            Untold::Nothing if self.is_named_part() => Amount::from_micros(1),
             Untold::Nothing => Amount::from_micros((own.as_micros() / 100).max(1)),
             Untold::Limit | Untold::LimitAndWindow => Amount::from_micros(1),
         };
@@ -48,13 +50,17 @@ impl Ledger {
         }
     }
 
+    /// Whether it is a part that the server names.
+    fn is_named_part(&self) -> bool {
+        self.resource.is_named() && self.partition_of.is_some()
+    }
+
     /// An answer tells how the resource stands; `hold` is what its attempt holds.
     pub(crate) fn hear(&mut self, told: &Feedback, hold: Option<&Hold>, now: Time) {
         self.hear_of_window(told, now);
-        if let Some(Reset::WindowEnd(after)) = told.reset
-            && self.meter.told_end(now + after, now)
-        {
-            self.version += 1;
+        if let Some(Reset::WindowEnd(after)) = told.reset {
+            let (end, believes) = (now + after, self.is_named_part());
+            self.version += u64::from(self.meter.told_end(end, believes, now));
         }
         if let Some(limit) = told.limit {
             self.believe(limit, now);

@@ -38,6 +38,8 @@ pub(crate) struct FixedWindow {
     begun: bool,
     /// Whether the call that seemed to begin the window did not count.
     doubtful: bool,
+    /// Whether the server said when the window ends.
+    told: bool,
     last_charge: Time,
     /// What is known of the ends of calendar windows.
     almanac: Almanac,
@@ -77,6 +79,9 @@ impl End {
     }
 }
 
+/// Servers tell ends in whole seconds, and those of two answers may differ by one.
+const WHOLE_SECOND: u64 = 1_000_000_000;
+
 /// A charge of nothing: it belongs to no window.
 const NOWHERE: Mark = Mark::MAX;
 const LATE: Mark = 1;
@@ -97,6 +102,7 @@ impl FixedWindow {
             late_to: Time::default(),
             begun: false,
             doubtful: false,
+            told: false,
             last_charge: Time::default(),
             almanac: Almanac::default(),
         }
@@ -252,6 +258,24 @@ impl FixedWindow {
         changes
     }
 
+    /// The server says that the window ends then, and nobody else knows: one that begins with a call is believed to.
+    /// Whether that brings room earlier.
+    pub(super) fn ends_at(&mut self, end: Time, now: Time) -> bool {
+        self.roll(now);
+        let ahead = end > now && end <= now.plus(self.window).plus(self.guard);
+        let Some(current) = self.end.filter(|_| ahead && self.begins_with_a_call()) else {
+            return false;
+        };
+        let slack = self.guard.min(WHOLE_SECOND);
+        let (earliest, latest) = (end.before(slack), end.plus(slack));
+        let near = current.latest.before(WHOLE_SECOND)..=current.latest;
+        if self.told && near.contains(&latest) {
+            return false;
+        }
+        (self.end, self.told) = (Some(End { earliest, latest }), true);
+        latest < current.latest
+    }
+
     /// The moment at which all of the window is back, if it is known.
     pub(super) fn window_end(&mut self, now: Time) -> Option<Time> {
         self.roll(now);
@@ -348,6 +372,9 @@ impl FixedWindow {
 
     /// The call that seemed to begin the window did not count: any later one may have begun it.
     fn doubt(&mut self) {
+        if self.told {
+            return;
+        }
         if self.used == 0 && self.late == 0 {
             (self.end, self.begun, self.doubtful) = (None, false, false);
             return;
@@ -396,7 +423,7 @@ impl FixedWindow {
     fn turn(&mut self) {
         self.number += 1;
         (self.used, self.late) = (self.late, 0);
-        self.begun = false;
+        (self.begun, self.told) = (false, false);
         self.doubtful = self.end.is_some();
     }
 

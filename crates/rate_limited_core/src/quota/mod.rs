@@ -481,9 +481,11 @@ impl Meter {
         }
     }
 
-    /// An answer names the end of the window; whether that changes anything.
-    pub(crate) fn told_end(&mut self, end: Time, now: Time) -> bool {
+    /// An answer names the end of the window; whether that changes anything. `believes`: the end of one that begins
+    /// with a call is known to the server alone.
+    pub(crate) fn told_end(&mut self, end: Time, believes: bool, now: Time) -> bool {
         match self {
+            Meter::Fixed(meter) if believes && !meter.is_calendar() => meter.ends_at(end, now),
             Meter::Fixed(meter) => meter.told_end(end, now),
             _ => false,
         }

@@ -11,6 +11,7 @@ mod found_calendar;
 mod jitter;
 mod learnt;
 mod limits;
+mod named_parts;
 mod order;
 mod partitions;
 mod play;
