@@ -281,6 +281,19 @@ impl Resource {
         self.key.iter().any(|key| !of_answers(key))
     }
 
+    /// Whether only the answers name the parts that have a quota of their own: see [`NamedParts`](crate::NamedParts).
+    ///
+    /// ```
+    /// use rate_limited_apis::Api;
+    ///
+    /// let names_parts = |api, name| Some(Api::named(api).ok()?.resource(name)?.names_parts());
+    /// assert_eq!(names_parts("github", "primary"), Some(true));
+    /// assert_eq!(names_parts("openai", "tokens"), Some(false));
+    /// ```
+    pub fn names_parts(&self) -> bool {
+        !self.key.is_empty() && !self.has_parts()
+    }
+
     /// Whether answers settle what is charged; else the estimate stays.
     pub fn settles(&self) -> bool {
         !matches!(self.settlement, None | Some(Settlement::Keep))

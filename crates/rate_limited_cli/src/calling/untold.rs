@@ -76,14 +76,17 @@ impl Untold {
         spec: Option<&'static apis::Resource>,
         told: Vec<Limit>,
     ) -> Untold {
+        // The window of a part that answers name is that of no other.
+        let first = told.first();
+        let first = first.filter(|_| !spec.is_some_and(apis::Resource::names_parts));
         Untold {
             name,
             unit,
             account: None,
             place: 0,
             spec,
-            window: told.first().map(|limit| limit.window),
-            calendar: told.first().and_then(|limit| limit.calendar.clone()),
+            window: first.map(|limit| limit.window),
+            calendar: first.and_then(|limit| limit.calendar.clone()),
             parts: Parts::new(spec, told),
         }
     }
@@ -157,10 +160,11 @@ impl Untold {
         let Some(spec) = self.spec else {
             return Some(Quota::per(one, self.window?));
         };
-        let bucket = spec.kind == Some(Kind::Bucket) || spec.slice.is_some();
+        let keeps_kind =
+            spec.kind == Some(Kind::Bucket) || spec.slice.is_some() || spec.names_parts();
         let shape = || spec.quota(one, Moment::from_seconds(0), &|_| Time::default());
         let is_its_own = self.window.is_none_or(|window| spec.window == Some(window));
-        match (bucket && is_its_own).then(shape).flatten() {
+        match (keeps_kind && is_its_own).then(shape).flatten() {
             Some(shape) => Some(shape),
             None => Some(Quota::per(one, self.window.or(spec.window)?)),
         }

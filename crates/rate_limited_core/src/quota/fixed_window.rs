@@ -266,14 +266,16 @@ impl FixedWindow {
         let Some(current) = self.end.filter(|_| ahead && self.begins_with_a_call()) else {
             return false;
         };
-        let slack = self.guard.min(WHOLE_SECOND);
-        let (earliest, latest) = (end.before(slack), end.plus(slack));
-        let near = current.latest.before(WHOLE_SECOND)..=current.latest;
-        if self.told && near.contains(&latest) {
+        let known = current.latest.before(WHOLE_SECOND)..=current.latest;
+        if self.told && known.contains(&end) {
             return false;
         }
-        (self.end, self.told) = (Some(End { earliest, latest }), true);
-        latest < current.latest
+        let told = End {
+            earliest: end.before(self.guard.min(WHOLE_SECOND)),
+            latest: end,
+        };
+        (self.end, self.told) = (Some(told), true);
+        end < current.latest
     }
 
     /// The moment at which all of the window is back, if it is known.
