@@ -315,7 +315,9 @@ def test_calls_to_an_endpoint_take_of_its_resources(weather: Api) -> None:
     assert list(maps) == ["used", "told", "maps"]
     assert (held(maps["maps"], call(max_tokens=50)), held(maps["used"], call(max_tokens=50))) == (1, 108)
     github = Api("github").resources("user", endpoint="GET /search/code")
-    assert "primary" in by_name(github)
+    assert "code_search" in by_name(github)
+    assert not {"primary", "search"} & set(by_name(github))
+    assert "primary" in by_name(Api("github").resources("user", endpoint="GET /repos/o/r/issues"))
     assert all(held(resource, Call(create)) >= 0 for resource in github)
 
 

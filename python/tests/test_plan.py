@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import quiet, scheduled, watchdog  # noqa: F401 - a fixture
 
-from rate_limited import Resource, Runner
+from rate_limited import Call, Resource, Runner
 
 
 def told(runner: Runner[..., Any], **options: Any) -> dict[str, Any]:
@@ -255,3 +255,22 @@ def test_items_that_are_planned_take_from_their_parts() -> None:
     plan = Runner(ask, [requests], progress=False).plan(["a", "b", "c"] * 10, latency=1)
     assert plan.seconds < 5
     assert plan.cost["requests[b]"] == 10
+
+
+def test_parts_of_a_limit_are_shown_as_the_limit_is() -> None:
+    def of_model(call: Call) -> str:
+        return call.args[0]
+
+    tokens = Resource("tokens", 9_000, 60, lambda call: 10, partition=of_model).quota_for("small", 3_000)
+    requests = Resource.untold("requests", arguments_usage_extractor=lambda call: 1, partition=of_model)
+    text = Runner(str.upper, [tokens, requests], progress=False).plan(["big", "small"], latency=1).text
+    for shown in ("tokens[big]=9,000/60s", "tokens[small]=3,000/60s", "requests[big]: not told; the run finds it out"):
+        assert shown in text, text
+
+
+def test_never_and_advice_name_the_part() -> None:
+    tokens = Resource("tokens", 100, 60, lambda call: len(call.args[0]), partition=lambda call: call.args[0][0])
+    runner = Runner(str.upper, [tokens.quota_for("x", 50)], progress=False)
+    text = runner.plan(["y" * 90, "y" * 80, "x" * 70], latency=1).text
+    assert "above tokens[x]=50/60s" in text, text
+    assert "twice the limit of tokens[y]=100/60s" in text, text

@@ -101,6 +101,16 @@ impl Api {
         let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| parts.join(" "))
     }
+
+    /// Whether an answer that names this partition speaks of another resource than this one. One that names none
+    /// speaks of the first that has a name.
+    pub(crate) fn is_of_another(&self, resource: &Resource, named: Option<&str>) -> bool {
+        let Some(ours) = resource.part.as_deref() else {
+            return false;
+        };
+        let first = || self.resources.iter().find_map(|it| it.part.as_deref());
+        named.or_else(first) != Some(ours)
+    }
 }
 
 /// A path without its query, in which `*` stands for what looks like an id.

@@ -172,7 +172,7 @@ fn write_resource(out: &mut String, resource: &Resource) -> fmt::Result {
         None => write!(out, ", a limit by account")?,
     }
     let mut facts = vec![shown_kind(resource.kind).to_owned()];
-    facts.extend(shown_key(&resource.key));
+    facts.extend(shown_key(resource));
     facts.extend(
         resource
             .slice
@@ -222,8 +222,15 @@ fn shown_kind(kind: Option<Kind>) -> &'static str {
 }
 
 /// What has the limit for itself; `None`: all calls share it.
-fn shown_key(keys: &[Key]) -> Option<String> {
-    let shown = keys.iter().map(|key| match key {
+fn shown_key(resource: &Resource) -> Option<String> {
+    let learnt = resource.key.iter().find_map(|key| match key {
+        Key::Learnt(source) => Some(source),
+        _ => None,
+    });
+    if let (Some(part), Some(source)) = (&resource.part, learnt) {
+        return Some(format!("{part} in {source} of the answers"));
+    }
+    let shown = resource.key.iter().map(|key| match key {
         Key::Model => "model".to_owned(),
         Key::Endpoint => "class of calls".to_owned(),
         Key::Path => "path".to_owned(),

@@ -152,6 +152,9 @@ impl Api {
             let mut told = resource.feedback.read(resource, view, now, &mut unreadable);
             if !told.is_empty() {
                 let key = resource.learnt_key(view);
+                if self.is_of_another(resource, key.as_deref()) {
+                    continue;
+                }
                 for reading in &mut told {
                     reading.key = reading.key.take().or_else(|| key.clone());
                 }

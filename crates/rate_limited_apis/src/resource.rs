@@ -59,6 +59,9 @@ pub struct Resource {
     /// What has a quota of its own: each has the whole limit. Default: nothing, one quota for all calls.
     #[serde(default, deserialize_with = "one_or_many")]
     pub key: Vec<Key>,
+    /// What answers call it, where its key is what they say: numbers that they name otherwise are of another
+    /// resource; one that names none is of the first that has a part. Default: all are of this one.
+    pub part: Option<String>,
     /// The classes of endpoints that it is for. Default: all.
     #[serde(default, deserialize_with = "one_or_many")]
     pub endpoints: Vec<String>,

@@ -221,17 +221,23 @@ impl Copied {
     }
 
     /// How a resource of a plan is shown, and which one of the runner's it is or is a part of.
-    fn shown(&self, planned: &PlannedResource, quotas: &[Shown]) -> (Shown, usize) {
+    fn shown(
+        &self,
+        planned: &PlannedResource,
+        quotas: &[Shown],
+        limiter: &mut Limiter,
+    ) -> (Shown, usize) {
         let whole = planned.part_of.unwrap_or(planned.resource);
         let place = self.resources.iter().position(|id| *id == whole);
         let place = place.unwrap_or_default();
-        let written = self.written(planned.resource, quotas).unwrap_or_default();
-        ((written, quotas.get(place).is_some_and(|it| it.1)), place)
+        let written = self.written(planned.resource, quotas, limiter);
+        let is_money = quotas.get(place).is_some_and(|it| it.1);
+        ((written.unwrap_or_default(), is_money), place)
     }
 
-    /// A limit as it is shown: one of a part under its own name, and with its own quota if it has one.
-    fn written(&self, id: ResourceId, quotas: &[Shown]) -> Option<String> {
-        let mut limiter = self.limiter.clone();
+    /// A limit as it is shown: one of a part under its own name, and with its own quota if it has one. `limiter`: a
+    /// copy of the plan's, which is looked at.
+    fn written(&self, id: ResourceId, quotas: &[Shown], limiter: &mut Limiter) -> Option<String> {
         let view = limiter.view(id, self.now);
         let whole = view.part_of.unwrap_or(id);
         let place = self.resources.iter().position(|known| *known == whole)?;
@@ -241,12 +247,18 @@ impl Copied {
         }
         let name = known_name(view.resource.name());
         let quota = *view.resource.quota();
-        let of_whole = *limiter.view(whole, self.now).resource.quota();
-        if quota == of_whole {
-            let told = shown.rsplit_once('=');
-            return Some(told.map_or(name.clone(), |(_, quota)| format!("{name}={quota}")));
+        let of_whole = limiter.view(whole, self.now).resource;
+        if quota == *of_whole.quota() {
+            let told = shown.strip_prefix(known_name(of_whole.name()).as_str());
+            return Some(format!("{name}{}", told.unwrap_or_default()));
         }
-        let units = quota.limit().map_or(0.0, Amount::as_units);
+        let limit = quota.limit().unwrap_or_default();
+        let micros = limit.as_micros().unsigned_abs();
+        let units = if micros.is_multiple_of(1_000_000) {
+            grouped(micros / 1_000_000)
+        } else {
+            limit.as_units().to_string()
+        };
         let window = quota.window().as_secs_f64();
         Some(format!("{name}={units}/{window}s"))
     }
@@ -269,7 +281,7 @@ impl Copied {
         assumed: &Assumed,
     ) -> Option<Advice> {
         let finish = self.with_quota(binding.resource, 2.0, assumed)?.finish;
-        let limit = self.written(binding.resource, quotas)?;
+        let limit = self.written(binding.resource, quotas, &mut self.limiter.clone())?;
         Some(Advice {
             change: format!("twice the limit of {limit}"),
             finish,
@@ -357,13 +369,16 @@ impl Told {
             resource.name = known_name(&resource.name);
         }
         let limits = plan.resources.iter();
-        let limits = limits.map(|it| copied.shown(it, &quotas)).collect();
+        let mut limiter = copied.limiter.clone();
+        let limits = limits
+            .map(|it| copied.shown(it, &quotas, &mut limiter))
+            .collect();
         let (mut never, mut above) = (Vec::new(), Vec::new());
         let of = |call: &rate_limited_core::CallId| copied.numbers[call.index()];
         never.extend(plan.never_fit.iter().map(of));
         for (number, id) in &copied.never {
             never.push(*number);
-            let quota = copied.written(*id, &quotas);
+            let quota = copied.written(*id, &quotas, &mut limiter);
             if let Some(quota) = quota.filter(|quota| !above.contains(quota)) {
                 above.push(quota);
             }

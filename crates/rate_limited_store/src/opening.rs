@@ -179,13 +179,13 @@ pub(crate) fn missing(count: Count, found: Tally) -> (u64, bool, bool) {
 }
 
 /// The log of a journal, as it was before anybody opened it.
-struct Log<'a> {
+pub(crate) struct Log<'a> {
     journal: &'a Path,
     bytes: Option<u64>,
 }
 
 impl Log<'_> {
-    fn beside(journal: &Path) -> Log<'_> {
+    pub(crate) fn beside(journal: &Path) -> Log<'_> {
         let found = place::beside(journal, "-wal").symlink_metadata();
         let bytes = found.ok().map(|found| found.len());
         Log { journal, bytes }
@@ -196,7 +196,7 @@ impl Log<'_> {
     }
 
     /// Removes the empty one that looking at a journal without one has made.
-    fn forget(&self) {
+    pub(crate) fn forget(&self) {
         if self.bytes.is_none() && !Log::beside(self.journal).is_there() {
             for suffix in ["-wal", "-shm"] {
                 let made = place::beside(self.journal, suffix);

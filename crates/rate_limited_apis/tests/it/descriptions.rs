@@ -103,6 +103,10 @@ fn faults_of_grammar_name_the_place() {
         &["\"colour\" is no key"],
     );
     check(
+        &format!("{RESOURCE}part = \"core\""),
+        &["part is \"core\"", "key = \"header:x-part\""],
+    );
+    check(
         &format!("{RESOURCE}anchor = \"day Mars\""),
         &["\"Mars\" is no known time zone", "UTC"],
     );
@@ -283,6 +287,8 @@ fn limits_of_tiers() {
     );
     assert_eq!(anthropic.limits("platinum", None), None);
     let github = Api::named("github").unwrap();
+    let search = |tier| github.limits(tier, None).unwrap()["search"];
+    assert!(is(search("anonymous"), 10.0) && is(search("user"), 30.0));
     let points = github.limits("anonymous", None).unwrap()["points"];
     assert!(is(points, 900.0), "{points}: what all have");
     let groq = Api::named("groq").unwrap();

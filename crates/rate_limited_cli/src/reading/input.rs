@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::asking::rows::Form;
 use crate::calling::judge::{Good, Judged, Lines};
-use crate::reading::bad_line::BadLine;
+use crate::reading::bad_line::{BadLine, BadReason};
 use crate::reading::request::Request;
 use crate::reading::scan::Scan;
 use crate::reading::seen::Seen;
@@ -129,6 +129,10 @@ fn bad_lines(name: &str, shown: &[BadLine], total: u64) -> String {
     let more = total.saturating_sub(shown.len() as u64);
     if more > 0 {
         lines.push(format!("  … and {} more", grouped(more)));
+    }
+    let is_plain = |bad: &&BadLine| bad.line == 1 && matches!(bad.reason, BadReason::Json(_));
+    if shown.first().filter(is_plain).is_some() {
+        lines.push("lines of plain text become rows by: jq -R -c '{line: .}' FILE | rate-limited run - --prompt '{{line}}' …".to_owned());
     }
     lines.push("mend them, or pass --on-bad-line skip or --on-bad-line record".to_owned());
     lines.join("\n")

@@ -60,6 +60,14 @@ fn files_of_nothing_have_no_requests() {
 }
 
 #[test]
+fn plain_text_is_told_how_it_is_made_rows_of() {
+    let told = message(&input("a heron\na moth\n"));
+    assert!(told.contains("jq -R -c '{line: .}'"), "{told}");
+    let elsewhere = message(&input("{\"a\": 1}\na moth\n"));
+    assert!(!elsewhere.contains("jq"), "{elsewhere}");
+}
+
+#[test]
 fn the_first_twenty_bad_lines_are_named() {
     let good_and_bad = "{\"a\":1}\n{oops}\n".repeat(BAD_LINES_SHOWN + 1_003);
     let input = input(good_and_bad);

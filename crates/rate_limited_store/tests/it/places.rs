@@ -151,6 +151,7 @@ fn a_journal_that_is_removed_meanwhile_stops_the_run() {
         panic!("{error:?}")
     };
     assert!(rescue.is_file());
+    drop(opened);
     fs::remove_file(rescue).expect("there");
 }
 
