@@ -45,11 +45,12 @@ impl Api {
     /// What makes a request like others, where a resource of the API has parts that only answers name.
     ///
     /// ```
-    /// use rate_limited_apis::{Api, Request};
+    /// use rate_limited_apis::{Api, Likeness, Request};
     ///
-    /// let of = |name, path| Some(Api::named(name).ok()?.likeness(&Request::new("GET", path, b"")));
-    /// assert_eq!(of("github", "/users/7/repos"), of("github", "/users/12/repos?page=2"));
-    /// assert_eq!(of("openai", "/v1/models"), Some(None));
+    /// let get = |path| Request::new("GET", path, b"");
+    /// assert_eq!(Likeness::of(&get("/users/7/repos")), Likeness::of(&get("/users/12/repos?page=2")));
+    /// assert_eq!(Api::named("openai")?.likeness(&get("/v1/models")), None);
+    /// # Ok::<(), rate_limited_apis::UnknownApi>(())
     /// ```
     pub fn likeness(&self, request: &Request<'_>) -> Option<Likeness> {
         let named = self.resources.iter().any(Resource::names_parts);

@@ -19,6 +19,48 @@ use crate::world::{KEY, command};
 const SEARCHES: u64 = 20;
 const SECONDS: u64 = 5;
 
+/// What is known of it: that its answers name quotas, and not which calls take from which.
+const HUB: &str = r#"
+name = "hub"
+title = "Hub"
+as_of = "2026-11-28"
+source = "this test"
+base_url = "https://hub.example.com"
+auth = { header = "Authorization", prefix = "Bearer " }
+key_env = "HUB_TOKEN"
+
+[[endpoints]]
+path = "/*"
+class = "read"
+
+[[resources]]
+name = "primary"
+unit = "requests"
+kind = "fixed"
+window = "1h"
+anchor = "server"
+key = "header:x-ratelimit-resource"
+cost = { request = 1 }
+[resources.feedback]
+limit = "header:x-ratelimit-limit"
+remaining = "header:x-ratelimit-remaining"
+reset = { from = "header:x-ratelimit-reset", format = "epoch", means = "window_end", plus = "1s" }
+
+[[rules]]
+status = 403
+class = "throttled"
+resource = "primary"
+
+[[waits]]
+from = "header:x-ratelimit-reset"
+format = "epoch"
+plus = "1s"
+
+[[tiers]]
+name = "user"
+limits = { primary = 5_000 }
+"#;
+
 /// What the server counts of one quota.
 #[derive(Clone, Debug, Default)]
 struct Quota {
@@ -32,7 +74,7 @@ struct Quota {
 
 type Quotas = Arc<Mutex<BTreeMap<&'static str, Quota>>>;
 
-/// A server like GitHub, and a folder.
+/// A server, and a folder with its description.
 struct World {
     addr: SocketAddr,
     quotas: Quotas,
@@ -53,6 +95,7 @@ impl World {
             }
         });
         let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("hub.toml"), HUB).expect("room");
         World {
             addr,
             quotas,
@@ -67,9 +110,9 @@ impl World {
     fn run(&self, args: &[&str]) -> Output {
         let url = format!("http://{}", self.addr);
         let begin = ["run", "in.jsonl", "-o", "out.jsonl", "--base-url", &url];
-        let all = [&begin[..], &["--api", "github", "--json-progress"], args].concat();
+        let all = [&begin[..], &["--api", "hub.toml", "--json-progress"], args].concat();
         let output = command(self.folder.path(), &all)
-            .env("GITHUB_TOKEN", KEY)
+            .env("HUB_TOKEN", KEY)
             .output()
             .expect("it runs");
         let told = String::from_utf8_lossy(&output.stderr);
@@ -148,10 +191,7 @@ fn serve(stream: TcpStream, quotas: &Quotas) -> Option<()> {
         let (status, body) = if passes {
             (200, r#"{"items": []}"#)
         } else {
-            (
-                403,
-                r#"{"message": "API rate limit exceeded for user ID 1."}"#,
-            )
+            (403, r#"{"message": "too many"}"#)
         };
         let remaining = limit - quota.used;
         let (used, end, length) = (quota.used, quota.end, body.len());
@@ -186,6 +226,8 @@ fn limits(output: &Output) -> BTreeMap<String, Value> {
 fn each_part_is_filled_and_none_waits_for_another() {
     for args in [
         &["--tier", "user"][..],
+        // Nobody told a limit.
+        &[],
         // What is told for one part is no limit for the others: theirs are found out.
         &["--limit", "primary[search]=100/5s"],
     ] {
