@@ -187,6 +187,37 @@ impl<Req, Resp> Blueprint<Req, Resp> {
         Ok(Keys(keys))
     }
 
+    /// Whether an answer shows that calls may take from other parts of resources than it seemed. A function that panics
+    /// shows nothing.
+    pub(crate) fn hears_parts(
+        &self,
+        request: &Req,
+        end: Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
+    ) -> bool {
+        let hears = |resource: &Resource<Req, Resp>| {
+            let heard = catch_unwind(AssertUnwindSafe(|| resource.hears_parts(request, end)));
+            heard.unwrap_or_default()
+        };
+        // Each of them hears it.
+        let heard = self.resources.iter().map(hears);
+        heard.fold(false, |any, heard| any | heard)
+    }
+
+    /// Of the resources whose parts answers name, those that a call takes from as far as it is known; empty: the
+    /// resource itself.
+    pub(crate) fn named_parts<'a>(
+        &'a self,
+        request: &'a Req,
+    ) -> impl Iterator<Item = (ResourceId, Cow<'a, str>)> {
+        let ids = self.bound.get().map_or(&[][..], |bound| &bound.ids);
+        let named = self.resources.iter().zip(ids);
+        let named = named.filter(|(resource, _)| resource.names_parts());
+        named.filter_map(|(resource, id)| {
+            let key = catch_unwind(AssertUnwindSafe(|| resource.key_of(request)));
+            Some((*id, key.ok()?.unwrap_or_default()))
+        })
+    }
+
     /// What a call has really taken, where its answer tells.
     pub(crate) fn usage(&self, member: usize, request: &Req, answer: &Resp) -> Vec<Cost> {
         self.told(member, |resource| resource.usage_of(request, answer))

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
+type HearsParts<Req, Resp> =
+    Box<dyn Fn(&Req, Result<&Resp, &(dyn Error + Send + Sync + 'static)>) -> bool + Send + Sync>;
 type CostOf<Req> = Box<dyn Fn(&Req) -> Result<Amount, AmountError> + Send + Sync>;
 type FailedUsageOf<Req> =
     Box<dyn Fn(&Req, &(dyn Error + Send + Sync + 'static)) -> Option<Amount> + Send + Sync>;
@@ -43,6 +45,8 @@ pub struct Resource<Req, Resp> {
     partition: Option<KeyOf<Req>>,
     /// The quotas of parts that have one of their own.
     parts: Vec<(String, Quota)>,
+    /// Hears which parts answers name.
+    hears_parts: Option<HearsParts<Req, Resp>>,
     usage: Option<UsageOf<Req, Resp>>,
     failed_usage: Option<FailedUsageOf<Req>>,
 }
@@ -162,6 +166,7 @@ impl<Req, Resp> Resource<Req, Resp> {
             cost,
             partition: None,
             parts: Vec::new(),
+            hears_parts: None,
             usage: None,
             failed_usage: None,
         }
@@ -194,7 +199,8 @@ impl<Req, Resp> Resource<Req, Resp> {
     }
 
     /// Like this, but its limit is found out: of its quota only the kind is believed, and the window, until an answer
-    /// names another one.
+    /// names another one. Windows that follow a calendar stay those of the calendar: the first one shows nothing, as what
+    /// was used of it before is not known; the second shows the limit.
     ///
     /// ```
     /// use rate_limited::Resource;
@@ -253,6 +259,57 @@ impl<Req, Resp> Resource<Req, Resp> {
     ) -> Self {
         Resource {
             partition: Some(Box::new(key)),
+            ..self
+        }
+    }
+
+    /// Only answers name the [part](Resource::partition) that a call takes from, and say how that part stands. `hears` is
+    /// asked of each answer and each error, before anything else is made of it; it says whether calls may take from other
+    /// parts than it seemed. Then `partition` is asked again for every call that is not over. A call of which nothing is
+    /// known yet has an empty key: it takes from the resource itself, until an answer tells more.
+    ///
+    /// A part has the limit that its answers name ([`Runner::feedback`](crate::Runner::feedback)), however far it lies
+    /// below that of the resource, but never one above it, nor above what was [told for it](Resource::quota_for).
+    ///
+    /// ```
+    /// use rate_limited::{Resource, Runner};
+    /// use std::collections::BTreeMap;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Paths, and the parts that their answers named.
+    /// let known: Arc<Mutex<BTreeMap<&'static str, String>>> = Arc::default();
+    /// let heard = Arc::clone(&known);
+    /// let requests = Resource::per_minute("requests", 5_000)
+    ///     .partition(move |path: &&'static str| {
+    ///         known.lock().expect("sound").get(path).cloned().unwrap_or_default().into()
+    ///     })
+    ///     .named_by_answers(move |path, answer| {
+    ///         let part = answer.ok().cloned();
+    ///         part.is_some_and(|part: String| heard.lock().expect("sound").insert(*path, part).is_none())
+    ///     });
+    /// let server = |path: &'static str| async move { Ok::<_, std::io::Error>(path[1..].to_owned()) };
+    /// let mut runner = Runner::new(server).resource(requests);
+    /// for path in ["/search", "/core", "/search"] {
+    ///     runner.schedule(path)?;
+    /// }
+    /// runner.run_blocking()?;
+    /// let mut parts: Vec<_> = runner.handle().view().resources.iter().map(|it| it.resource.name().to_owned()).collect();
+    /// parts.sort();
+    /// assert_eq!(parts, ["requests", "requests[core]", "requests[search]"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn named_by_answers(
+        self,
+        hears: impl Fn(&Req, Result<&Resp, &(dyn Error + Send + Sync + 'static)>) -> bool
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Resource {
+            hears_parts: Some(Box::new(hears)),
             ..self
         }
     }
@@ -400,7 +457,8 @@ impl<Req, Resp> Resource<Req, Resp> {
             .settlement(settlement)
             .learn(self.declared.learn)
             .failures_count(!self.declared.failures_are_free)
-            .refusals_count(self.declared.refusals_count);
+            .refusals_count(self.declared.refusals_count)
+            .named_by_answers(self.hears_parts.is_some());
         Ok(match self.declared.guard {
             Some(guard) => core.guard(guard),
             None => core,
@@ -447,6 +505,21 @@ impl<Req, Resp> Resource<Req, Resp> {
     pub(crate) fn key_of<'a>(&self, request: &'a Req) -> Option<Cow<'a, str>> {
         let key = self.partition.as_ref().map(|key| key(request));
         key.filter(|key| !key.is_empty())
+    }
+
+    /// Whether answers name its parts.
+    pub(crate) fn names_parts(&self) -> bool {
+        self.hears_parts.is_some()
+    }
+
+    /// Whether an answer to this request shows that calls may take from other parts than it seemed.
+    pub(crate) fn hears_parts(
+        &self,
+        request: &Req,
+        end: Result<&Resp, &(dyn Error + Send + Sync + 'static)>,
+    ) -> bool {
+        let hears = self.hears_parts.as_ref();
+        hears.is_some_and(|hears| hears(request, end))
     }
 
     /// Whether answers tell what was really used.

@@ -114,7 +114,7 @@ impl Api {
 }
 
 /// A path without its query, in which `*` stands for what looks like an id.
-fn without_ids(path: &str) -> String {
+pub(crate) fn without_ids(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let part = |part| if is_id(part) { "*" } else { part };
     let parts: Vec<&str> = path.split('/').map(part).collect();

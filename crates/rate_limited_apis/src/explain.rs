@@ -234,7 +234,7 @@ fn shown_key(resource: &Resource) -> Option<String> {
         Key::Model => "model".to_owned(),
         Key::Endpoint => "class of calls".to_owned(),
         Key::Path => "path".to_owned(),
-        Key::Learnt(source) => format!("{source} of the answers"),
+        Key::Learnt(source) => format!("part that answers name in {source}"),
     });
     let shown: Vec<_> = shown.collect();
     (!shown.is_empty()).then(|| format!("for each {}", shown.join(" and ")))

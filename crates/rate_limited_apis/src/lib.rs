@@ -54,6 +54,7 @@ mod hold;
 mod lenient;
 mod model;
 mod moment;
+mod named;
 pub mod parse;
 mod prompt;
 mod reading;
@@ -79,6 +80,7 @@ pub use feedback::{FeedbackMap, Means, Place, Reading, Reset, ResetPlace};
 pub use hold::Unbounded;
 pub use model::is_same_model;
 pub use moment::{Moment, WAIT_MAX};
+pub use named::{Likeness, NamedParts};
 pub use prompt::{
     CHARS_PER_TOKEN, IMAGE_TOKENS, IMAGE_TOKENS_LOW, Prompt, TOKENS_PER_MESSAGE, TOKENS_PER_REQUEST,
 };

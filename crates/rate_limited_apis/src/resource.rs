@@ -60,7 +60,8 @@ pub struct Resource {
     #[serde(default, deserialize_with = "one_or_many")]
     pub key: Vec<Key>,
     /// What answers call it, where its key is what they say: numbers that they name otherwise are of another
-    /// resource; one that names none is of the first that has a part. Default: all are of this one.
+    /// resource; one that names none is of the first that has a part. Default: each name that answers
+    /// say is a part of this one ([`names_parts`](Resource::names_parts)).
     pub part: Option<String>,
     /// The classes of endpoints that it is for. Default: all.
     #[serde(default, deserialize_with = "one_or_many")]
@@ -282,6 +283,35 @@ impl Resource {
     pub fn has_parts(&self) -> bool {
         let of_answers = |key: &Key| matches!(key, Key::Learnt(_));
         self.key.iter().any(|key| !of_answers(key))
+    }
+
+    /// Whether only the answers name the parts that have a quota of their own: see [`NamedParts`](crate::NamedParts).
+    /// One with a [`part`](Resource::part) is one of them, and has none.
+    ///
+    /// ```
+    /// use rate_limited_apis::{Api, Resource};
+    ///
+    /// let described = |more| Api::from_toml(&format!(r#"
+    ///     name = "hub"
+    ///     title = "Hub"
+    ///     as_of = "2026-11-24"
+    ///     source = "hub.example.com"
+    ///     [[resources]]
+    ///     name = "requests"
+    ///     unit = "requests"
+    ///     window = "1h"
+    ///     cost = {{ request = 1 }}
+    ///     {more}
+    /// "#));
+    /// let named = described(r#"key = "header:x-quota""#)?;
+    /// assert!(named.resources[0].names_parts());
+    /// let told = described(r#"key = "header:x-quota"
+    ///     part = "core""#)?;
+    /// assert!(!told.resources[0].names_parts());
+    /// # Ok::<(), rate_limited_apis::DescriptionError>(())
+    /// ```
+    pub fn names_parts(&self) -> bool {
+        !self.key.is_empty() && !self.has_parts() && self.part.is_none()
     }
 
     /// Whether answers settle what is charged; else the estimate stays.

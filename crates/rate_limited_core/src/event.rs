@@ -154,6 +154,17 @@ pub enum Input {
         /// What it tells.
         feedback: Feedback,
     },
+    /// An answer named the part of a resource that a call takes from, or that calls like it do: from now on the call
+    /// takes from that part, and what its attempt in flight holds goes along. Told before the
+    /// [feedback](Input::Feedback) of that answer, which is then taken for the part.
+    Part {
+        /// Which call; one that takes nothing of the resource stays as it is.
+        call: CallId,
+        /// The resource.
+        whole: ResourceId,
+        /// Its [part](crate::Limiter::partition), or the resource itself.
+        part: ResourceId,
+    },
     /// The ends of the current and the next calendar window of a resource.
     Boundary {
         /// Which resource; its partitions change with it.

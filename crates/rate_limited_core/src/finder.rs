@@ -6,6 +6,9 @@
 //! that slides or begins with a request, if the server said when to come again; else with a window that is at most a
 //! quarter too long. Of a bucket the first such estimate has its burst in it, and is refused far below the limit:
 //! then the search begins anew, and what passes from one moment at which a bucket was empty to the next is its rate.
+//!
+//! Windows that follow a calendar are known. The limit is what one of them let through until it refused, if its end
+//! brought room again: what passes before that is no witness, for the refusal had another cause.
 
 use crate::time::Time;
 

@@ -45,6 +45,8 @@ pub(crate) struct Queue {
     dispatched: u64,
     /// Calls that have gone since the lines were swept last.
     gone: usize,
+    /// Whether calls may lie in lines of calls that take other resources.
+    mixed: bool,
 }
 
 /// So many calls that are gone may lie in the lines, whatever waits.
@@ -95,12 +97,18 @@ impl Queue {
             inside: 0,
             dispatched: 0,
             gone: 0,
+            mixed: false,
         }
     }
 
     /// A call is gone that waits here; it is taken out when it is met, or when many are gone.
     pub(crate) fn note_gone(&mut self) {
         self.gone += 1;
+    }
+
+    /// A call that waits here takes from another part of a resource now; it changes its line before the next is asked.
+    pub(crate) fn note_moved(&mut self) {
+        self.mixed = true;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -119,30 +127,58 @@ impl Queue {
     /// Adds a call that comes back.
     pub(crate) fn enter(&mut self, call: u32, calls: &Calls, limiter: &Limiter) {
         let Call { costs, rank } = Call::of(call, calls);
-        let class = self.class_for(Kind::of(costs, limiter));
+        let entry = Entry {
+            rank,
+            call,
+            entered: self.dispatched + self.inside as u64,
+        };
+        self.line_up(entry, Kind::of(costs, limiter));
+        self.inside += 1;
+    }
+
+    /// Puts a call into the line of its kind, by rank.
+    fn line_up(&mut self, entry: Entry, kind: Kind) {
+        let class = self.class_for(kind);
         let line = &mut self.classes[class].line;
-        let place = if line.back().is_none_or(|last| last.rank <= rank) {
+        let place = if line.back().is_none_or(|last| last.rank <= entry.rank) {
             line.len()
         } else {
-            line.partition_point(|entry| entry.rank <= rank)
+            line.partition_point(|other| other.rank <= entry.rank)
         };
-        let entered = self.dispatched + self.inside as u64;
-        line.insert(
-            place,
-            Entry {
-                rank,
-                call,
-                entered,
-            },
-        );
+        line.insert(place, entry);
         if place == 0 {
             self.classes[class].obstacle = None;
         }
-        self.inside += 1;
+    }
+
+    /// Puts calls that take other resources than when they came into the lines where they belong.
+    fn sort_anew(&mut self, calls: &Calls, limiter: &Limiter) {
+        self.mixed = false;
+        let mut moved = Vec::new();
+        for class in &mut self.classes {
+            let before = class.line.len();
+            class.line.retain(|entry| {
+                let kind = Kind::of(Call::of(entry.call, calls).costs, limiter);
+                let stays = kind == class.kind;
+                if !stays {
+                    moved.push((*entry, kind));
+                }
+                stays
+            });
+            if class.line.len() < before {
+                class.obstacle = None;
+            }
+        }
+        for (entry, kind) in moved {
+            self.line_up(entry, kind);
+        }
     }
 
     /// Lets calls of the backlog into the look-ahead, and calls that are gone out of it.
     pub(crate) fn tidy(&mut self, calls: &mut Calls, limiter: &Limiter) {
+        if self.mixed {
+            self.sort_anew(calls, limiter);
+        }
         for class in &mut self.classes {
             while class
                 .line

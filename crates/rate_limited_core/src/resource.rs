@@ -3,7 +3,7 @@
 use crate::amount::Amount;
 use crate::error::QuotaError;
 use crate::quota::Quota;
-use crate::time::nanos;
+use crate::time::{Time, nanos};
 use core::time::Duration;
 
 /// A metered resource as its user declares it.
@@ -28,6 +28,7 @@ pub struct Resource {
     failures_count: bool,
     refusals_count: bool,
     pub(crate) untold: Untold,
+    named_by: NamedBy,
     /// Quotas of partitions that have one of their own, by their keys.
     parts: Vec<(String, Quota)>,
 }
@@ -52,6 +53,13 @@ pub(crate) enum Untold {
     Nothing,
     Limit,
     LimitAndWindow,
+}
+
+/// Who names the parts of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedBy {
+    Calls,
+    Answers,
 }
 
 /// For how long what is charged is remembered while no window is known.
@@ -97,6 +105,7 @@ impl Resource {
             failures_count: true,
             refusals_count: false,
             untold: Untold::Nothing,
+            named_by: NamedBy::Calls,
             parts: Vec::new(),
         }
     }
@@ -134,7 +143,8 @@ impl Resource {
     }
 
     /// Like this, but its limit is found out: of its quota only the kind is believed, and the window, until an
-    /// answer names another one.
+    /// answer names another one. Windows that follow a calendar stay those of the calendar: the first one shows nothing,
+    /// as what was used of it before is not known; the second shows the limit.
     ///
     /// ```
     /// use rate_limited_core::{Amount, Quota, Resource};
@@ -168,6 +178,14 @@ impl Resource {
         }
     }
 
+    /// The same in the calendar window that ends so: what was told of it stays told, and what was not, untold.
+    pub(crate) fn with_boundary(self, end: Time, next: Time) -> Resource {
+        Resource {
+            quota: self.quota.with_boundary(end, next),
+            ..self
+        }
+    }
+
     /// The quota of the [partition](crate::Limiter::partition) of this key, in which one `*` stands for any text:
     /// each key that fits has it for itself. The first one that fits counts. Default: that of the resource.
     ///
@@ -182,6 +200,34 @@ impl Resource {
     pub fn quota_for(mut self, key: impl Into<String>, quota: Quota) -> Resource {
         self.parts.push((key.into(), quota));
         self
+    }
+
+    /// Whether the server names the [parts](crate::Limiter::partition), and says of each how it stands: then a part has
+    /// the limit that answers name for it, however far it lies below that of the resource, and a window that begins with a
+    /// call ends when they say. Default: no. What was [told for a part](Resource::quota_for) holds above that.
+    ///
+    /// ```
+    /// use rate_limited_core::{Amount, Feedback, Limiter, Quota, Resource, Time};
+    ///
+    /// let now = Time::PROCESS_START;
+    /// let mut limiter = Limiter::new(now);
+    /// let requests = Resource::new("requests", Quota::per_minute(Amount::units(5_000))).named_by_answers(true);
+    /// let requests = limiter.add(requests)?;
+    /// let search = limiter.partition(requests, "search");
+    /// let told = Feedback { limit: Some(Amount::units(30)), ..Feedback::default() };
+    /// limiter.feedback(search, &told, now);
+    /// assert_eq!(limiter.view(search, now).limit, Some(Amount::units(30)));
+    /// assert_eq!(limiter.view(requests, now).limit, Some(Amount::units(5_000)));
+    /// # Ok::<(), rate_limited_core::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn named_by_answers(self, named: bool) -> Resource {
+        let named_by = if named {
+            NamedBy::Answers
+        } else {
+            NamedBy::Calls
+        };
+        Resource { named_by, ..self }
     }
 
     /// When the server counts a call. Default: [`Counted::AtDispatch`].
@@ -246,6 +292,11 @@ impl Resource {
     /// Whether its limit is found out.
     pub fn is_untold(&self) -> bool {
         self.untold != Untold::Nothing
+    }
+
+    /// Whether answers name the parts.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named_by == NamedBy::Answers
     }
 
     pub(crate) fn learns(&self) -> bool {

@@ -7,6 +7,7 @@ mod attempts;
 mod decisions;
 mod looks;
 mod outlook;
+mod parts;
 mod records;
 mod wishes;
 mod witnessed;
@@ -311,7 +312,10 @@ where
                 member,
                 sent,
                 end,
-            } => self.finished((call, attempt, member), sent, end),
+            } => {
+                self.hear_parts(call, &end);
+                self.finished((call, attempt, member), sent, end);
+            }
         }
     }
 

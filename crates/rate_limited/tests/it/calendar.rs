@@ -1,6 +1,6 @@
 //! Windows that follow a calendar, on a clock that can be paused and a time of day that can be set.
 
-use rate_limited::{Amount, Calendar, ConfigError, Limiter, Resource, Runner};
+use rate_limited::{Amount, Calendar, Class, ConfigError, Limiter, Resource, Runner};
 use std::io::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -195,4 +195,51 @@ fn what_was_used_today_counts_after_a_restart_and_yesterday_not() {
         }
         assert_eq!(charged(3, 2), Amount::units(expected), "{calendar}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_nobody_told_is_found_in_its_days() {
+    let wall = Wall::at(18 * HOUR);
+    let days: Arc<Mutex<Vec<[u32; 2]>>> = Arc::default();
+    let server = {
+        let (days, wall) = (Arc::clone(&days), wall.clone());
+        move |_: u32| {
+            let since = wall.now().duration_since(UNIX_EPOCH).expect("after 1970");
+            let day = (since.as_secs() / (24 * HOUR)) as usize;
+            let mut days = days.lock().expect("sound");
+            let known = days.len().max(day + 1);
+            days.resize(known, [0; 2]);
+            let is_full = days[day][0] == 3;
+            days[day][usize::from(is_full)] += 1;
+            let left = Duration::from_secs(24 * HOUR - since.as_secs() % (24 * HOUR));
+            let answer = if is_full { Err(left) } else { Ok(()) };
+            async move {
+                sleep(Duration::from_millis(200)).await;
+                answer.map_err(|left| Error::other(left.as_secs().to_string()))
+            }
+        }
+    };
+    let mut runner = Runner::new(server)
+        .tokio_clock()
+        .wall_clock(wall.reader())
+        .max_concurrent(4)
+        .classify(|error, _| Class::Refused {
+            resource: None,
+            retry_after: error.to_string().parse().ok().map(Duration::from_secs),
+        })
+        .resource(daily(1, "day UTC").untold_limit());
+    for n in 0..14 {
+        runner.schedule(n).expect("it fits");
+    }
+    let handle = runner.handle();
+    runner.run().await.expect("it runs");
+    let days = days.lock().expect("sound").clone();
+    let [passed, refused] =
+        [0, 1].map(|place| days.iter().map(|day| day[place]).collect::<Vec<_>>());
+    assert_eq!(passed, [3, 3, 3, 3, 2], "{days:?}");
+    // Of the first day it is not known what was used before: the second shows the limit. Later a little more is tried.
+    assert!(refused[2..].iter().sum::<u32>() <= 1, "{days:?}");
+    let view = &handle.view().resources[0];
+    assert!(view.limit.is_some_and(|limit| limit <= Amount::units(4)));
+    assert!(view.resource.is_untold() && view.resource.quota().boundary().is_some());
 }

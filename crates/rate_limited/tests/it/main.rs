@@ -16,6 +16,7 @@ mod layer;
 mod limiter;
 #[cfg(feature = "tracing")]
 mod logs;
+mod named_parts;
 mod partitions;
 mod pool;
 #[cfg(feature = "report")]

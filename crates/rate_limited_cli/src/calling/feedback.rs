@@ -15,11 +15,9 @@ impl Meters {
         end: Result<&Reply, &(dyn Error + Send + Sync + 'static)>,
         resources: &Resources,
     ) -> Vec<(ResourceId, Feedback)> {
-        let answer = match end {
-            Ok(reply) => Some(&reply.answer),
-            Err(error) => answer_of(error),
-        };
-        let readings = answer.map(|answer| &*answer.readings).unwrap_or_default();
+        let readings = answer_to(end)
+            .map(|answer| &*answer.readings)
+            .unwrap_or_default();
         let told = readings.iter().filter_map(|reading| {
             Some((self.of_api(reading.resource, resources)?, reading.told()))
         });
@@ -27,6 +25,12 @@ impl Meters {
     }
 }
 
-fn answer_of<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> Option<&'a Answer> {
-    error.downcast_ref::<CallError>()?.http()?.answer()
+/// The answer, good or not, if there is one.
+pub(crate) fn answer_to<'a>(
+    end: Result<&'a Reply, &'a (dyn Error + Send + Sync + 'static)>,
+) -> Option<&'a Answer> {
+    match end {
+        Ok(reply) => Some(&reply.answer),
+        Err(error) => error.downcast_ref::<CallError>()?.http()?.answer(),
+    }
 }

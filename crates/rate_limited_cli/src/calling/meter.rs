@@ -135,7 +135,11 @@ pub(crate) fn quota_of(spec: Option<&apis::Resource>, limit: &Limit) -> Quota {
         };
     }
     let spec = spec.filter(|spec| spec.window == Some(window));
-    match spec.filter(|spec| spec.kind == Some(Kind::Bucket) || spec.slice.is_some()) {
+    let keeps_kind = |spec: &&apis::Resource| {
+        // Of parts that answers name they tell the end of the window, too.
+        spec.kind == Some(Kind::Bucket) || spec.slice.is_some() || spec.names_parts()
+    };
+    match spec.filter(keeps_kind) {
         // It needs no calendar.
         Some(spec) => spec.quota(quota, Moment::from_seconds(0), &|_| Time::default()),
         // No window of another kind refuses what a sliding one lets through.

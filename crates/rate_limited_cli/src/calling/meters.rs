@@ -71,7 +71,7 @@ impl Meters {
         Limit::check_distinct(&limits)?;
         // Of those for one resource and window the one for all models stands for all, or else the first.
         let first = |limit: &Limit| {
-            let group = limits.iter().filter(|it| it.is_over(limit));
+            let group = limits.iter().filter(|it| are_of_one(it, limit, preset));
             group.min_by_key(|it| it.key.is_some())
         };
         let is_first =
@@ -81,14 +81,17 @@ impl Meters {
         let mut meters = Meters::default();
         for limit in &groups {
             let (spec, unit) = metered(limit, preset)?;
-            let beside = limits.iter().filter(|it| limit.is_over(it));
+            let beside = limits.iter().filter(|it| are_of_one(it, limit, preset));
             let told: Vec<_> = beside.filter(|it| it.key.is_some()).cloned().collect();
             if unit == Unit::Requests {
                 told.iter()
                     .chain([*limit])
                     .try_for_each(check_lets_one_pass)?;
             }
-            if let (Some(spec), Some(single)) = (spec.filter(|it| !it.has_parts()), told.first()) {
+            if let (Some(spec), Some(single)) = (
+                spec.filter(|it| !it.has_parts() && !it.names_parts()),
+                told.first(),
+            ) {
                 return Err(Refusal::NoParts {
                     limit: single.clone(),
                     resource: spec.name.clone(),
@@ -413,6 +416,14 @@ fn pooled(limit: &Limit, preset: Option<Preset>) -> Limit {
         key: limit.key.as_ref().map(pool),
         ..limit.clone()
     }
+}
+
+/// Whether two limits are of one resource of a run: for the same window, of whatever parts. Parts that answers name have
+/// windows of their own.
+fn are_of_one(one: &Limit, other: &Limit, preset: Option<Preset>) -> bool {
+    let is_of_part = one.key.is_some() || other.key.is_some();
+    let named = || preset?.resource(&one.name).filter(|it| it.names_parts());
+    one.is_over(other) || (is_of_part && one.name == other.name && named().is_some())
 }
 
 /// What a limit is on.

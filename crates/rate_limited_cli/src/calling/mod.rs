@@ -10,6 +10,7 @@ pub(crate) mod judge;
 pub(crate) mod key;
 pub(crate) mod meter;
 pub(crate) mod meters;
+pub(crate) mod named;
 pub(crate) mod names;
 pub(crate) mod parts;
 pub(crate) mod pool;

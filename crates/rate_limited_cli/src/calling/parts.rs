@@ -7,6 +7,7 @@ use rate_limited::{Quota, Resource};
 use rate_limited_apis as apis;
 
 use crate::calling::call::Reply;
+use crate::calling::named::Named;
 use crate::running::job::Job;
 use crate::values::limit::Limit;
 
@@ -22,7 +23,7 @@ pub(crate) struct Parts {
 }
 
 /// What tells parts apart.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 enum By {
     /// There is one limit for all.
     #[default]
@@ -31,6 +32,8 @@ enum By {
     Model,
     /// What the description of the API says of the resource.
     Described(&'static apis::Resource),
+    /// What the answers name.
+    Named(Arc<Named>),
 }
 
 impl Parts {
@@ -43,6 +46,7 @@ impl Parts {
         });
         let by = match spec {
             Some(spec) if spec.has_parts() => By::Described(spec),
+            Some(spec) if spec.names_parts() => By::Named(Arc::new(Named::new(spec))),
             None if !told.is_empty() => By::Model,
             _ => By::Nothing,
         };
@@ -64,14 +68,15 @@ impl Parts {
         self.told.iter().find(|limit| limit.is_for(key))
     }
 
-    /// The part that a request takes from, of this model and with these costs; empty: of none.
+    /// The part that a request takes from, of this model and with these costs; empty: of none, or of one that only its
+    /// answer names.
     pub(crate) fn key<'a>(&self, model: Option<&'a str>, costs: &'a [Cost]) -> &'a str {
         let described = |spec: &apis::Resource| {
             let cost = costs.iter().find(|cost| cost.resource == spec.name);
             cost.and_then(|cost| cost.key.as_deref())
         };
-        let key = match self.by {
-            By::Nothing => None,
+        let key = match &self.by {
+            By::Nothing | By::Named(_) => None,
             By::Model => model,
             By::Described(spec) => described(spec),
         };
@@ -80,7 +85,8 @@ impl Parts {
 
     /// What the parts are, of so many: `models`.
     pub(crate) fn word(&self) -> &'static str {
-        match self.by {
+        match &self.by {
+            By::Named(_) => "kinds of calls",
             By::Described(spec) if !spec.key.contains(&apis::Key::Model) => "kinds of calls",
             _ => "models",
         }
@@ -95,8 +101,12 @@ impl Parts {
         if !self.are_there() {
             return resource;
         }
-        let parts = self.clone();
-        let resource = resource.partition(move |job: &Arc<Job>| Cow::Borrowed(job.key(&parts)));
+        let resource = if let By::Named(named) = &self.by {
+            named.of(resource)
+        } else {
+            let parts = self.clone();
+            resource.partition(move |job: &Arc<Job>| Cow::Borrowed(job.key(&parts)))
+        };
         self.told.iter().fold(resource, |resource, limit| {
             resource.quota_for(limit.key.clone().unwrap_or_default(), quota(limit))
         })

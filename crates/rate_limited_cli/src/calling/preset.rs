@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rate_limited::Amount;
 use rate_limited::http::{Api, Unit};
-use rate_limited_apis::{Kind, Request as Sent, Resource};
+use rate_limited_apis::{Kind, Likeness, Request as Sent, Resource};
 
 use crate::args::ApiArgs;
 use crate::calling::parts::Cost;
@@ -229,9 +229,17 @@ impl Route {
         let Some(preset) = self.preset else {
             return Vec::new();
         };
-        let method = request.method.as_str();
-        let sent = Sent::new(method, self.path(request), &request.body);
-        preset.0.costs(&sent, answer_default)
+        preset.0.costs(&self.sent(request), answer_default)
+    }
+
+    /// What makes a request like others, where only answers name the part of a resource that it takes from.
+    pub(crate) fn likeness(&self, request: &Request) -> Option<Likeness> {
+        self.preset?.0.likeness(&self.sent(request))
+    }
+
+    /// A request as the API gets it.
+    fn sent<'a>(&'a self, request: &'a Request) -> Sent<'a> {
+        Sent::new(request.method.as_str(), self.path(request), &request.body)
     }
 
     /// The most tokens that a request is expected to take, of these costs; none where the API has none.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, Quota, Resource, Time};
+use rate_limited::{Amount, Anchor, Calendar, Quota, Resource, Time};
 use rate_limited_apis::{self as apis, Kind, Moment};
 
 use crate::calling::call::Reply;
@@ -27,6 +27,8 @@ pub(crate) struct Untold {
     spec: Option<&'static apis::Resource>,
     /// The window, where limits for single parts told one.
     window: Option<Duration>,
+    /// The calendar that the windows follow, if they follow one: that of the API, or that of the limits for single parts.
+    calendar: Option<Calendar>,
     pub(crate) parts: Parts,
 }
 
@@ -63,6 +65,7 @@ impl Untold {
             place: 0,
             spec: Some(spec),
             window: None,
+            calendar: spec.calendar(),
             parts: Parts::new(Some(spec), Vec::new()),
         }
     }
@@ -73,13 +76,17 @@ impl Untold {
         spec: Option<&'static apis::Resource>,
         told: Vec<Limit>,
     ) -> Untold {
+        // The window of a part that answers name is that of no other.
+        let first = told.first();
+        let first = first.filter(|_| !spec.is_some_and(apis::Resource::names_parts));
         Untold {
             name,
             unit,
             account: None,
             place: 0,
             spec,
-            window: told.first().map(|limit| limit.window),
+            window: first.map(|limit| limit.window),
+            calendar: first.and_then(|limit| limit.calendar.clone()),
             parts: Parts::new(spec, told),
         }
     }
@@ -92,6 +99,7 @@ impl Untold {
             place: 0,
             spec: None,
             window: None,
+            calendar: None,
             parts: Parts::default(),
         }
     }
@@ -126,7 +134,10 @@ impl Untold {
     }
 
     pub(crate) fn resource(&self) -> Resource<Arc<Job>, Reply> {
-        let named = |shape| Resource::new(self.name.clone(), shape);
+        let named = |shape| match self.calendar.clone() {
+            Some(calendar) => Resource::per_calendar(self.name.clone(), 1, calendar),
+            None => Resource::new(self.name.clone(), shape),
+        };
         let resource = match (self.spec, self.shape()) {
             (Some(spec), Some(shape)) => described(named(shape), spec).untold_limit(),
             (None, Some(shape)) => plain(named(shape), self.unit).untold_limit(),
@@ -138,13 +149,22 @@ impl Untold {
     /// The kind of its quota, and its window.
     fn shape(&self) -> Option<Quota> {
         let one = Amount::units(1);
+        if let Some(calendar) = &self.calendar {
+            // When it ends is told by the resource.
+            return Some(Quota::FixedWindow {
+                amount: one,
+                window: calendar.usual_length(),
+                anchor: Anchor::FirstCall,
+            });
+        }
         let Some(spec) = self.spec else {
             return Some(Quota::per(one, self.window?));
         };
-        let bucket = spec.kind == Some(Kind::Bucket) || spec.slice.is_some();
+        let keeps_kind =
+            spec.kind == Some(Kind::Bucket) || spec.slice.is_some() || spec.names_parts();
         let shape = || spec.quota(one, Moment::from_seconds(0), &|_| Time::default());
         let is_its_own = self.window.is_none_or(|window| spec.window == Some(window));
-        match (bucket && is_its_own).then(shape).flatten() {
+        match (keeps_kind && is_its_own).then(shape).flatten() {
             Some(shape) => Some(shape),
             None => Some(Quota::per(one, self.window.or(spec.window)?)),
         }

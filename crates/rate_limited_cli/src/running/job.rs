@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rate_limited::Amount;
 use rate_limited::http::{Answer, HttpError};
 use rate_limited::journal::{Begun, Keyed};
+use rate_limited_apis::Likeness;
 
 use crate::calling::parts::{Cost, Parts};
 use crate::calling::preset::Route;
@@ -28,6 +29,8 @@ pub(crate) struct Job {
     pub(crate) tokens: u64,
     /// What it is expected to take of each resource of the API, where one is named.
     costs: Vec<Cost>,
+    /// What makes it like others, where only answers name the part of a resource that it takes from.
+    likeness: Option<Box<Likeness>>,
     /// What it costs in money, where there is a bound on that.
     pub(crate) charge: Option<Charge>,
     /// What the journal knows of its call, where there is one.
@@ -79,6 +82,7 @@ impl Job {
             index,
             tokens: route.tokens(&request, &costs, answer_default),
             costs,
+            likeness: route.likeness(&request).map(Box::new),
             charge: None,
             request,
             entry: None,
@@ -99,6 +103,11 @@ impl Job {
     /// The part of a resource that it takes from; empty: of none.
     pub(crate) fn key(&self, parts: &Parts) -> &str {
         parts.key(self.request.model.as_deref(), &self.costs)
+    }
+
+    /// What makes it like others, where only answers name the part of a resource that it takes from.
+    pub(crate) fn likeness(&self) -> Option<&Likeness> {
+        self.likeness.as_deref()
     }
 
     /// Keeps a verdict that is in the journal until it is told.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rate_limited_sim::{Anchor, ApiModel, Latency, Limit};
 use serde_json::Value;
 
-use crate::world::{World, command, requests, spawn};
+use crate::world::{World, command, request, requests, spawn};
 
 fn since_1970() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -72,6 +72,33 @@ fn what_was_used_today_counts_in_the_next_run_of_the_day() {
     for lines in [3, 4] {
         let run = other.run(&requests(lines), &["--limit", &limit]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_one_model_used_today_counts_where_no_other_is_told_a_limit() {
+    let world = World::slow(10);
+    let limit = format!("requests[m]=4/{}", day_from(12));
+    let asks = |lines| -> String {
+        let of_model = |number| request(number, r#","model":"m""#);
+        (1..=lines).map(of_model).collect()
+    };
+    let first = world.run(&asks(3), &["--limit", &limit]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let rest = [
+        "--limit",
+        &limit,
+        "--max-wait",
+        "1m",
+        "--on-change",
+        "rerun",
+    ];
+    let second = world.run(&asks(6), &rest);
+    assert_eq!(second.code, Some(3), "{}", second.stderr);
+    assert_eq!(world.stats().arrivals, 4, "{}", second.stderr);
+    // The day began twelve hours ago; a window that slides would be full for a whole one.
+    for part in ["requests[m]: full for 1", ", until "] {
+        assert!(second.stderr.contains(part), "{part}: {}", second.stderr);
     }
 }
 

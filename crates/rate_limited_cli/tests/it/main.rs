@@ -19,6 +19,7 @@ mod logged;
 mod manual;
 mod models;
 mod named;
+mod named_parts;
 mod nginx;
 mod output;
 mod plan;

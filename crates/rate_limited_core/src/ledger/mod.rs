@@ -72,6 +72,8 @@ pub(crate) struct Ledger {
     /// All bounds ever taken: only differences count.
     total: i64,
     tally: Tally,
+    /// What the calendar window before this one let through, while a limit is looked for.
+    full: Option<i64>,
     in_flight: u32,
     pub(crate) paused_until: Time,
     told: bool,
@@ -131,12 +133,30 @@ struct Tally {
     passed: i64,
     /// Whether the quota was whole at that moment; else it was spent.
     whole: bool,
+    /// The number of the calendar window in which that was.
+    window: u64,
+}
+
+impl Tally {
+    /// What passes in a calendar window of which nothing has passed so far.
+    fn of_window(window: u64, now: Time) -> Tally {
+        Tally {
+            since: Some(now),
+            passed: 0,
+            whole: true,
+            window,
+        }
+    }
 }
 
 impl Ledger {
     pub(crate) fn new(resource: Resource, key: Option<Box<str>>, now: Time) -> Ledger {
         let (base, finder) = match resource.untold {
             Untold::Nothing => (*resource.quota(), None),
+            // Its windows are known, and what passes in each.
+            Untold::Limit | Untold::LimitAndWindow if resource.quota().boundary().is_some() => {
+                (*resource.quota(), Some(Finder::new()))
+            }
             // Whatever its kind: what passes is remembered with its moments.
             Untold::Limit | Untold::LimitAndWindow => {
                 let window = resource.quota().window();
@@ -159,6 +179,7 @@ impl Ledger {
             flying: 0,
             total: 0,
             tally: Tally::default(),
+            full: None,
             in_flight: 0,
             paused_until: Time::default(),
             told: false,
@@ -328,6 +349,15 @@ impl Ledger {
         }
     }
 
+    /// Holds what was held of another part, by a request that may have left.
+    pub(crate) fn take_over(&mut self, former: &Hold, index: u32, now: Time) -> Hold {
+        let mut hold = self.hold(index, former.bound, now);
+        if former.charged {
+            self.sent(&mut hold, now);
+        }
+        hold
+    }
+
     /// The request has left: a server that counts at arrival counts it from now on.
     pub(crate) fn sent(&mut self, hold: &mut Hold, now: Time) {
         let counts = self.resource.when() == Counted::AtDispatch;
@@ -462,8 +492,7 @@ impl Ledger {
     pub(crate) fn boundary(&mut self, end: Time, next: Time, now: Time) {
         self.base = self.base.with_boundary(end, next);
         // Whoever changes its limit later starts from what it says.
-        let declared = self.resource.quota().with_boundary(end, next);
-        self.resource = self.resource.clone().with_quota(declared);
+        self.resource = self.resource.clone().with_boundary(end, next);
         self.meter.boundary(end, next, now);
         self.version += 1;
     }

@@ -38,6 +38,8 @@ impl Ledger {
             return;
         };
         let least = match self.resource.untold {
+            // The resource's limit is no measure for that of a part that the server names.
+            Untold::Nothing if self.is_named_part() => Amount::from_micros(1),
             Untold::Nothing => Amount::from_micros((own.as_micros() / 100).max(1)),
             Untold::Limit | Untold::LimitAndWindow => Amount::from_micros(1),
         };
@@ -48,13 +50,17 @@ impl Ledger {
         }
     }
 
+    /// Whether it is a part that the server names.
+    fn is_named_part(&self) -> bool {
+        self.resource.is_named() && self.partition_of.is_some()
+    }
+
     /// An answer tells how the resource stands; `hold` is what its attempt holds.
     pub(crate) fn hear(&mut self, told: &Feedback, hold: Option<&Hold>, now: Time) {
         self.hear_of_window(told, now);
-        if let Some(Reset::WindowEnd(after)) = told.reset
-            && self.meter.told_end(now + after, now)
-        {
-            self.version += 1;
+        if let Some(Reset::WindowEnd(after)) = told.reset {
+            let (end, believes) = (now + after, self.is_named_part());
+            self.version += u64::from(self.meter.told_end(end, believes, now));
         }
         if let Some(limit) = told.limit {
             self.believe(limit, now);
@@ -176,22 +182,25 @@ impl Ledger {
         if self.ramp.as_mut().is_some_and(|ramp| ramp.goes(now)) {
             self.ramp = None;
         }
-        if let Some(finder) = &mut self.finder {
-            finder.goes(amount, now);
-        }
         if self.finder.is_some() {
+            self.begins_window(now);
+        }
+        if let Some(finder) = &mut self.finder {
             // What passes is counted since the search found something.
+            finder.goes(amount, now);
         } else if let Some(spent) = self.spent_at.take() {
             self.tally = Tally {
                 since: Some(spent),
                 passed: 0,
                 whole: false,
+                ..Tally::default()
             };
         } else if matches!(self.meter, Meter::Bucket(_)) && self.booked(now) <= 0 {
             self.tally = Tally {
                 since: Some(now),
                 passed: 0,
                 whole: true,
+                ..Tally::default()
             };
         }
         self.tally.since.get_or_insert(now);
@@ -232,11 +241,19 @@ impl Ledger {
         let Some(finding) = finder.passed(self.tally.passed, since) else {
             return;
         };
-        if let Some((limit, span)) = finding.limit {
+        if self.meter.is_calendar() {
+            // Its windows are known: only the limit is found.
+            let full = self.full_window(finding.amount);
+            if let (Some(limit), Some(_)) = (full, finding.limit) {
+                self.ceiling.found(limit, now);
+                self.remeter(now);
+            }
+        } else if let Some((limit, span)) = finding.limit {
             self.tally = Tally {
                 since: Some(finding.at),
                 passed: finding.amount,
                 whole: false,
+                ..Tally::default()
             };
             self.ceiling.found(limit, now);
             self.take_kind(Quota::per(Amount::MAX, Duration::from_nanos(span)), now);
@@ -245,6 +262,24 @@ impl Ledger {
         let answer = nanos(now.since(finding.at)).min(Ramp::FIRST);
         self.ramp = Some(Ramp::new(self.refusals.took.or(Some(answer / 2))));
         self.version += 1;
+    }
+
+    /// What goes in a new window of a calendar is counted anew, while a limit is looked for.
+    fn begins_window(&mut self, now: Time) {
+        let Some(window) = self.meter.calendar_window(now) else {
+            return;
+        };
+        if window != self.tally.window {
+            let before = core::mem::replace(&mut self.tally, Tally::of_window(window, now));
+            // Of the window in which the books began it is not known what was taken before.
+            self.full = before.whole.then_some(before.passed);
+        }
+    }
+
+    /// What the calendar window before this one let through, if the probe is the first that came through since: then its
+    /// end was what brought room.
+    fn full_window(&self, probe: i64) -> Option<i64> {
+        self.full.filter(|_| self.tally.passed <= probe)
     }
 
     /// Whether one request at a time looks for a limit that nobody told.
@@ -468,7 +503,9 @@ impl Ledger {
     /// Takes over the limits that were found out before.
     pub(super) fn recall_limits(&mut self, learnt: &Learnt, now: Time) {
         if learnt.window > 0 && self.finder.is_some() {
-            self.base = Quota::per(Amount::MAX, Duration::from_nanos(learnt.window));
+            if !self.meter.is_calendar() {
+                self.base = Quota::per(Amount::MAX, Duration::from_nanos(learnt.window));
+            }
             self.finder = Some(Finder::resumed());
         }
         self.believe(Amount::from_micros(learnt.limit), now);

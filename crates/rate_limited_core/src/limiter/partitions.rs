@@ -1,10 +1,12 @@
 //! Partitions: parts of a resource that each have its quota for themselves, such as those of models.
 
-use super::{Limiter, resource_id};
-use crate::event::ResourceId;
+use super::{Limiter, Reservation, resource_id};
+use crate::event::{Cost, ResourceId};
 use crate::ledger::Ledger;
+use crate::outcome::Class;
 use crate::quota::Quota;
 use crate::resource::Resource;
+use crate::time::Time;
 use std::collections::BTreeMap;
 
 /// The most parts of one resource that are told apart.
@@ -121,6 +123,48 @@ impl Limiter {
     /// Whether both are the same resource, or the second a partition of the first.
     pub(super) fn is_or_has(&self, resource: ResourceId, part: u32) -> bool {
         resource.0 == part || self.ledgers[part as usize].partition_of == Some(resource.0)
+    }
+
+    /// Lets costs of a resource be of one part of it; whether that changes anything.
+    pub(crate) fn moves(&self, costs: &mut [Cost], whole: ResourceId, part: ResourceId) -> bool {
+        let known = whole.index().max(part.index()) < self.ledgers.len();
+        if !known || !self.is_or_has(whole, part.0) {
+            return false;
+        }
+        let theirs = |cost: &&mut Cost| self.is_or_has(whole, cost.resource.0);
+        let mut cost = costs.iter_mut().filter(theirs);
+        // One that takes from two parts says itself which of them is meant.
+        match (cost.next(), cost.next()) {
+            (Some(cost), None) if cost.resource != part => {
+                cost.resource = part;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What an attempt that was dispatched at `sent` holds of a resource is held of one part of it: elsewhere it is as
+    /// if it had never been.
+    pub(crate) fn carry_over(
+        &mut self,
+        reservation: &mut Reservation,
+        (whole, part): (ResourceId, ResourceId),
+        sent: Time,
+        now: Time,
+    ) {
+        for hold in reservation.holds.as_mut_slice() {
+            if hold.resource == part.0 || !self.is_or_has(whole, hold.resource) {
+                continue;
+            }
+            let former = *hold;
+            self.change(former.resource as usize, |ledger| {
+                ledger.ended(Class::NotSent, sent, now);
+                ledger.settle(former, Class::NotSent, None, now);
+            });
+            *hold = self.change(part.index(), |ledger| {
+                ledger.take_over(&former, part.0, now)
+            });
+        }
     }
 
     /// A resource and all its partitions.

@@ -38,6 +38,8 @@ pub(crate) struct FixedWindow {
     begun: bool,
     /// Whether the call that seemed to begin the window did not count.
     doubtful: bool,
+    /// Whether the server said when the window ends.
+    told: bool,
     last_charge: Time,
     /// What is known of the ends of calendar windows.
     almanac: Almanac,
@@ -77,6 +79,9 @@ impl End {
     }
 }
 
+/// Servers tell ends in whole seconds, and those of two answers may differ by one.
+const WHOLE_SECOND: u64 = 1_000_000_000;
+
 /// A charge of nothing: it belongs to no window.
 const NOWHERE: Mark = Mark::MAX;
 const LATE: Mark = 1;
@@ -97,6 +102,7 @@ impl FixedWindow {
             late_to: Time::default(),
             begun: false,
             doubtful: false,
+            told: false,
             last_charge: Time::default(),
             almanac: Almanac::default(),
         }
@@ -252,11 +258,38 @@ impl FixedWindow {
         changes
     }
 
+    /// The server says that the window ends then, and nobody else knows: one that begins with a call is believed to.
+    /// Whether that brings room earlier.
+    pub(super) fn ends_at(&mut self, end: Time, now: Time) -> bool {
+        self.roll(now);
+        let ahead = end > now && end <= now.plus(self.window).plus(self.guard);
+        let Some(current) = self.end.filter(|_| ahead && self.begins_with_a_call()) else {
+            return false;
+        };
+        let known = current.latest.before(WHOLE_SECOND)..=current.latest;
+        if self.told && known.contains(&end) {
+            return false;
+        }
+        let told = End {
+            earliest: end.before(self.guard.min(WHOLE_SECOND)),
+            latest: end,
+        };
+        (self.end, self.told) = (Some(told), true);
+        end < current.latest
+    }
+
     /// The moment at which all of the window is back, if it is known.
     pub(super) fn window_end(&mut self, now: Time) -> Option<Time> {
         self.roll(now);
         let end = self.end.map(|end| end.latest);
         end.filter(|end| *end > now && self.is_calendar())
+    }
+
+    /// The number of the window that this moment lies in, if it ends as early as it may.
+    pub(super) fn number_at(&mut self, now: Time) -> u64 {
+        self.roll(now);
+        let is_over = self.end.is_some_and(|end| end.earliest <= now);
+        self.number + u64::from(is_over)
     }
 
     pub(super) fn is_calendar(&self) -> bool {
@@ -341,6 +374,9 @@ impl FixedWindow {
 
     /// The call that seemed to begin the window did not count: any later one may have begun it.
     fn doubt(&mut self) {
+        if self.told {
+            return;
+        }
         if self.used == 0 && self.late == 0 {
             (self.end, self.begun, self.doubtful) = (None, false, false);
             return;
@@ -389,7 +425,7 @@ impl FixedWindow {
     fn turn(&mut self) {
         self.number += 1;
         (self.used, self.late) = (self.late, 0);
-        self.begun = false;
+        (self.begun, self.told) = (false, false);
         self.doubtful = self.end.is_some();
     }
 

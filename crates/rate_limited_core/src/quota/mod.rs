@@ -481,9 +481,11 @@ impl Meter {
         }
     }
 
-    /// An answer names the end of the window; whether that changes anything.
-    pub(crate) fn told_end(&mut self, end: Time, now: Time) -> bool {
+    /// An answer names the end of the window; whether that changes anything. `believes`: the end of one that begins
+    /// with a call is known to the server alone.
+    pub(crate) fn told_end(&mut self, end: Time, believes: bool, now: Time) -> bool {
         match self {
+            Meter::Fixed(meter) if believes && !meter.is_calendar() => meter.ends_at(end, now),
             Meter::Fixed(meter) => meter.told_end(end, now),
             _ => false,
         }
@@ -493,6 +495,14 @@ impl Meter {
     pub(crate) fn window_end(&mut self, now: Time) -> Option<Time> {
         match self {
             Meter::Fixed(meter) => meter.window_end(now),
+            _ => None,
+        }
+    }
+
+    /// The number of the calendar window that this moment lies in by our clock, from 0; `None` of other kinds.
+    pub(crate) fn calendar_window(&mut self, now: Time) -> Option<u64> {
+        match self {
+            Meter::Fixed(meter) if meter.is_calendar() => Some(meter.number_at(now)),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 mod at_once;
 mod endings;
 mod members;
+mod parts;
 mod protection;
 mod rehearse;
 
@@ -200,6 +201,7 @@ impl Scheduler {
                     .map(|attempt| &attempt.reservation);
                 limiter.hear(resource, &feedback, reservation, now);
             }
+            Input::Part { call, whole, part } => self.takes_part(limiter, call, (whole, part), now),
             Input::Boundary {
                 resource,
                 end,
