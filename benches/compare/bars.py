@@ -6,6 +6,11 @@ import stream
 from tool import CACHE
 
 OURS = ("rate-limited", "rate_limited-py")
+# What the parts print, as the tables want it.
+SCHEDULER = r"(.+?) +(\d+) waiting +([\d.]+) µs a call +([\d.]+) bytes each"
+INSTANT = r"instant calls, (\d) limits: (\d+) k/s, ([\d.]+) µs of CPU a call"
+PROCESS = r"process: (\d+) calls/s, ([\d.]+) µs"
+POWER = r"power: (\d+) calls/s, ([\d.]+) ×"
 # Where a time is told only by medians, a hundredth is nothing.
 FIRST = 1.01
 
@@ -43,7 +48,7 @@ def core(text):
     """From `crates/rate_limited_core/benches/core.rs`: the slowest case and the largest counts."""
     found = [
         (int(waiting), float(micros), float(size))
-        for waiting, micros, size in re.findall(r"(\d+) waiting +([\d.]+) µs a call +([\d.]+) bytes each", text)
+        for _, waiting, micros, size in re.findall(SCHEDULER, text)
     ]
     slowest = {waiting: max(it[1] for it in found if it[0] == waiting) for waiting, _, _ in found}
     largest = max((size for waiting, _, size in found if waiting >= 100_000), default=None)
@@ -57,7 +62,7 @@ def driver(text):
     """From `crates/rate_limited/benches/driver.rs`: time of the clock and CPU, whichever is more."""
     found = {
         limits: max(1000 / float(rate), float(cpu))
-        for limits, rate, cpu in re.findall(r"instant calls, (\d+) limits: ([\d.]+) k/s, ([\d.]+) µs of CPU", text)
+        for limits, rate, cpu in re.findall(INSTANT, text)
     }
     for limits, name in (("0", "no limit"), ("2", "two limits that do not bind")):
         yield at_most(f"`Runner` of the crate, an instant call, {name}; time or CPU, what is more", found.get(limits), 2, "µs")
@@ -98,8 +103,8 @@ def long_list(memory):
 
 def journal(text):
     """From `crates/rate_limited_store/benches/journal.rs`: the worst of its rounds."""
-    process = re.findall(r"process: (\d+) calls/s, ([\d.]+) µs", text)
-    power = [float(times) for times in re.findall(r"power: \d+ calls/s, ([\d.]+) ×", text)]
+    process = re.findall(PROCESS, text)
+    power = [float(times) for _, times in re.findall(POWER, text)]
     opened = re.search(r"opened in ([\d.]+)(ms|s)", text)
     yield at_least("journal, level `process`", min((float(it) for it, _ in process), default=None), 20_000, "calls/s", 0)
     yield at_most("journal, level `process`", max((float(it) for _, it in process), default=None), 25, "µs of CPU a call", 1)

@@ -6,11 +6,8 @@ table as it is.
 
 import re
 
-from bars import kept
+from bars import INSTANT, POWER, PROCESS, SCHEDULER, kept
 from tool import CACHE, ROOT
-
-SCHEDULER = r"(.+?) +(\d+) waiting +([\d.]+) µs a call +([\d.]+) bytes each"
-INSTANT = r"instant calls, (\d) limits: (\d+) k/s, ([\d.]+) µs of CPU a call"
 
 
 def write(cache=CACHE):
@@ -85,8 +82,8 @@ def python(text):
 
 
 def journal(text):
-    process = re.findall(r"process: (\d+) calls/s, ([\d.]+) µs", text)
-    power = re.findall(r"power: (\d+) calls/s, ([\d.]+) ×", text)
+    process = re.findall(PROCESS, text)
+    power = re.findall(POWER, text)
     opened, walked = re.search(r"opened in (\S+)", text), re.search(r"walked in ([^;]+); (\d+) MB", text)
     if not (process and power and opened and walked):
         return []

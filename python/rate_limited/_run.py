@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rate_limited import _loop
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 NEVER_SENT = ("spent", "never_fits")
 """Why a call may fail that had no attempt."""
+
+
+def retries_of(numbers: Mapping[str, int], failed: int) -> int:
+    """How often something was tried again; the last attempt of a call that failed is not followed by another.
+
+    >>> retries_of({"failures": 5, "invalid": 1}, failed=2)
+    4
+    """
+    return max(0, numbers["failures"] + numbers["invalid"] - failed)
 
 
 class Run:
@@ -125,8 +134,7 @@ class Run:
         before, status = self._before, self._ledger.status
         for name in ("attempts", "failures", "invalid", "refusals", "timeouts"):
             numbers[name] -= before[name]
-        # The last attempt of a call that failed is not followed by another.
-        numbers["retries"] = max(0, numbers["failures"] + numbers["invalid"] - self._failed)
+        numbers["retries"] = retries_of(numbers, self._failed)
         numbers["scheduled"], numbers["interrupted"] = len(status), self._interrupts > 0
         numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
         slow, base = self._runner._attempts.slow_calls(), self._ledger.base

@@ -14,7 +14,7 @@ from rate_limited._bill import note_spent
 from rate_limited._ledger import DONE
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine
-from rate_limited._run import NEVER_SENT
+from rate_limited._run import NEVER_SENT, retries_of
 from rate_limited._threads import ThreadWorkers
 from rate_limited.calls import Call
 
@@ -118,8 +118,7 @@ class Service:
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the calls so far, for the progress."""
         numbers = self.machine.progress()
-        # The last attempt of a call that failed is not followed by another.
-        numbers["retries"] = max(0, numbers["failures"] + numbers["invalid"] - self._failed)
+        numbers["retries"] = retries_of(numbers, self._failed)
         return numbers
 
     def slow_calls(self) -> dict[int, float]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 from support import quiet, scheduled, watchdog  # noqa: F401 - a fixture
+from test_feedback import SECONDLY
 
 from rate_limited import Resource, Runner
 from rate_limited.apis import Api
@@ -210,22 +211,7 @@ def test_its_size_is_bounded() -> None:
 
 def test_a_lower_limit_in_force_is_told(tmp_path: Path) -> None:
     description = tmp_path / "secondly.toml"
-    description.write_text(
-        """
-name = "secondly"
-title = "An API with limits of a second"
-as_of = "2026-11-24"
-source = "x.example"
-
-[[resources]]
-name = "requests"
-unit = "requests"
-window = "1s"
-cost = { request = 1 }
-feedback = { limit = "header:x-limit", remaining = "header:x-remaining" }
-""",
-        encoding="utf-8",
-    )
+    description.write_text(SECONDLY, encoding="utf-8")
 
     class Answer:
         status_code = 200

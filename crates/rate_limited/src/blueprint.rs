@@ -198,9 +198,9 @@ impl<Req, Resp> Blueprint<Req, Resp> {
             let heard = catch_unwind(AssertUnwindSafe(|| resource.hears_parts(request, end)));
             heard.unwrap_or_default()
         };
+        let named = self.resources.iter().filter(|it| it.names_parts());
         // Each of them hears it.
-        let heard = self.resources.iter().map(hears);
-        heard.fold(false, |any, heard| any | heard)
+        named.map(hears).fold(false, |any, heard| any | heard)
     }
 
     /// Of the resources whose parts answers name, those that a call takes from as far as it is known; empty: the

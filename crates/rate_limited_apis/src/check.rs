@@ -75,9 +75,8 @@ impl Api {
         let told = resource.settlement == Some(Settlement::Told);
         let where_told = !told || resource.feedback.cost.is_some();
         must!(where_told, field("settlement") => "told", "say where, in feedback.cost");
-        let learnt = |key: &Key| matches!(key, Key::Learnt(_));
         if let Some(part) = &resource.part {
-            let named = resource.key.iter().any(learnt);
+            let named = resource.learnt_from().next().is_some();
             must!(named, field("part") => part, "say where answers name it, as in key = \"header:x-part\"");
         }
         self.check_endpoints(&field("endpoints"), &resource.endpoints)?;

@@ -150,11 +150,7 @@ impl Resource {
 
     /// The partition that an answer names.
     pub(crate) fn learnt_key(&self, view: &View<'_>) -> Option<String> {
-        let sources = self.key.iter().filter_map(|key| match key {
-            Key::Learnt(source) => Some(source),
-            _ => None,
-        });
-        view.find(sources, |text| {
+        view.find(self.learnt_from(), |text| {
             Some(text.trim().to_owned()).filter(|key| !key.is_empty())
         })
     }

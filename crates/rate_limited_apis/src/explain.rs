@@ -223,11 +223,7 @@ fn shown_kind(kind: Option<Kind>) -> &'static str {
 
 /// What has the limit for itself; `None`: all calls share it.
 fn shown_key(resource: &Resource) -> Option<String> {
-    let learnt = resource.key.iter().find_map(|key| match key {
-        Key::Learnt(source) => Some(source),
-        _ => None,
-    });
-    if let (Some(part), Some(source)) = (&resource.part, learnt) {
+    if let (Some(part), Some(source)) = (&resource.part, resource.learnt_from().next()) {
         return Some(format!("{part} in {source} of the answers"));
     }
     let shown = resource.key.iter().map(|key| match key {

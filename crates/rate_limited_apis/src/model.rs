@@ -127,13 +127,9 @@ impl<'a> Name<'a> {
             || other.stamp.is_empty()
             // Some write a date in one piece.
             || self.stamp.concat() == other.stamp.concat();
-        let named = self.words == other.words && self.numbers == other.numbers;
         // `gemini-flash-latest` is of whichever version is the latest.
-        let newest = self.latest
-            && self.numbers.is_empty()
-            && self.words.iter().all(|word| other.words.contains(word))
-            && other.words.len() == self.words.len();
-        one_stamp && (named || newest)
+        let newest = self.latest && self.numbers.is_empty();
+        one_stamp && self.words == other.words && (newest || self.numbers == other.numbers)
     }
 }
 

@@ -314,6 +314,14 @@ impl Resource {
         !self.key.is_empty() && !self.has_parts() && self.part.is_none()
     }
 
+    /// Where answers name the part that they speak of.
+    pub(crate) fn learnt_from(&self) -> impl Iterator<Item = &Source> {
+        self.key.iter().filter_map(|key| match key {
+            Key::Learnt(source) => Some(source),
+            _ => None,
+        })
+    }
+
     /// Whether answers settle what is charged; else the estimate stays.
     pub fn settles(&self) -> bool {
         !matches!(self.settlement, None | Some(Settlement::Keep))

@@ -10,7 +10,8 @@ use rate_limited_core::{
     ResourceId, ScheduleError, Scheduler, Time,
 };
 use rate_limited_report::{
-    Advice, Foretold, assumed_told, counted, grouped, limit_told, never_told, plan_lines,
+    Advice, Foretold, LIMIT_WIDTH, amount, assumed_told, counted, grouped, limit_told, never_told,
+    plan_lines,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -252,13 +253,7 @@ impl Copied {
             let told = shown.strip_prefix(known_name(of_whole.name()).as_str());
             return Some(format!("{name}{}", told.unwrap_or_default()));
         }
-        let limit = quota.limit().unwrap_or_default();
-        let micros = limit.as_micros().unsigned_abs();
-        let units = if micros.is_multiple_of(1_000_000) {
-            grouped(micros / 1_000_000)
-        } else {
-            limit.as_units().to_string()
-        };
+        let units = amount(quota.limit().unwrap_or_default().as_units());
         let window = quota.window().as_secs_f64();
         Some(format!("{name}={units}/{window}s"))
     }
@@ -513,9 +508,9 @@ fn limit(resource: &PlannedResource, (shown, is_money): &Shown, width: usize) ->
     match resource.utilisation {
         _ if *is_money => {
             let dollars = resource.charged.as_units() / 1e3;
-            format!("{shown:<0$} ${dollars:.4} spent", width.max(22))
+            format!("{shown:<0$} ${dollars:.4} spent", width.max(LIMIT_WIDTH))
         }
         None => shown.clone(),
-        Some(_) => limit_told(resource, &format!("{shown:<width$}")),
+        Some(_) => limit_told(resource, shown, width),
     }
 }

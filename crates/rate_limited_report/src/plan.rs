@@ -107,8 +107,12 @@ impl<'a> Foretold<'a> {
     }
 }
 
-/// What is taken of a limit, which is `shown` like that.
-pub fn limit_told(resource: &PlannedResource, shown: &str) -> String {
+/// The least width of a limit's text in a plan.
+pub const LIMIT_WIDTH: usize = 22;
+
+/// What is taken of a limit, which is `shown` like that, behind its text of at least this `width`.
+pub fn limit_told(resource: &PlannedResource, shown: &str, width: usize) -> String {
+    let width = width.max(LIMIT_WIDTH);
     let share = resource.utilisation.unwrap_or_default() * 100.0;
     let waits = if resource.binds.is_zero() {
         "never waited for".to_owned()
@@ -116,7 +120,7 @@ pub fn limit_told(resource: &PlannedResource, shown: &str) -> String {
         format!("waited for {}", Human(resource.binds))
     };
     format!(
-        "{shown:<22} {} taken, {share:.0} % of what it lets through; {waits}",
+        "{shown:<width$} {} taken, {share:.0} % of what it lets through; {waits}",
         whole(resource.charged.as_units())
     )
 }

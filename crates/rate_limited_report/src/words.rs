@@ -79,7 +79,13 @@ pub(crate) fn whole(number: f64) -> String {
 }
 
 /// An amount in units, which may be fractions.
-pub(crate) fn amount(units: f64) -> String {
+///
+/// ```
+/// use rate_limited_report::amount;
+///
+/// assert_eq!([30_000.0, 0.5].map(amount), ["30,000", "0.5"]);
+/// ```
+pub fn amount(units: f64) -> String {
     if units.fract() == 0.0 {
         whole(units)
     } else {

@@ -80,7 +80,8 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a path lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent();
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
@@ -343,13 +344,7 @@ fn is_as_written(header: &[u8; HEADER_BYTES]) -> bool {
 
 /// The bytes that are free where a journal is, as far as that is known.
 pub(crate) fn room(journal: &Path) -> Option<u64> {
-    let folder = journal.parent()?;
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let found = rustix::fs::statvfs(folder).ok()?;
+    let found = rustix::fs::statvfs(folder_of(journal)).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, ffi};
 
 use crate::error::Table;
+use crate::place;
 use crate::record::{Back, Charged, Dispatch, End, Failure, Record, State};
 use crate::rows::{
     CallRow, ChargeRow, FailureRow, IN_FLIGHT, JobRow, OpenRow, ResourceRow, ResultRow, Small,
@@ -94,11 +95,7 @@ fn keep_a_log(db: &Connection) -> Result<()> {
 
 /// The path without links in its folders, which the database would refuse.
 fn absolute(path: &Path) -> PathBuf {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-    match (folder, path.file_name()) {
+    match (place::folder_of(path).canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
     }

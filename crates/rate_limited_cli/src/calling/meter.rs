@@ -127,25 +127,30 @@ impl Meter {
 pub(crate) fn quota_of(spec: Option<&apis::Resource>, limit: &Limit) -> Quota {
     let (quota, window) = (Amount::from_micros(limit.quota_micros), limit.window);
     if limit.calendar.is_some() {
-        // When it ends is told by the resource.
-        return Quota::FixedWindow {
-            amount: quota,
-            window,
-            anchor: Anchor::FirstCall,
-        };
+        return in_calendar(quota, window);
     }
     let spec = spec.filter(|spec| spec.window == Some(window));
-    let keeps_kind = |spec: &&apis::Resource| {
-        // Of parts that answers name they tell the end of the window, too.
-        spec.kind == Some(Kind::Bucket) || spec.slice.is_some() || spec.names_parts()
-    };
-    match spec.filter(keeps_kind) {
-        // It needs no calendar.
-        Some(spec) => spec.quota(quota, Moment::from_seconds(0), &|_| Time::default()),
-        // No window of another kind refuses what a sliding one lets through.
-        None => None,
+    // No window of another kind refuses what a sliding one lets through.
+    let own = spec.and_then(|spec| kept_kind(spec, quota));
+    own.unwrap_or(Quota::per(quota, window))
+}
+
+/// A quota in windows of a calendar: when they end is told by the resource.
+pub(crate) fn in_calendar(amount: Amount, window: Duration) -> Quota {
+    Quota::FixedWindow {
+        amount,
+        window,
+        anchor: Anchor::FirstCall,
     }
-    .unwrap_or(Quota::per(quota, window))
+}
+
+/// The quota in the kind that the description says, where that is kept.
+pub(crate) fn kept_kind(spec: &apis::Resource, quota: Amount) -> Option<Quota> {
+    // Of parts that answers name they tell the end of the window, too.
+    let keeps = spec.kind == Some(Kind::Bucket) || spec.slice.is_some() || spec.names_parts();
+    // It needs no calendar.
+    let quota = || spec.quota(quota, Moment::from_seconds(0), &|_| Time::default());
+    keeps.then(quota).flatten()
 }
 
 /// What a request takes of a resource, of so many tokens and with these costs.

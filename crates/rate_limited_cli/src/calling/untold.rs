@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rate_limited::http::Unit;
-use rate_limited::{Amount, Anchor, Calendar, Quota, Resource, Time};
-use rate_limited_apis::{self as apis, Kind, Moment};
+use rate_limited::{Amount, Calendar, Quota, Resource};
+use rate_limited_apis::{self as apis, Kind};
 
 use crate::calling::call::Reply;
-use crate::calling::meter::{amount, described, plain, quota_of};
+use crate::calling::meter::{amount, described, in_calendar, kept_kind, plain, quota_of};
 use crate::calling::parts::{Cost, Parts};
 use crate::calling::preset::Preset;
 use crate::running::job::Job;
@@ -150,21 +150,13 @@ impl Untold {
     fn shape(&self) -> Option<Quota> {
         let one = Amount::units(1);
         if let Some(calendar) = &self.calendar {
-            // When it ends is told by the resource.
-            return Some(Quota::FixedWindow {
-                amount: one,
-                window: calendar.usual_length(),
-                anchor: Anchor::FirstCall,
-            });
+            return Some(in_calendar(one, calendar.usual_length()));
         }
         let Some(spec) = self.spec else {
             return Some(Quota::per(one, self.window?));
         };
-        let keeps_kind =
-            spec.kind == Some(Kind::Bucket) || spec.slice.is_some() || spec.names_parts();
-        let shape = || spec.quota(one, Moment::from_seconds(0), &|_| Time::default());
         let is_its_own = self.window.is_none_or(|window| spec.window == Some(window));
-        match (keeps_kind && is_its_own).then(shape).flatten() {
+        match is_its_own.then(|| kept_kind(spec, one)).flatten() {
             Some(shape) => Some(shape),
             None => Some(Quota::per(one, self.window.or(spec.window)?)),
         }

@@ -174,7 +174,7 @@ impl Told<'_> {
             return format!("--max-cost {most}: {spent} spent");
         };
         let written = self.written(resource).unwrap_or_default();
-        let told = limit_told(resource, &format!("{written:<width$}"));
+        let told = limit_told(resource, &written, width);
         match limit.window_end().and_then(when::local) {
             Some(back) => format!("{told}; back at {back}"),
             None => told,

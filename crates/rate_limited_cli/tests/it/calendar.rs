@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rate_limited_sim::{Anchor, ApiModel, Latency, Limit};
 use serde_json::Value;
 
-use crate::world::{World, command, request, requests, spawn};
+use crate::world::{Outcome, World, command, request, requests, spawn};
 
 fn since_1970() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -37,22 +37,21 @@ fn a_window_of_the_clock_is_used_from_its_beginning_to_its_end() {
     assert!(took > window, "{took:?}");
 }
 
+/// A run of more lines, which ends where it would have to wait for longer than a minute.
+fn goes_on(world: &World, lines: &str, limit: &str) -> Outcome {
+    let waits = ["--max-wait", "1m", "--on-change", "rerun"];
+    let run = world.run(lines, &[&["--limit", limit][..], &waits].concat());
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    run
+}
+
 #[test]
 fn what_was_used_today_counts_in_the_next_run_of_the_day() {
     let world = World::slow(10);
     let limit = format!("requests=4/{}", day_from(12));
     let first = world.run(&requests(3), &["--limit", &limit]);
     assert_eq!(first.code, Some(0), "{}", first.stderr);
-    let args = [
-        "--limit",
-        &limit,
-        "--max-wait",
-        "1m",
-        "--on-change",
-        "rerun",
-    ];
-    let second = world.run(&requests(6), &args);
-    assert_eq!(second.code, Some(3), "{}", second.stderr);
+    let second = goes_on(&world, &requests(6), &limit);
     assert_eq!(
         world.stats().arrivals,
         4,
@@ -85,16 +84,7 @@ fn what_one_model_used_today_counts_where_no_other_is_told_a_limit() {
     };
     let first = world.run(&asks(3), &["--limit", &limit]);
     assert_eq!(first.code, Some(0), "{}", first.stderr);
-    let rest = [
-        "--limit",
-        &limit,
-        "--max-wait",
-        "1m",
-        "--on-change",
-        "rerun",
-    ];
-    let second = world.run(&asks(6), &rest);
-    assert_eq!(second.code, Some(3), "{}", second.stderr);
+    let second = goes_on(&world, &asks(6), &limit);
     assert_eq!(world.stats().arrivals, 4, "{}", second.stderr);
     // The day began twelve hours ago; a window that slides would be full for a whole one.
     for part in ["requests[m]: full for 1", ", until "] {
