@@ -30,7 +30,7 @@ def arguments():
     parser.add_argument("--tools", help="which tools, with commas between; default: all")
     parser.add_argument("--scenarios", help="which scenarios, with commas between; default: all")
     parser.add_argument("--speed", type=float, help="how much shorter than a minute windows are; default: as the scenario says")
-    parser.add_argument("--together", type=int, default=8, help="how many tools run at a time, each with its own server")
+    parser.add_argument("--together", type=int, default=5, help="how many tools run at a time, each with its own server")
     parser.add_argument("--results", type=Path, default=CACHE / "results.jsonl", help="where measurements go, one a line")
     parser.add_argument("--install", action="store_true", help="install the tools, and measure nothing")
     parser.add_argument("--no-install", action="store_true", help="take what is installed already")
