@@ -1,7 +1,9 @@
 //! A JSON body, read no further than it is asked for.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,7 +14,12 @@ use crate::source::{Path, Step};
 #[derive(Debug, Default)]
 pub(crate) struct Body<'a> {
     fields: Fields<'a>,
+    /// The objects within it that were looked into: places lead into few of them, and often.
+    inner: RefCell<Vec<(&'a RawValue, Rc<Fields<'a>>)>>,
 }
+
+/// As many objects within a body are kept as they were read.
+const INNER_MAX: usize = 8;
 
 impl<'a> Body<'a> {
     /// The body, or why it is none. Of a list, the first element counts.
@@ -28,7 +35,8 @@ impl<'a> Body<'a> {
             Some(_) => return Err("it is no JSON object".into()),
         };
         let fields = fields.map_err(|error| error.to_string())?;
-        Ok(Body { fields })
+        let inner = RefCell::default();
+        Ok(Body { fields, inner })
     }
 
     /// Shows every value at the path to `visit`.
@@ -36,8 +44,39 @@ impl<'a> Body<'a> {
         if let Some((Step::Key(key), rest)) = path.steps.split_first()
             && let Some(value) = self.fields.get(key)
         {
-            walk(value, rest, visit);
+            self.walk(value, rest, visit);
         }
+    }
+
+    fn walk(&self, value: &'a RawValue, steps: &[Step], visit: &mut dyn FnMut(&'a RawValue)) {
+        match steps.split_first() {
+            None => visit(value),
+            Some((Step::Key(key), rest)) => {
+                if let Some(value) = self.inner(value).get(key) {
+                    self.walk(value, rest, visit);
+                }
+            }
+            Some((Step::Each, rest)) => {
+                let items: Vec<&'a RawValue> =
+                    serde_json::from_str(value.get()).unwrap_or_default();
+                for item in items {
+                    self.walk(item, rest, visit);
+                }
+            }
+        }
+    }
+
+    /// The fields of an object within the body.
+    fn inner(&self, value: &'a RawValue) -> Rc<Fields<'a>> {
+        let mut inner = self.inner.borrow_mut();
+        if let Some((_, known)) = inner.iter().find(|(known, _)| std::ptr::eq(*known, value)) {
+            return Rc::clone(known);
+        }
+        let fields = Rc::new(fields_of(value));
+        if inner.len() < INNER_MAX {
+            inner.push((value, Rc::clone(&fields)));
+        }
+        fields
     }
 
     /// The first value at the path.
@@ -45,23 +84,6 @@ impl<'a> Body<'a> {
         let mut first = None;
         self.each(path, &mut |value| first = first.or(Some(value)));
         first
-    }
-}
-
-fn walk<'a>(value: &'a RawValue, steps: &[Step], visit: &mut dyn FnMut(&'a RawValue)) {
-    match steps.split_first() {
-        None => visit(value),
-        Some((Step::Key(key), rest)) => {
-            if let Some(value) = fields_of(value).get(key) {
-                walk(value, rest, visit);
-            }
-        }
-        Some((Step::Each, rest)) => {
-            let items: Vec<&'a RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            for item in items {
-                walk(item, rest, visit);
-            }
-        }
     }
 }
 

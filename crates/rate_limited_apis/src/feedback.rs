@@ -283,12 +283,12 @@ impl FeedbackMap {
 }
 
 /// Reads fields, and keeps the names of those that cannot be read.
-struct Reader<'a> {
-    view: &'a View<'a>,
+struct Reader<'a, 'v> {
+    view: &'a View<'v>,
     unreadable: &'a mut Vec<String>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// The first value that can be read.
     fn first<T>(&mut self, sources: &[Source], read: impl Fn(&str) -> Option<T>) -> Option<T> {
         sources.iter().find_map(|source| {

@@ -90,6 +90,10 @@ impl Prompt {
 
     /// Adds a piece of text.
     pub fn text(&mut self, text: &str) {
+        if text.is_ascii() {
+            self.chars += text.len() as u64;
+            return;
+        }
         let chars = text.chars().count() as u64;
         // Every character has exactly one byte that does not continue another, so ASCII bytes are
         // ASCII characters.

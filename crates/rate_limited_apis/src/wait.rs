@@ -1,5 +1,6 @@
 //! How long an answer asks to wait.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -146,14 +147,21 @@ impl Hint {
 /// assert_eq!(wait_in_headers(&headers, now), Some(Duration::from_secs(5)));
 /// ```
 pub fn wait_in_headers(headers: &dyn Headers, now: Moment) -> Option<Duration> {
+    static HINTS: LazyLock<Vec<Hint>> = LazyLock::new(Hint::standard);
     let view = View {
         status: 0,
         headers,
         body: crate::body::Body::default(),
     };
+    let mut is_told = false;
+    for hint in HINTS.iter() {
+        view.each(&hint.from, &mut |_| is_told = true);
+    }
+    if !is_told {
+        return None;
+    }
     let now = origin(headers, now);
-    let hints = Hint::standard();
-    hints
+    HINTS
         .iter()
         .find_map(|hint| hint.wait(&view, now))
         .map(|wait| wait.after)

@@ -239,8 +239,8 @@ impl Inner {
     ) -> Result<Answer, HttpError> {
         let mut redirects_left = REDIRECTS_MAX;
         loop {
-            let response = self.send(url, sending, departure).await?;
-            let head = Head::of(&response, SystemTime::now());
+            let mut response = self.send(url, sending, departure).await?;
+            let head = Head::of(&mut response, SystemTime::now());
             if head.is_too_large() {
                 return Err(self.transport.too_large_a_head(head.status));
             }

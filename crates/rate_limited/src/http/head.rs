@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rate_limited_apis::{Headers, Moment, wait_in_headers};
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Response, Url};
 
 use super::text::one_line;
@@ -30,25 +30,25 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn of(response: &Response, now: SystemTime) -> Head {
-        let headers = response.headers();
-        let (fields, came) = (Fields(headers.clone()), Moment::from(now));
+    /// The head, whose fields are taken out of the response.
+    pub(super) fn of(response: &mut Response, now: SystemTime) -> Head {
+        let headers = Fields::new(std::mem::take(response.headers_mut()));
+        let came = Moment::from(now);
+        let mut names = REQUEST_ID_NAMES.iter();
         Head {
             status: response.status().as_u16(),
-            request_id: REQUEST_ID_NAMES
-                .iter()
-                .find_map(|name| text_of(headers, name)),
-            wait: wait_in_headers(&fields, came),
-            headers: fields,
+            request_id: names.find_map(|name| headers.text(name, REQUEST_ID_CHARS)),
+            wait: wait_in_headers(&headers, came),
+            location: headers.text(LOCATION.as_str(), usize::MAX),
+            headers,
             came,
-            location: text_of(headers, LOCATION.as_str()),
             url: response.url().clone(),
         }
     }
 
     /// Whether it is larger than any honest one.
     pub(super) fn is_too_large(&self) -> bool {
-        let fields = self.headers.0.iter();
+        let fields = self.headers.map.iter();
         let bytes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
         bytes.sum::<usize>() > HEAD_BYTES_MAX as usize
     }
@@ -63,22 +63,43 @@ impl Head {
 }
 
 /// Header fields, for whoever reads them by name.
-pub(super) struct Fields(HeaderMap);
+pub(super) struct Fields {
+    map: HeaderMap,
+    /// Which lengths the names have, one bit each: most names that are asked for are not there.
+    lengths: u64,
+}
 
-impl Headers for Fields {
-    fn each(&self, name: &str, visit: &mut dyn FnMut(&str)) {
-        let values = self.0.get_all(name).iter();
-        let texts = values.filter_map(|value| str::from_utf8(value.as_bytes()).ok());
-        texts.for_each(visit);
+impl Fields {
+    fn new(map: HeaderMap) -> Fields {
+        let lengths = map.keys().map(|name| length_bit(name.as_str()));
+        Fields {
+            lengths: lengths.fold(0, |all, bit| all | bit),
+            map,
+        }
+    }
+
+    /// The field as one line of at most so many characters, if there is one that is text.
+    fn text(&self, name: &str, chars_max: usize) -> Option<String> {
+        let text = self.values(name).next()?.to_str().ok()?;
+        Some(one_line(text, chars_max)).filter(|text| !text.is_empty())
+    }
+
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a HeaderValue> {
+        let may_be_there = self.lengths & length_bit(name) != 0;
+        let values = may_be_there.then(|| self.map.get_all(name).into_iter());
+        values.into_iter().flatten()
     }
 }
 
-fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    let text = headers.get(name)?.to_str().ok()?;
-    let limit = if name == LOCATION.as_str() {
-        usize::MAX
-    } else {
-        REQUEST_ID_CHARS
-    };
-    Some(one_line(text, limit)).filter(|text| !text.is_empty())
+fn length_bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
+}
+
+impl Headers for Fields {
+    fn each(&self, name: &str, visit: &mut dyn FnMut(&str)) {
+        let texts = self
+            .values(name)
+            .filter_map(|value| str::from_utf8(value.as_bytes()).ok());
+        texts.for_each(visit);
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::Key;
 
@@ -96,7 +97,7 @@ fn replaced(body: &[u8], form: &[u8]) -> Option<Vec<u8>> {
 fn position(body: &[u8], form: &[u8]) -> Option<usize> {
     let (&first, tail) = form.split_first()?;
     let mut from = 0;
-    while let Some(step) = body[from..].iter().position(|&byte| byte == first) {
+    while let Some(step) = memchr(first, &body[from..]) {
         let at = from + step;
         if body[at + 1..].starts_with(tail) {
             return Some(at);

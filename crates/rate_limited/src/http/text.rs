@@ -3,6 +3,9 @@
 /// The text on one line of at most `chars_max` characters: white space collapsed, control and
 /// direction characters escaped, so that it can neither break a log nor steer a terminal.
 pub(super) fn one_line(text: &str, chars_max: usize) -> String {
+    if text.len() <= chars_max && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut line = String::new();
     let mut left = chars_max;
     for (number, word) in text.split_whitespace().enumerate() {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rate_limited_store::Over;
-use tokio::sync::mpsc::Sender;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Permit, Sender};
 
 use crate::asking::rows::Form;
 use crate::calling::parts::Cost;
@@ -24,6 +25,9 @@ use crate::writing::recorded::Place;
 
 /// The lines of an input.
 pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, InputError>> + Send>;
+
+/// So many jobs are handed over at a time: to wait for room takes a wake-up of the thread.
+const BATCH: usize = 64;
 
 /// What a feed needs to know.
 #[derive(Clone, Debug)]
@@ -87,24 +91,31 @@ impl Feed {
     }
 
     /// Sends jobs until the input or the run is over, and gives itself back for what is left.
-    pub(crate) fn pump(mut self, jobs: &Sender<Arc<Job>>) -> Feed {
-        while let Some(job) = self.next() {
-            match job {
-                Ok(job) => {
-                    let job = Arc::new(job);
-                    self.state.open.add(&job);
-                    if jobs.blocking_send(job).is_err() {
-                        break;
-                    }
-                }
-                Err(cause) => {
-                    self.state.stopper.stop(cause);
-                    break;
-                }
-            }
+    pub(crate) fn pump(mut self, jobs: &Sender<Arc<Job>>, runtime: &Handle) -> Feed {
+        let mut goes_on = true;
+        while goes_on {
+            let room = runtime.block_on(jobs.reserve_many(BATCH));
+            goes_on = room.is_ok_and(|mut room| room.all(|place| self.put(place)));
         }
         self.state.outlet.nudge();
         self
+    }
+
+    /// Sends the next job, if there is one.
+    fn put(&mut self, place: Permit<'_, Arc<Job>>) -> bool {
+        match self.next() {
+            Some(Ok(job)) => {
+                let job = Arc::new(job);
+                self.state.open.add(&job);
+                place.send(job);
+                true
+            }
+            Some(Err(cause)) => {
+                self.state.stopper.stop(cause);
+                false
+            }
+            None => false,
+        }
     }
 
     /// The next request that is to be sent; what else comes before it is dealt with on the way. What keeps

@@ -1,5 +1,7 @@
 //! What valid JSON may still do to those who read it later: nest too deep, hold infinite numbers.
 
+use memchr::memchr2;
+
 use crate::reading::bad_line::{BadReason, Fault};
 
 /// The deepest nesting that is sent: 127 levels, the limit of the strictest common readers.
@@ -32,12 +34,12 @@ pub(crate) fn check(json: &str) -> Result<(), Fault> {
 /// The place of the quote that closes the string opened at `start`.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at;
         }
+        at += 2;
     }
     bytes.len()
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rate_limited::{Inputs, Progress as Numbers, Runner};
+use rate_limited::{Inputs, Progress as Numbers, RunError, Runner, Summary};
 use rate_limited_store::Journal;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::calling::call::Reply;
@@ -35,17 +36,16 @@ pub(crate) struct Done {
 
 /// Runs all that the feed gives, and writes a line for each, whatever happens.
 pub(crate) async fn execute(
-    mut runner: Runner<Arc<Job>, Reply>,
+    runner: Runner<Arc<Job>, Reply>,
     feed: Feed,
-    state: &State,
+    state: &Arc<State>,
     reads_file: bool,
     journal: Option<&Journal>,
 ) -> Result<Done, Refusal> {
     let started = Instant::now();
     let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
     let reader = read(feed, jobs)?;
-    let each = |finished| state.finished(&finished);
-    let summary = runner.run_each(Inputs::channel(receiver), each).await;
+    let summary = run(runner, receiver, Arc::clone(state)).await;
     let summary = summary.map_err(Refusal::Run)?;
     let elapsed = started.elapsed();
     state.open.close();
@@ -70,11 +70,27 @@ pub(crate) async fn execute(
     })
 }
 
+/// Runs as a task of the runtime, beside the attempts: from outside of it each attempt and each end would wake another
+/// thread.
+async fn run(
+    mut runner: Runner<Arc<Job>, Reply>,
+    jobs: mpsc::Receiver<Arc<Job>>,
+    state: Arc<State>,
+) -> Result<Summary, RunError> {
+    let work = async move {
+        let each = |finished| state.finished(&finished);
+        runner.run_each(Inputs::channel(jobs), each).await
+    };
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 /// Reads on a thread of its own, since reading may block.
 fn read(feed: Feed, jobs: mpsc::Sender<Arc<Job>>) -> Result<oneshot::Receiver<Feed>, Refusal> {
     let (give_back, reader) = oneshot::channel();
+    let runtime = Handle::current();
     let work = move || {
-        let feed = feed.pump(&jobs);
+        let feed = feed.pump(&jobs, &runtime);
         // The channel to the runner closes only now, so that an error of the input is known before
         // the runner believes that all was read.
         drop(jobs);

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,6 +21,9 @@ use crate::writing::row::{Added, Row};
 
 /// The most bytes that are kept of an error's text, and of an answer that is no JSON and no success.
 pub const TEXT_BYTES_MAX: usize = 2_048;
+
+/// What a line has beside the body of an answer, as a rule.
+const LINE_BYTES: usize = 192;
 
 /// Codes of errors that are not the API's own.
 pub mod code {
@@ -201,8 +205,10 @@ impl<'a> Record<'a> {
             }),
             error: self.error.as_ref(),
         };
-        let mut line =
-            serde_json::to_vec(&written).expect("a record has nothing but text and numbers");
+        let body = self.response.as_ref().map_or(0, |it| it.body.len());
+        let mut line = Vec::with_capacity(body + LINE_BYTES);
+        serde_json::to_writer(&mut line, &written)
+            .expect("a record has nothing but text and numbers");
         line.push(b'\n');
         line
     }
@@ -282,7 +288,9 @@ impl<'a> Body<'a> {
             return Body::Text(kept(&String::from_utf8_lossy(response.body)));
         };
         match serde_json::from_str::<&RawValue>(text) {
-            Ok(json) if !json.get().contains(['\n', '\r']) => Body::Received(json),
+            Ok(json) if memchr2(b'\n', b'\r', json.get().as_bytes()).is_none() => {
+                Body::Received(json)
+            }
             Ok(json) => RawValue::from_string(on_one_line(json.get()))
                 .map_or_else(|_| Body::Text(text.to_owned()), Body::Joined),
             // A good answer in plain text was paid for and is kept whole; an error page is not.
