@@ -62,6 +62,11 @@ impl Timers {
         self.calls.pop(now).map(Due::CallTimeout)
     }
 
+    /// Whether there may be many that have no meaning any more: a driver that never waits comes to no other look at them.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.attempts.is_crowded() || self.calls.is_crowded()
+    }
+
     /// Drops what has no meaning any more, so that an idle driver is not woken for it.
     pub(crate) fn tidy(
         &mut self,
@@ -77,6 +82,11 @@ impl Timers {
         {
             self.backoffs.pop();
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.attempts.queue.len() + self.calls.queue.len()
     }
 
     /// The moment of the next thing that is due.
@@ -113,12 +123,16 @@ impl<Id: Copy> Expiries<Id> {
         self.queue.pop_front().map(|(_, id)| id)
     }
 
+    fn is_crowded(&self) -> bool {
+        self.queue.len() > self.crowded
+    }
+
     fn tidy(&mut self, lives: impl Fn(Id) -> bool) {
         while self.queue.front().is_some_and(|(_, id)| !lives(*id)) {
             self.queue.pop_front();
         }
         // Behind one slow attempt millions of ended ones may lie.
-        if self.queue.len() > self.crowded {
+        if self.is_crowded() {
             self.queue.retain(|(_, id)| lives(*id));
             self.crowded = CROWDED + 2 * self.queue.len();
         }

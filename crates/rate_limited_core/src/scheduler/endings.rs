@@ -387,3 +387,33 @@ impl Scheduler {
         self.fail(index, Failure::TimedOut);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Input, Settings};
+
+    #[test]
+    fn time_outs_of_ended_attempts_are_let_go_though_nobody_ever_waits() {
+        let now = Time::default();
+        let mut limiter = Limiter::new(now);
+        let settings = Settings {
+            call_timeout: Some(core::time::Duration::from_secs(900)),
+            ..Settings::default()
+        };
+        let mut scheduler = Scheduler::new(&mut limiter, settings, now);
+        for _ in 0..100_000 {
+            scheduler.schedule(&mut limiter, &[], now).expect("it fits");
+            let Output::Dispatch { attempt, .. } = scheduler.poll(&mut limiter, now) else {
+                panic!("nothing keeps it")
+            };
+            let outcome = Outcome::new(Class::Success);
+            scheduler.handle(&mut limiter, Input::Finished { attempt, outcome }, now);
+            assert!(matches!(
+                scheduler.poll(&mut limiter, now),
+                Output::Done { .. }
+            ));
+        }
+        assert!(scheduler.timers.len() < 4_096, "{}", scheduler.timers.len());
+    }
+}

@@ -420,10 +420,14 @@ impl Scheduler {
         if let Some(timeout) = self.settings.attempt_timeout {
             self.timers.time_out_attempt(attempt, now + timeout);
         }
+        let number = call.attempts;
+        if self.timers.is_crowded() {
+            self.tidy_timers();
+        }
         Output::Dispatch {
             call: id,
             attempt,
-            number: call.attempts,
+            number,
             member,
         }
     }
