@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rate_limited._bill import Budget
@@ -41,6 +42,9 @@ class PlannedLimit:
 
     utilisation: float | None
     """The share of what it lets through that is used, from 0 to 1; None where nothing comes back with time."""
+
+    resets_at: datetime | None = None
+    """When the present window ends and all of it is back, in UTC; None where it follows no calendar."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,16 +123,18 @@ class Plan:
     def _repr_html_(self) -> str:
         # The name of a line is in its first columns.
         lines = [(line[:_NAMES].strip(), line[_NAMES:].strip()) for line in self._lines_without_limits()]
+        has_calendar = any(limit.resets_at for limit in self.limits)
         rows = [
             [
                 escaped(limit.name),
                 f"{limit.cost:,.15g}",
                 "" if limit.utilisation is None else f"{limit.utilisation:.0%}",
                 f"{limit.waited_seconds:,.0f} s" if limit.waited_seconds else "",
+                *([_local(limit.resets_at)] if has_calendar else []),
             ]
             for limit in self.limits
         ]
-        heads = ["limit", "taken", "of what it lets through", "waited for"]
+        heads = ["limit", "taken", "of what it lets through", "waited for", *(["back at"] if has_calendar else [])]
         return page("Plan", [], pairs(lines), table(heads, rows) if rows else "")
 
     def _lines_without_limits(self) -> list[str]:
@@ -217,8 +223,13 @@ class Planned:
 
 
 def _planned_limit(found: Iterable[Any], scale: float) -> PlannedLimit:
-    name, cost, reserved, waited, utilisation = found
-    return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation)
+    name, cost, reserved, waited, utilisation, resets_at = found
+    return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation, resets_at)
+
+
+def _local(moment: datetime | None) -> str:
+    """A moment in the time zone of the system."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _rate(value: object) -> float:
@@ -234,11 +245,13 @@ def _limit_text(resource: Resource) -> str:
     >>> from rate_limited import Resource
     >>> _limit_text(Resource.per_minute("requests", 3_500))
     'requests=3,500/60s'
+    >>> _limit_text(Resource.per_day("requests", 1_000, resets_at="America/Los_Angeles"))
+    'requests=1,000/day America/Los_Angeles'
     """
     limit, window = resource.limit, resource.time_window_seconds
     if limit is None:
         return f"{resource.name}: not told; the run finds it out"
     if isinstance(resource, Budget):
         return f"{resource.name}=${limit:,.15g}"
-    per = "" if math.isinf(window) else f"/{window:,.15g}s"
+    per = "" if math.isinf(window) else f"/{resource.calendar or f'{window:,.15g}s'}"
     return f"{resource.name}={limit:,.15g}{per}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import quiet, watchdog  # noqa: F401
+from support import quiet, scheduled, watchdog  # noqa: F401
 
 from rate_limited import Resource, Runner
 from rate_limited.apis import Api
@@ -22,6 +22,13 @@ WINDOW = 3.0
 def time_of_day(hours: int) -> str:
     """The time in so many hours, as a day may begin."""
     return (datetime.now(timezone.utc) + timedelta(hours=hours)).strftime("%H:%M UTC")
+
+
+def on_the_wall(moment: datetime) -> str:
+    """The moment here, with the day where that is not today."""
+    here = moment.astimezone()
+    is_today = here.date() == datetime.now().astimezone().date()
+    return here.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
 
 
 class Sent:
@@ -116,3 +123,49 @@ def test_the_description_of_an_api_brings_its_calendar() -> None:
     assert requests.calendar == "day America/Los_Angeles"
     (requests,) = Api("gemini").resources(limits={"requests_per_day": (250, 3_600.0)})
     assert requests.calendar is None
+
+
+def test_a_plan_says_when_a_window_ends() -> None:
+    day = Resource.per_day("requests", 10, resets_at=time_of_day(5))
+    runner = quiet(str, [day, Resource.per_minute("beside", 1_000)])
+    scheduled(runner, *range(8)).run()
+    plan = scheduled(runner, *range(5)).plan(latency=1)
+    end = (datetime.now(timezone.utc) + timedelta(hours=5)).replace(second=0, microsecond=0)
+    requests, beside = plan.limits
+    # This minute, or the one before if it has just passed.
+    assert requests.resets_at is not None and timedelta(0) <= end - requests.resets_at <= timedelta(minutes=1)
+    assert beside.resets_at is None
+    # Three calls wait for that end.
+    assert plan.seconds == pytest.approx(5 * 3_600, abs=120)
+    told = {line.split("=")[0].split()[-1]: line for line in plan.text.splitlines() if "taken" in line}
+    assert f"requests=10/{day.calendar}" in told["requests"]
+    assert told["requests"].endswith(f"; back at {on_the_wall(requests.resets_at)}")
+    assert "back at" not in told["beside"]
+    assert (plan.helps, plan.helps_seconds) == (f"twice the limit of requests=10/{day.calendar}", pytest.approx(1, abs=1))
+    page = plan._repr_html_()
+    assert ">back at<" in page and f">{requests.resets_at.astimezone():%Y-%m-%d %H:%M}<" in page
+
+
+def test_a_plan_without_a_calendar_has_no_column_for_it() -> None:
+    page = scheduled(quiet(str, [Resource.per_minute("requests", 10)]), 1).plan()._repr_html_()
+    assert "back at" not in page
+
+
+def test_parts_follow_the_calendar_of_the_whole_in_a_plan() -> None:
+    day = Resource.per_calendar("requests", 50, "day Europe/Berlin", partition=lambda call: call.args[0])
+    runner = scheduled(quiet(str, [day.quota_for("slow", 20)]), *["fast", "slow"] * 5)
+    plan = runner.plan()
+    assert len({limit.resets_at for limit in plan.limits}) == 1 and plan.limits[0].resets_at is not None
+    for shown in ("requests[fast]=50/day Europe/Berlin", "requests[slow]=20/day Europe/Berlin"):
+        assert shown in plan.text, plan.text
+
+
+def test_a_report_says_when_a_window_ends() -> None:
+    day = Resource.per_day("requests", 10, resets_at=time_of_day(5))
+    runner = quiet(str, [day, Resource.per_minute("beside", 1_000)])
+    scheduled(runner, *range(8)).run()
+    end = runner.plan().limits[0].resets_at
+    assert end is not None
+    text = runner.report().text
+    assert f"limit requests (10 per {day.calendar}, back at {on_the_wall(end)})" in text, text
+    assert "limit beside (1,000 per 60s)" in text, text

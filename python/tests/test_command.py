@@ -6,10 +6,12 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,31 @@ def test_a_simulated_run(way: list[str], tmp_path: Path) -> None:
     assert code == 0, complained
     assert [json.loads(line)["custom_id"] for line in said.splitlines()] == [f"r{n}" for n in range(30)]
     assert "30 succeeded, 0 failed" in complained
+
+
+def test_a_narrow_terminal_breaks_no_word(way: list[str], api: Api, tmp_path: Path) -> None:
+    requests(tmp_path, 30)
+    command = run_of(way, api, "--max-concurrent", "4")
+    columns = 40
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    # A terminal that cannot move its cursor has no bar, and nothing but lines.
+    environment = dict(os.environ, OPENAI_API_KEY="k", NO_PROXY="127.0.0.1", TERM="dumb")
+    process = start(command, tmp_path, stderr=theirs, env=environment)
+    os.close(theirs)
+    said = ""
+    with suppress(OSError), open(ours, encoding="utf-8", newline="") as terminal:
+        while line := terminal.readline():
+            said += line
+    assert process.wait(20) == 0, said
+    lines = said.replace("\r\n", "\n").splitlines()
+    assert any(line.startswith("30 succeeded, 0 failed") for line in lines), said
+    narrow = [word for line in lines for word in line.split()]
+    # Addresses and paths may be longer than a line.
+    assert all(len(line) <= columns or " " not in line.strip() for line in lines), said
+    assert "30 attempts, 0 retries, 0 refusals, 90 tokens used" in " ".join(narrow), said
+    assert any(line.startswith("  ") for line in lines), said
 
 
 def test_a_text_arrives_whole_where_it_is_read_through_a_pipe(way: list[str], tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 //!
 //! A [`Calendar`] turns a moment of the wall clock into the [`Window`] that it lies in. It knows that days have 23 or
 //! 25 hours now and then, and months 28 to 31 days. [`Calendars`] tells a limiter of the core the ends of such windows.
-//! Neither reads a clock, and of the system only the rules of time zones, of which there is a copy here.
+//! [`on_the_wall`] says to people when that is. None of them reads a clock, and of the system only its time zone and the
+//! rules of others, of which there is a copy here.
 //!
 //! ```
 //! use rate_limited_calendar::Calendar;
@@ -19,8 +20,10 @@
 
 mod calendar;
 mod calendars;
+mod moment;
 mod zone;
 
 pub use calendar::{Calendar, CalendarError, Window};
 pub use calendars::Calendars;
+pub use moment::on_the_wall;
 pub use zone::Zone;

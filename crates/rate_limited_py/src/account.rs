@@ -43,6 +43,15 @@ impl Guard {
         self.look();
     }
 
+    /// What a resource follows, or the one that it is a part of; and when its present window ends.
+    pub(crate) fn calendar(&mut self, resource: ResourceId) -> Option<(String, SystemTime)> {
+        self.look_again()?;
+        let view = self.0.limiter.view(resource, crate::clock::now());
+        let calendar = self.0.calendars.of(view.part_of.unwrap_or(resource))?;
+        let window = calendar.window_at(SystemTime::now())?;
+        Some((calendar.to_string(), window.end))
+    }
+
     /// How long one may sleep without a look at the calendar; `None`: for ever.
     pub(crate) fn look_again(&self) -> Option<Duration> {
         self.0.calendars.look_again()

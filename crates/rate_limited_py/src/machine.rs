@@ -92,8 +92,7 @@ impl Machine {
     fn outlook(&self, py: Python<'_>) -> Outlook {
         py.detach(|| {
             let state = lock(&self.inner.state);
-            let limiter = account::limiter();
-            Outlook::of(&state, &limiter, now())
+            Outlook::of(&state, &mut account::limiter(), now())
         })
     }
 

@@ -1,10 +1,12 @@
 //! What a machine's run will come to: a copy of it, played to its end on virtual time.
 
+use crate::account::Guard;
 use crate::pacing::Pacing;
 use crate::state::State;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use rate_limited_calendar::on_the_wall;
 use rate_limited_core::{
     Amount, Assumed, Cost, Input, Limiter, Load, MaxConcurrent, Plan, PlannedResource, Quota,
     ResourceId, ScheduleError, Scheduler, Time,
@@ -14,7 +16,7 @@ use rate_limited_report::{
     plan_lines,
 };
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long an answer takes of which nothing is known; as in the command.
 const LATENCY: Duration = Duration::from_secs(2);
@@ -37,6 +39,8 @@ struct Copied {
     limiter: Limiter,
     now: Time,
     resources: Vec<ResourceId>,
+    /// Of each resource that follows a calendar the end of its present window.
+    window_ends: Vec<Option<SystemTime>>,
     /// The number of each unfinished call, by the index of its id.
     numbers: Vec<u64>,
     next: u64,
@@ -62,12 +66,15 @@ struct Expected {
 
 impl Outlook {
     /// A copy of a machine; one that is not running is taken to begin.
-    pub(crate) fn of(state: &State, limiter: &Limiter, now: Time) -> Outlook {
+    pub(crate) fn of(state: &State, limiter: &mut Guard, now: Time) -> Outlook {
+        let window_end = |id: &ResourceId| limiter.calendar(*id).map(|(_, end)| end);
+        let window_ends = state.resources.iter().map(window_end).collect();
         let mut copied = Copied {
             scheduler: state.scheduler.as_ref().expect("it is there").clone(),
-            limiter: limiter.clone(),
+            limiter: Limiter::clone(limiter),
             now,
             resources: state.resources.clone(),
+            window_ends,
             numbers: state.numbers.clone(),
             next: state.scheduled,
             never: Vec::new(),
@@ -215,6 +222,7 @@ impl Copied {
             Quota::TokenBucket { amount, per, burst } => {
                 Quota::bucket(more(amount)?, per, more(burst)?)
             }
+            Quota::FixedWindow { amount, .. } => old.with_limit(more(amount)?),
             _ => return None,
         };
         limiter.set_quota(id, quota, self.now).ok()?;
@@ -249,13 +257,16 @@ impl Copied {
         let name = known_name(view.resource.name());
         let quota = *view.resource.quota();
         let of_whole = limiter.view(whole, self.now).resource;
+        let told = shown.strip_prefix(known_name(of_whole.name()).as_str());
         if quota == *of_whole.quota() {
-            let told = shown.strip_prefix(known_name(of_whole.name()).as_str());
             return Some(format!("{name}{}", told.unwrap_or_default()));
         }
         let units = amount(quota.limit().unwrap_or_default().as_units());
-        let window = quota.window().as_secs_f64();
-        Some(format!("{name}={units}/{window}s"))
+        let window = match (self.window_ends.get(place), told?.split_once('/')) {
+            (Some(Some(_)), Some((_, calendar))) => calendar.to_owned(),
+            _ => format!("{}s", quota.window().as_secs_f64()),
+        };
+        Some(format!("{name}={units}/{window}"))
     }
 
     /// What would make the run shorter.
@@ -331,6 +342,8 @@ struct Told {
     plan: Plan,
     /// Of each resource of the plan, parts included: how it is shown, and which one of the runner's it is.
     limits: Vec<(Shown, usize)>,
+    /// Of each of the runner's that follows a calendar the end of its present window.
+    window_ends: Vec<Option<SystemTime>>,
     never: Vec<u64>,
     above: Vec<String>,
     advice: Option<Advice>,
@@ -389,6 +402,7 @@ impl Told {
         Told {
             plan,
             limits,
+            window_ends: copied.window_ends.clone(),
             never,
             above,
             advice,
@@ -416,15 +430,19 @@ impl Told {
         let (shown, left_out) = told.limits();
         let known = shown.iter().filter_map(|resource| {
             let mut all = self.plan.resources.iter().zip(&self.limits);
-            let (_, (quota, _)) = all.find(|(it, _)| it.resource == resource.resource)?;
-            Some((*resource, quota))
+            let (_, (quota, place)) = all.find(|(it, _)| it.resource == resource.resource)?;
+            Some((*resource, quota, *place))
         });
-        let is_told = |(resource, _): &(&PlannedResource, _)| resource.utilisation.is_some();
+        let is_told = |(it, ..): &(&PlannedResource, _, _)| it.utilisation.is_some();
         let widths = known.clone().filter(is_told);
-        let width = widths.map(|(_, (shown, _))| shown.chars().count()).max();
-        for (place, (resource, quota)) in known.enumerate() {
-            let name = if place == 0 { "limits" } else { "" };
-            lines.push((name, limit(resource, quota, width.unwrap_or_default())));
+        let width = widths.map(|(_, (shown, _), _)| shown.chars().count()).max();
+        let now = SystemTime::now();
+        for (line, (resource, quota, place)) in known.enumerate() {
+            let name = if line == 0 { "limits" } else { "" };
+            let mut told = limit(resource, quota, width.unwrap_or_default());
+            let back = self.window_end(place).and_then(|end| on_the_wall(end, now));
+            told.extend(back.map(|back| format!("; back at {back}")));
+            lines.push((name, told));
         }
         if left_out > 0 {
             let more = counted(left_out as u64, "more part", "more parts");
@@ -434,6 +452,10 @@ impl Told {
         lines.push(("assumed", self.assumed()));
         lines.extend(self.advice.as_ref().map(|advice| ("helps", advice.told())));
         plan_lines(lines)
+    }
+
+    fn window_end(&self, place: usize) -> Option<SystemTime> {
+        self.window_ends.get(place).copied().flatten()
     }
 
     fn in_flight(&self) -> String {
@@ -480,6 +502,7 @@ impl Told {
                     costs.1,
                     it.binds.as_secs_f64(),
                     it.utilisation,
+                    self.window_end(*place),
                     *place,
                 )
             });

@@ -1,10 +1,11 @@
 //! What a runner's machines did, counted together, and the report made of it.
 
-use crate::account::{self, lock};
+use crate::account::{self, Guard, lock};
 use crate::clock::now;
 use pyo3::prelude::*;
+use rate_limited_calendar::on_the_wall;
 use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Time};
-use rate_limited_report::{self as report, Fate, Flights, Numbers, Over};
+use rate_limited_report::{self as report, Fate, Flights, Numbers, Over, Seen};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -163,15 +164,29 @@ impl Witness {
     pub(crate) fn look(&self, progress: &Progress, resources: &[ResourceId]) {
         let now = now();
         let views: Vec<_> = {
-            let limiter = &mut *account::limiter();
+            let limiter = &mut account::limiter();
             let all = resources.iter();
-            all.map(|id| limiter.view(*id, now)).collect()
+            all.map(|id| (limiter.view(*id, now), window_of(limiter, *id)))
+                .collect()
         };
-        lock(&self.shared.numbers).look(progress, &views, now);
+        let seen = views.iter().map(|(view, window)| Seen {
+            view,
+            window: window.as_deref(),
+        });
+        lock(&self.shared.numbers).look(progress, seen, now);
     }
 
     /// How long the latest good answers took.
     pub(crate) fn latencies(&self) -> Vec<Duration> {
         lock(&self.shared.numbers).latencies().to_vec()
     }
+}
+
+/// The window of a resource that follows a calendar, in words.
+fn window_of(limiter: &mut Guard, id: ResourceId) -> Option<String> {
+    let (calendar, end) = limiter.calendar(id)?;
+    Some(match on_the_wall(end, SystemTime::now()) {
+        Some(back) => format!("{calendar}, back at {back}"),
+        None => calendar,
+    })
 }

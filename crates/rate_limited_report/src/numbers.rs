@@ -87,6 +87,21 @@ pub struct Over<'a> {
     pub failed: Option<&'a str>,
 }
 
+/// A resource as it is at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Its books.
+    pub view: &'a ResourceView,
+    /// Its window in words, such as `day UTC, back at 01:00`. Default `None`: its length.
+    pub window: Option<&'a str>,
+}
+
+impl<'a> From<&'a ResourceView> for Seen<'a> {
+    fn from(view: &'a ResourceView) -> Seen<'a> {
+        Seen { view, window: None }
+    }
+}
+
 impl Numbers {
     /// A run begins, at so many milliseconds since 1970.
     pub fn begins(&mut self, now: Time, unix_ms: u64) {
@@ -185,17 +200,20 @@ impl Numbers {
     }
 
     /// A look at a run and at the resources that it takes from.
-    pub fn look<'a>(
+    pub fn look<'a, S: Into<Seen<'a>>>(
         &mut self,
         progress: &Progress,
-        resources: impl IntoIterator<Item = &'a ResourceView>,
+        resources: impl IntoIterator<Item = S>,
         now: Time,
     ) {
         self.looked = Some(now);
         let sample = Sample {
             in_flight: progress.in_flight,
             waiting: progress.waiting,
-            meters: resources.into_iter().filter_map(meter).collect(),
+            meters: resources
+                .into_iter()
+                .filter_map(|seen| meter(&seen.into()))
+                .collect(),
         };
         self.statistics.sample(now.since(self.began), &sample);
     }
@@ -238,7 +256,8 @@ fn outcome(class: Class) -> Outcome {
 }
 
 /// How full a resource is, against what was told of it, or else against what was found; `None`: nothing is known.
-fn meter(view: &ResourceView) -> Option<Meter<'_>> {
+fn meter<'a>(seen: &Seen<'a>) -> Option<Meter<'a>> {
+    let view = seen.view;
     let (told, per) = match *view.resource.quota() {
         Quota::SlidingWindow { amount, window } | Quota::FixedWindow { amount, window, .. } => {
             (Some(amount), Some(window))
@@ -261,7 +280,11 @@ fn meter(view: &ResourceView) -> Option<Meter<'_>> {
         .map_or_else(String::new, |in_force| {
             format!(", {} in force at last", words::amount(in_force))
         });
-    let per = per.map_or_else(String::new, |per| format!(" per {per:?}"));
+    let per = match (seen.window, per) {
+        (Some(window), _) => format!(" per {window}"),
+        (None, Some(per)) => format!(" per {per:?}"),
+        (None, None) => String::new(),
+    };
     // In a process there may be several resources of one name, which their owner then numbers.
     let name = view.resource.name().split('#').next().unwrap_or_default();
     Some(Meter {

@@ -19,7 +19,7 @@ use crate::telling::binding;
 use crate::telling::found;
 use crate::telling::members;
 use crate::telling::opening::told_of_unknown;
-use crate::telling::say::{complain, say};
+use crate::telling::say::{complain, tell};
 use crate::values::duration::Human;
 use crate::values::text::{counted, grouped};
 use crate::writing::output::{OutputError, OutputTarget};
@@ -165,11 +165,11 @@ impl Ending<'_> {
         match reason {
             Some(Reason::Fatal(_)) if self.state.meters.is_pool() => complain(NO_MEMBER_LEFT),
             Some(reason) if reason.is_a_fault() => complain(reason.told()),
-            Some(reason) if !quiet => say(reason.told()),
+            Some(reason) if !quiet => tell(reason.told()),
             _ => {}
         }
         if !quiet {
-            self.summary(&counts, exit).iter().for_each(say);
+            self.summary(&counts, exit).iter().for_each(tell);
         }
         exit
     }
@@ -255,7 +255,16 @@ impl Ending<'_> {
             Some(Reason::Output(_) | Reason::Input(_)) => failed > 0,
             _ => failed + counts.unfinished() > 0,
         };
-        wanted.then(|| self.state.last_error()).flatten()
+        let error = wanted.then(|| self.state.last_error()).flatten()?;
+        // Where others succeeded and none failed, it frightens for nothing.
+        let held_up = matches!(self.done.reason, Some(Reason::Wait(_) | Reason::Stalled));
+        let failed_none = failed == 0 && counts.succeeded > 0 && !held_up;
+        let which = if failed_none {
+            "last error, which failed no call"
+        } else {
+            "last error"
+        };
+        Some(format!("{which}: {error}"))
     }
 
     /// How much of the output there is, after it could not be written on.

@@ -256,7 +256,7 @@ impl State {
 
     /// The error of the latest attempt that did not succeed, in words.
     pub(crate) fn last_error(&self) -> Option<String> {
-        status::last_error(&self.handle.view())
+        status::error_text(&self.handle.view())
     }
 
     /// A look at the run.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::running::patience::TooLong;
 use crate::running::signals::{Asked, Signals};
-use crate::telling::say::say;
+use crate::telling::say::tell;
 use crate::values::duration::Human;
 use crate::writing::output::OutputError;
 
@@ -84,7 +84,7 @@ impl Stopper {
         let first = signals.next().await;
         if !quiet {
             let (name, grace) = (first.name, Human(self.grace));
-            say(format_args!(
+            tell(format_args!(
                 "{name}: nothing new is sent; calls in flight have {grace}, or until it comes again"
             ));
         }

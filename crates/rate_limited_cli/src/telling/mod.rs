@@ -13,3 +13,4 @@ pub(crate) mod standing;
 pub(crate) mod status;
 pub(crate) mod warnings;
 pub(crate) mod when;
+pub(crate) mod wrap;

@@ -10,7 +10,7 @@ use crate::reading::source::Totals;
 use crate::recording::census::Surveyed;
 use crate::recording::journal::UnknownCalls;
 use crate::running::price;
-use crate::telling::say::say;
+use crate::telling::say::tell;
 use crate::values::duration::Human;
 use crate::values::text::{counted, grouped};
 
@@ -54,10 +54,10 @@ impl Rest {
 impl Opening<'_> {
     /// Says it.
     pub(crate) fn say(&self) {
-        say(self.work());
-        say(self.limits());
-        self.cost().iter().for_each(say);
-        self.unknown().iter().for_each(say);
+        tell(self.work());
+        tell(self.limits());
+        self.cost().iter().for_each(tell);
+        self.unknown().iter().for_each(tell);
     }
 
     /// The calls that were in flight when an earlier run died.

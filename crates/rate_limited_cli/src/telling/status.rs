@@ -167,11 +167,15 @@ pub(crate) fn probes(view: &View) -> bool {
     view.wait.is_some_and(|wait| wait.on == WaitingOn::Probe)
 }
 
-/// The error of the latest attempt that did not succeed, on one short line.
+/// The error of the latest attempt that did not succeed, on one short line that says so.
 pub(crate) fn last_error(view: &View) -> Option<String> {
+    error_text(view).map(|text| format!("last error: {text}"))
+}
+
+/// The error of the latest attempt that did not succeed, on one short line.
+pub(crate) fn error_text(view: &View) -> Option<String> {
     let error = view.last_error.as_ref()?;
-    let text = shortened(&error.to_string(), ERROR_CHARS_MAX);
-    Some(format!("last error: {text}"))
+    Some(shortened(&error.to_string(), ERROR_CHARS_MAX))
 }
 
 /// A number without its fraction, with its thousands apart.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rate_limited::http::{Answer, is_same_model};
 
-use crate::telling::say::say;
+use crate::telling::say::tell;
 use crate::values::text::shortened;
 
 /// The most fields that are warned of.
@@ -46,7 +46,7 @@ impl Warnings {
         let known = &mut known.lock().unwrap_or_else(PoisonError::into_inner).fields;
         for field in &answer.unreadable {
             if known.len() < FIELDS_MAX && known.insert(field.clone()) {
-                say(format_args!(
+                tell(format_args!(
                     "warning: the API's {} cannot be read and is left alone",
                     shortened(field, FIELD_CHARS_MAX)
                 ));
@@ -66,7 +66,7 @@ impl Warnings {
         let known = &mut said.lock().unwrap_or_else(PoisonError::into_inner).models;
         if known.len() < MODELS_MAX && known.insert(pair.clone().into()) {
             let [asked, answered] = pair;
-            say(format_args!(
+            tell(format_args!(
                 "warning: {asked} was asked for, and answers name the model {answered}: they are kept and counted as \
                  they come"
             ));
@@ -78,7 +78,7 @@ impl Warnings {
         let Some(said) = &self.0 else { return };
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut said.few_files, true) {
-            say(format_args!(
+            tell(format_args!(
                 "warning: no file descriptor is left for more than about {most} connections at once: the \
                  other calls wait for one of them; raise `ulimit -n`, or lower --max-concurrent"
             ));

@@ -102,6 +102,23 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
 }
 
 #[test]
+fn an_error_that_failed_no_call_is_told_as_such() {
+    for (more, expected) in [
+        (&[][..], "last error, which failed no call: HTTP 503"),
+        (&["--max-retries", "0"], "\nlast error: HTTP 503"),
+    ] {
+        let world = World::new(ApiModel::new(7).failure_rate(0.2));
+        // Most of them wait for the next minute when the deadline comes.
+        let args = [&["--deadline", "2s", "--limit", "requests=40/1m"], more].concat();
+        let outcome = world.run(&requests(80), &args);
+        outcome.expect(3, 80);
+        let has_failed = !outcome.stderr.contains(" 0 failed");
+        assert_eq!(has_failed, !more.is_empty(), "{}", outcome.stderr);
+        told(&outcome, expected);
+    }
+}
+
+#[test]
 fn the_reason_of_an_outage_is_shown() {
     let world = World::new(ApiModel::new(7).failure_rate(1.0));
     let outcome = world.run(&requests(80), &["--deadline", "3s"]);
