@@ -18,9 +18,8 @@ import report
 import stream
 from measure import measure
 from scenario import Scenario
-from tool import CACHE, ROOT, Tool, build
+from tool import CACHE, Tool, build
 
-SCENARIOS = ROOT / "benches" / "scenarios"
 OVERHEAD = CACHE / "overhead.json"
 STREAM = CACHE / "stream.json"
 
@@ -61,7 +60,7 @@ def main():
     args = arguments()
     CACHE.mkdir(parents=True, exist_ok=True)
     every_tool = Tool.all()
-    every_scenario = [Scenario.read(path) for path in sorted(SCENARIOS.glob("*.toml"))]
+    every_scenario = Scenario.all()
     tools, scenarios = wanted(args.tools, every_tool), wanted(args.scenarios, every_scenario)
     if args.fresh:
         args.results.unlink(missing_ok=True)

@@ -6,14 +6,51 @@ table as it is.
 
 import re
 
+import report
 from bars import INSTANT, POWER, PROCESS, SCHEDULER, kept
-from tool import CACHE, ROOT
+from scenario import Scenario
+from tool import CACHE, ROOT, Tool
+
+# What the README shows of the comparison; docs/benchmarks.md has all of it.
+RIVALS = ("rate-limited", "rate_limited-py", "seed", "async-batch-llm", "lm-deluge", "litellm-router", "openai", "aiolimiter", "governor")
+SHOWN = (
+    "minute", "requests_sliding", "tokens_spread", "both_long_blocks", "max_tokens_usage", "failures", "told_2x_no_hint", "told_10x",
+)
+# The rows of the README's table on virtual time, each with its scenarios; of several the widest span.
+SLIDING, FIXED, BUCKET = (f"; {kind}" for kind in ("sliding window", "fixed window", "token bucket"))
+REQUESTS, TOKENS = "requests bind", "tokens bind, sizes spread 100 ×"
+BOTH = "requests and tokens bind about equally, sizes spread 100 ×"
+BLOCKS = "300 small calls (requests bind), then 50 big ones (tokens bind), three times"
+VIRTUAL = [
+    (f"{what}{kind}", [f"{name}_{end}"])
+    for what, name in ((REQUESTS, "requests"), (TOKENS, "tokens"), (BOTH, "both"), (BLOCKS, "blocks"))
+    for kind, end in ((SLIDING, "sliding"), (FIXED, "fixed"), (BUCKET, "bucket"))
+] + [
+    ("the 300 + 50 blocks dispatched in order, for comparison", ["blocks_in_order"]),
+    ("both limits, dispatched in order", ["in_order"]),
+    ("token bucket with a burst of a tenth", ["small_burst"]),
+    ("5 % of attempts fail", ["failures"]),
+    ("`max_tokens` 10 × too high; the API charges real usage, learnt", ["max_tokens_usage"]),
+    ("`max_tokens` 10 × too high; the API reserves it, corrects at the end", ["max_tokens_reserved"]),
+    ("the same, taken for an API that charges real usage", ["max_tokens_reserved_untold"]),
+    ("the same, where answers tell what remains", ["max_tokens_reserved_headers"]),
+    ("tokens counted when the answer is complete", ["tokens_completion"]),
+    ("answers take long now and then (lognormal, σ 0.7)", ["heavy_tail"]),
+    ("3,500 a minute of 10 s each, concurrency found from 64 on", ["slow"]),
+    ("limits told 2 or 10 × too high; refusals tell nothing", [f"told_{much}x_{kind}_no_hint" for much in (2, 10) for kind in ("sliding", "fixed", "bucket")]),
+    ("limits that nobody told, answers name them", [f"untold_{kind}_headers" for kind in ("sliding", "fixed", "bucket")]),
+    ("limits that nobody told, refusals have `Retry-After`", [f"untold_{kind}_retry_after" for kind in ("sliding", "fixed", "bucket")]),
+    ("limits that nobody told, refusals tell nothing", [f"untold_{kind}_no_hint" for kind in ("sliding", "fixed", "bucket")]),
+]
+ROW = r"^(\w+) +([\d.]+)× +([\d.]+)× +[\d.]+× +([\d.]+) per 1,000$"
 
 
 def write(cache=CACHE):
     """Writes what there is; tells what it could not find."""
     readme, reliability, limits = (ROOT / it for it in ("README.md", "docs/reliability.md", "docs/limits.md"))
     tables = [
+        (readme, "| makespan / optimum · refusals per 1,000 |", rivals(cache)),
+        (readme, "| scenario | makespan / optimum, best to worst |", virtual_table(kept("makespan", cache))),
         (readme, "| order, calls | waiting |", scheduler(kept("scheduler", cache))),
         (readme, "| | |", driver(kept("driver", cache))),
         (readme, "| | rate-limited 0.4.0 | this |", python(kept("python", cache))),
@@ -42,6 +79,28 @@ def replaced(text, head, rows):
 
 def table(head, align, rows):
     return [head, align, *("| " + " | ".join(row) + " |" for row in rows)] if rows else []
+
+
+def rivals(cache):
+    """Some scenarios and some of the peers; all that were measured."""
+    measured = report.read(cache / "results.jsonl", Scenario.all(), Tool.all())
+    tools = [it for it in RIVALS if any(key[1] == it for key in measured)]
+    rows = [(it, *(report.cell(measured, it, tool) for tool in tools)) for it in SHOWN if any(key[0] == it for key in measured)]
+    names = {"rate-limited": "this, command", "rate_limited-py": "this, Python", "seed": "rate-limited 0.4.0", "openai": "openai + tenacity"}
+    head = "| makespan / optimum · refusals per 1,000 | " + " | ".join(names.get(it, it) for it in tools) + " |"
+    return table(head, "|---|" + "---|" * len(tools), rows)
+
+
+def virtual_table(text):
+    found = {name: tuple(map(float, numbers)) for name, *numbers in re.findall(ROW, text, re.MULTILINE)}
+    rows = []
+    for what, names in VIRTUAL:
+        taken = [found[it] for it in names if it in found]
+        if len(taken) < len(names):
+            continue
+        best, worst, refused = min(it[0] for it in taken), max(it[1] for it in taken), max(it[2] for it in taken)
+        rows.append((what, f"{best:.3f} – {worst:.3f}", f"{refused:g}"))
+    return table("| scenario | makespan / optimum, best to worst | refusals per 1,000 |", "|---|--:|--:|", rows)
 
 
 def scheduler(text):

@@ -32,6 +32,12 @@ class Scenario:
     among: list
 
     @staticmethod
+    def all():
+        """Those of `benches/scenarios`, in the order of their names."""
+        folder = Path(__file__).resolve().parent.parent / "scenarios"
+        return [Scenario.read(path) for path in sorted(folder.glob("*.toml"))]
+
+    @staticmethod
     def read(path):
         raw = tomllib.loads(Path(path).read_text())
         return Scenario(
