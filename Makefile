@@ -72,5 +72,6 @@ dist:
 soak:
 	RATE_LIMITED_SOAK=1 cargo test --locked -p rate_limited_store -- --nocapture
 	RATE_LIMITED_SOAK=1 cargo test --locked -p rate_limited_cli -- --nocapture
+	RATE_LIMITED_SOAK=1 cargo test --locked -p rate_limited --all-features
 	RATE_LIMITED_KILLS=3000 RATE_LIMITED_SIGINT_POINTS=200 tools/check-python
 	tools/fuzz 60

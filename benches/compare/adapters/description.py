@@ -27,12 +27,14 @@ def description(api, told):
 def resource(limit, window):
     name, charged = limit["name"], limit.get("charged", "bound")
     is_kept = name == "requests" or charged == "bound"
+    burst = f"burst = {limit['burst']}\n" if "burst" in limit else ""
     return f"""\
 [[resources]]
 name = "{name}"
 unit = "{name}"
 window = "{window * 1000:.0f}ms"
 kind = "{limit.get("kind", "sliding")}"
+{burst}\
 counted = "{limit.get("counted", "arrival")}"
 settlement = "{"keep" if is_kept else "usage"}"
 cost = {"{ request = 1 }" if name == "requests" else "{ prompt = 1, answer = 1 }"}

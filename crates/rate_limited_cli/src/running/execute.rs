@@ -16,8 +16,11 @@ use crate::running::ending::Reason;
 use crate::running::job::Job;
 use crate::running::state::State;
 
-/// Jobs that wait between the reader and the runner, which keeps some thousands itself.
-const JOBS_WAITING: usize = 256;
+/// Jobs that wait between the reader and the runner: as many as the runner chooses from.
+const JOBS_WAITING: usize = 4_096;
+
+/// How long a run may wait for them before it begins. A file has them in a third of that.
+const HEAD_START: Duration = Duration::from_millis(20);
 
 /// How long a reader of standard input has to notice that the run is over: it may be waiting for
 /// somebody to type.
@@ -45,6 +48,7 @@ pub(crate) async fn execute(
     let started = Instant::now();
     let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
     let reader = read(feed, jobs)?;
+    give_head_start(&receiver).await;
     let summary = run(runner, receiver, Arc::clone(state)).await;
     let summary = summary.map_err(Refusal::Run)?;
     let elapsed = started.elapsed();
@@ -83,6 +87,15 @@ async fn run(
     };
     let done = tokio::spawn(work).await;
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// Waits until the reader has brought what the runner chooses from, or all there is: of a list whose kinds of calls bind
+/// different limits, the first choices decide whether the last of them fit into the last window.
+async fn give_head_start(jobs: &mpsc::Receiver<Arc<Job>>) {
+    let began = Instant::now();
+    while jobs.len() < JOBS_WAITING && !jobs.is_closed() && began.elapsed() < HEAD_START {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Reads on a thread of its own, since reading may block.
