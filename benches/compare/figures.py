@@ -16,15 +16,22 @@ RIVALS = ("rate-limited", "rate_limited-py", "seed", "async-batch-llm", "lm-delu
 SHOWN = (
     "minute", "requests_sliding", "tokens_spread", "both_long_blocks", "max_tokens_usage", "failures", "told_2x_no_hint", "told_10x",
 )
-# The rows of the README's table on virtual time, each with its scenarios; of several the widest span.
-SLIDING, FIXED, BUCKET = (f"; {kind}" for kind in ("sliding window", "fixed window", "token bucket"))
+KINDS = {"sliding": "sliding window", "fixed": "fixed window", "bucket": "token bucket"}
+
+
+def of_kinds(pattern):
+    """The names of a scenario that is there for each kind of limit."""
+    return [pattern.format(kind) for kind in KINDS]
+
+
 REQUESTS, TOKENS = "requests bind", "tokens bind, sizes spread 100 ×"
 BOTH = "requests and tokens bind about equally, sizes spread 100 ×"
 BLOCKS = "300 small calls (requests bind), then 50 big ones (tokens bind), three times"
+# The rows of the README's table on virtual time, each with its scenarios; of several the widest span.
 VIRTUAL = [
-    (f"{what}{kind}", [f"{name}_{end}"])
+    (f"{what}; {words}", [f"{name}_{kind}"])
     for what, name in ((REQUESTS, "requests"), (TOKENS, "tokens"), (BOTH, "both"), (BLOCKS, "blocks"))
-    for kind, end in ((SLIDING, "sliding"), (FIXED, "fixed"), (BUCKET, "bucket"))
+    for kind, words in KINDS.items()
 ] + [
     ("the 300 + 50 blocks dispatched in order, for comparison", ["blocks_in_order"]),
     ("both limits, dispatched in order", ["in_order"]),
@@ -37,10 +44,10 @@ VIRTUAL = [
     ("tokens counted when the answer is complete", ["tokens_completion"]),
     ("answers take long now and then (lognormal, σ 0.7)", ["heavy_tail"]),
     ("3,500 a minute of 10 s each, concurrency found from 64 on", ["slow"]),
-    ("limits told 2 or 10 × too high; refusals tell nothing", [f"told_{much}x_{kind}_no_hint" for much in (2, 10) for kind in ("sliding", "fixed", "bucket")]),
-    ("limits that nobody told, answers name them", [f"untold_{kind}_headers" for kind in ("sliding", "fixed", "bucket")]),
-    ("limits that nobody told, refusals have `Retry-After`", [f"untold_{kind}_retry_after" for kind in ("sliding", "fixed", "bucket")]),
-    ("limits that nobody told, refusals tell nothing", [f"untold_{kind}_no_hint" for kind in ("sliding", "fixed", "bucket")]),
+    ("limits told 2 or 10 × too high; refusals tell nothing", of_kinds("told_2x_{}_no_hint") + of_kinds("told_10x_{}_no_hint")),
+    ("limits that nobody told, answers name them", of_kinds("untold_{}_headers")),
+    ("limits that nobody told, refusals have `Retry-After`", of_kinds("untold_{}_retry_after")),
+    ("limits that nobody told, refusals tell nothing", of_kinds("untold_{}_no_hint")),
 ]
 ROW = r"^(\w+) +([\d.]+)× +([\d.]+)× +[\d.]+× +([\d.]+) per 1,000$"
 
