@@ -55,6 +55,12 @@ pub(crate) struct Evidence {
     pub(crate) floor: i64,
 }
 
+impl Default for Ceiling {
+    fn default() -> Ceiling {
+        Ceiling::new()
+    }
+}
+
 impl Ceiling {
     pub(crate) fn new() -> Self {
         Ceiling {

@@ -7,7 +7,7 @@ use crate::optimum::{changing, optimum};
 use crate::span::Span;
 use crate::toml_form::RawModel;
 use crate::world::{Call, Report, Tells, World, WorldError, told};
-use rate_limited_core::{Amount, MaxConcurrent, Order, Resource, Settings};
+use rate_limited_core::{Amount, MaxConcurrent, Order, Quota, Resource, Settings};
 use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub struct Scenario {
     max_concurrent: MaxConcurrent,
     learn: bool,
     told: Told,
+    told_as: ToldAs,
     tells: Tells,
     changes: Vec<Change>,
     rounds: u32,
@@ -136,12 +137,25 @@ struct Raw {
     learn: bool,
     told: Option<Told>,
     #[serde(default)]
+    told_as: ToldAs,
+    #[serde(default)]
     tells: Tells,
     #[serde(default)]
     changes: Vec<Change>,
     #[serde(default = "once")]
     rounds: u32,
     block: Vec<Block>,
+}
+
+/// The kind of limit that clients are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ToldAs {
+    #[default]
+    Same,
+    Sliding,
+    /// With a burst of the whole limit.
+    Bucket,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -158,7 +172,8 @@ impl Scenario {
     /// (per 1,000 calls, 0 if not set) it has a table `api`, an [`ApiModel`], and one or more `block`s
     /// of `calls`, each with `prompt` and `max_tokens` (a number, or `min` and `max`), `used` (the
     /// share of `max_tokens` that answers have) and `model` (its number, where limits are for each). `told` is the factor by which the limits that clients
-    /// know are wrong (default 1), or `"nothing"`; `tells` is what the API tells, see [`Tells`]; `changes`
+    /// know are wrong (default 1), or `"nothing"`; `told_as` is the kind that they take limits for (`"sliding"`, or `"bucket"`
+    /// with a burst of the whole limit; default: what they are); `tells` is what the API tells, see [`Tells`]; `changes`
     /// are other quotas of its limits, each `at` a moment. `rounds` repeats the blocks; `order` is `packed` or
     /// `in_order`; `learn` turns learned reservations on; `max_concurrent` bounds the calls in flight.
     ///
@@ -181,6 +196,7 @@ impl Scenario {
                 .map_or_else(MaxConcurrent::default, MaxConcurrent::Fixed),
             learn: raw.learn,
             told: raw.told.unwrap_or(Told::Times(1.0)),
+            told_as: raw.told_as,
             tells: raw.tells,
             changes: raw.changes,
             rounds: raw.rounds,
@@ -253,7 +269,12 @@ impl Scenario {
                 let limit = resource.quota().limit().expect("each limit has one");
                 let told = Amount::cost(limit.as_units() * factor).unwrap_or(Amount::MAX);
                 let quota = resource.quota().with_limit(told);
-                resource.with_quota(quota)
+                let window = quota.window();
+                resource.with_quota(match self.told_as {
+                    ToldAs::Same => quota,
+                    ToldAs::Sliding => Quota::per(told, window),
+                    ToldAs::Bucket => Quota::bucket(told, window, told),
+                })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Limits that a run has found out.
 
-use rate_limited::View;
+use rate_limited::{Amount, View};
 
 use crate::calling::meters::Meters;
 use crate::telling::standing::{self, Standing};
@@ -11,17 +11,20 @@ use crate::values::text::grouped;
 /// The most limits that are told.
 const SHOWN: usize = 8;
 
-/// Which limits held, where they were not told, or were lower than told; `None` where all were told right.
+/// Which limits held, where they were not told, or were lower than told, or spread over their windows; `None` where all were told right.
 pub(crate) fn told(view: &View, meters: &Meters) -> Option<String> {
     let found = |it: Standing<'_>| {
         let limit = it.view.limit?.as_units();
-        if it.told.is_some_and(|told| limit >= told) {
+        let burst = it.view.burst.map(Amount::as_units);
+        if burst.is_none() && it.told.is_some_and(|told| limit >= told) {
             return None;
         }
         let (name, window) = (it.name(), Human(it.view.window));
         let told = it.told.map(|told| format!(" (told: {})", whole(told)));
         let told = told.unwrap_or_default();
-        Some(format!("{name} {} in {window}{told}", whole(limit)))
+        let burst = burst.map(|burst| format!(", {} at once", whole(burst)));
+        let burst = burst.unwrap_or_default();
+        Some(format!("{name} {} in {window}{burst}{told}", whole(limit)))
     };
     let mut found: Vec<_> = standing::all(view, meters)
         .into_iter()

@@ -1,6 +1,8 @@
 //! The ledger that a limiter keeps of one resource.
 
+mod refusals;
 mod server;
+mod spread;
 
 use crate::amount::Amount;
 use crate::ceiling::Ceiling;
@@ -14,6 +16,8 @@ use crate::quota::{Mark, Meter, Moment, Quota, check_replacement};
 use crate::ramp::Ramp;
 use crate::resource::{Counted, Resource, Untold};
 use crate::time::{Time, nanos};
+use refusals::Refusals;
+use spread::Spread;
 
 /// Why an amount is not to be had now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +96,8 @@ pub(crate) struct Ledger {
     rest_misleads: bool,
     /// A slow start after refusals.
     ramp: Option<Ramp>,
+    /// Where refusals have shown that the server spreads the limit over its window.
+    spread: Option<Spread>,
     /// When a bucket was last seen to be spent, until something goes again.
     spent_at: Option<Time>,
     /// Whether someone was told to wait for what is held: its charge then is news to him.
@@ -99,31 +105,6 @@ pub(crate) struct Ledger {
     /// Counts what comes back earlier than was foreseen: as long as it stands, a moment that
     /// `blocked` named still holds.
     pub(crate) version: u64,
-}
-
-/// What refusals have shown of late.
-#[derive(Clone, Copy, Debug, Default)]
-struct Refusals {
-    /// In a row, one an episode.
-    episodes: u32,
-    /// When the present episode began.
-    start: Time,
-    cut: Cut,
-    /// What was charged or held when the attempt that was refused last was dispatched.
-    before: i64,
-    /// The time from a request to its refusal, in nanoseconds: the slowest of late.
-    took: Option<u64>,
-}
-
-/// What the present episode of refusals does to the limit in force.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Cut {
-    #[default]
-    None,
-    /// It may lower it, once the refused attempt is settled.
-    Due,
-    /// It has lowered it, and further refusals make it exact.
-    Done,
 }
 
 /// What the server let through since a moment that tells something.
@@ -191,6 +172,7 @@ impl Ledger {
             rest: None,
             rest_misleads: false,
             ramp: None,
+            spread: None,
             spent_at: None,
             held_is_waited_for: false,
             version: 0,
@@ -274,6 +256,14 @@ impl Ledger {
 
     /// When there is room for `need`, as far as our own charges and those of others are known.
     fn room_at(&mut self, need: i64, now: Time) -> Moment {
+        let books = self.room_in_books(need, now);
+        match &mut self.spread {
+            Some(spread) => spread.when(books, need, now),
+            None => books,
+        }
+    }
+
+    fn room_in_books(&mut self, need: i64, now: Time) -> Moment {
         let ours = need.saturating_add(self.held);
         let window = self.foreign_lasts();
         let foreign = self.foreign.at(now, window);
@@ -323,14 +313,22 @@ impl Ledger {
         }
         // What is charged now and has come back by then takes nothing from the second.
         let at_dispatch = self.resource.when() == Counted::AtDispatch;
+        let after = later.unwrap_or(now);
+        let spread = self.spread.as_mut();
+        if spread.is_some_and(|spread| !spread.leaves(first, second, now, after)) {
+            return false;
+        }
         let back = later.is_some_and(|later| at_dispatch && self.meter.is_back_by(now, later));
         let first = self.held.saturating_add(if back { 0 } else { first });
-        self.meter.leaves(first, second, now, later.unwrap_or(now))
+        self.meter.leaves(first, second, now, after)
     }
 
     pub(crate) fn hold(&mut self, index: u32, bound: i64, now: Time) -> Hold {
         let amount = self.reservation(bound, now);
         self.goes(amount, now);
+        if let Some(spread) = &mut self.spread {
+            spread.goes(amount, now);
+        }
         self.held = self.held.saturating_add(amount);
         self.slack = self.slack.saturating_add(bound.saturating_sub(amount));
         self.flying = self.flying.saturating_add(bound);
@@ -390,6 +388,9 @@ impl Ledger {
                 .saturating_sub(hold.bound.max(hold.amount));
         }
         self.passed(&hold, used);
+        if let Some(spread) = &mut self.spread {
+            spread.settle(&hold, used, now);
+        }
         if hold.charged && hold.meter == self.meters {
             self.meter.adjust(hold.mark, hold.amount, used, now);
         } else if hold.charged {
@@ -456,7 +457,7 @@ impl Ledger {
         check_replacement(self.resource.quota(), &quota, self.resource.name())?;
         self.resource = self.resource.clone().with_quota(quota);
         // What refusals have shown was shown of the former limit.
-        (self.ceiling, self.finder) = (Ceiling::new(), None);
+        (self.ceiling, self.finder, self.spread) = (Ceiling::new(), None, None);
         let limit = self.server_limit.take();
         self.take_kind(quota, now);
         if let Some(limit) = limit {
@@ -467,7 +468,11 @@ impl Ledger {
 
     /// Puts the quota in force into the meter.
     fn remeter(&mut self, now: Time) {
-        self.meter.set(&self.quota(), now);
+        let quota = self.quota();
+        self.meter.set(&quota, now);
+        if let (Some(spread), Some(limit)) = (&mut self.spread, quota.limit()) {
+            spread.set_rate(limit, quota.window(), now);
+        }
         self.version += 1;
     }
 
@@ -585,6 +590,9 @@ impl Ledger {
     }
 
     fn widen_guard(&mut self) {
+        if let Some(spread) = &mut self.spread {
+            spread.widen_guard();
+        }
         let widest = self.widest_guard();
         if self.guard > 0 && self.guard < widest {
             self.guard = (self.guard * 2).min(widest);

@@ -1,9 +1,8 @@
 //! What a ledger makes of the server's words: limits and rests that answers name, and refusals.
 
-use super::{Cut, Hold, Ledger, Tally};
+use super::{Hold, Ledger, Tally};
 use crate::amount::Amount;
-use crate::backoff::{Backoff, Chance};
-use crate::ceiling::{Ceiling, Evidence};
+use crate::ceiling::Ceiling;
 use crate::feedback::{Feedback, Reset, Stand};
 use crate::finder::Finder;
 use crate::learned::Books;
@@ -17,17 +16,6 @@ use core::time::Duration;
 
 /// The window of a limit that an answer names without one.
 const USUAL_WINDOW: Duration = Duration::from_secs(60);
-
-/// A wait below the window divided by this says that there is room soon: the limit over the window is hardly to blame.
-const BRIEF: u64 = 8;
-
-/// Of a window so long, a wait that the server names is followed and nothing is lowered: that costs a refusal a window,
-/// and a limit lowered wrongly, since others use the account too, would cost the rest of a day.
-const LONG_WINDOW: Duration = Duration::from_secs(3_600);
-
-/// One episode of refusals lowers a limit that was told to a sixteenth at most: one absurd refusal among
-/// thousands of answers must not stop a run.
-const DEEPEST_CUT: i64 = 16;
 
 impl Ledger {
     /// The server names its limit. A lower one than the user's holds at once, a higher one never. One of
@@ -144,7 +132,7 @@ impl Ledger {
         }
     }
 
-    fn books(&mut self, now: Time) -> Books {
+    pub(super) fn books(&mut self, now: Time) -> Books {
         let reserved = self.booked(now);
         Books {
             reserved,
@@ -195,7 +183,7 @@ impl Ledger {
                 whole: false,
                 ..Tally::default()
             };
-        } else if matches!(self.meter, Meter::Bucket(_)) && self.booked(now) <= 0 {
+        } else if self.is_whole(amount, now) {
             self.tally = Tally {
                 since: Some(now),
                 passed: 0,
@@ -205,6 +193,14 @@ impl Ledger {
         }
         self.tally.since.get_or_insert(now);
         self.tally.passed = self.tally.passed.saturating_add(amount);
+    }
+
+    /// Whether the server can have counted nothing that still counts.
+    fn is_whole(&mut self, amount: i64, now: Time) -> bool {
+        match &mut self.spread {
+            Some(spread) => spread.is_whole(amount, now),
+            None => self.booked(now) <= 0,
+        }
     }
 
     /// An attempt has taken so much in the end.
@@ -283,13 +279,13 @@ impl Ledger {
     }
 
     /// Whether one request at a time looks for a limit that nobody told.
-    fn is_searching(&self) -> bool {
+    pub(super) fn is_searching(&self) -> bool {
         self.finder.as_ref().is_some_and(Finder::is_searching)
     }
 
     /// Takes in a refusal where nobody told the limit: the search for it begins, goes on, or begins anew where
     /// much less passed than was found. Gives the wait for the next probe.
-    fn searches(&mut self, asked: Amount, now: Time) -> Option<u64> {
+    pub(super) fn searches(&mut self, asked: Amount, now: Time) -> Option<u64> {
         let others = self.booked(now).saturating_sub(asked.as_micros());
         let finder = self.finder.as_mut()?;
         let far_below = self.ceiling.limit().is_none_or(|limit| others < limit / 2);
@@ -301,172 +297,15 @@ impl Ledger {
         let most = self.server_limit.or(self.base.limit());
         let most = most.map_or(i64::MAX, Amount::as_micros);
         let window = nanos(self.base.window());
-        let raised = self.ceiling.binds(need, most, window, now);
+        let quiet = self
+            .spread
+            .as_ref()
+            .map_or(window, |it| it.quiet().min(window));
+        let raised = self.ceiling.binds(need, most, quiet, now);
         if raised {
             self.remeter(now);
         }
         raised
-    }
-
-    /// The server refused an attempt that asked for so much and was dispatched at `sent`. Refusals of attempts that were
-    /// under way when the episode began belong to it, and only a longer wait changes anything.
-    pub(crate) fn refused(
-        &mut self,
-        (asked, sent): (Amount, Time),
-        retry_after: Option<Duration>,
-        backoff: &Backoff,
-        chance: &mut Chance,
-        now: Time,
-    ) {
-        let same_episode = self.refusals.episodes > 0 && sent <= self.refusals.start;
-        let took = nanos(now.since(sent));
-        self.refusals.took = Some(
-            self.refusals
-                .took
-                .map_or(took, |former| took.max(former / 8 * 7)),
-        );
-        if !same_episode {
-            self.refusals.episodes += 1;
-            self.refusals.start = now;
-            self.widen_guard();
-        }
-        let search = if same_episode {
-            None
-        } else {
-            self.searches(asked, now)
-        };
-        // Half of it is certain: a pause of nothing would ask for the next refusal.
-        let own = |chance: &mut Chance| {
-            search.unwrap_or_else(|| {
-                let longest = backoff.longest(self.refusals.episodes - 1);
-                longest / 2 + chance.below(longest / 2 + 1)
-            })
-        };
-        match retry_after {
-            // A moment that proved too early before is not believed again.
-            Some(wait) if self.refusals.episodes > 1 => {
-                let (told, own) = (nanos(wait), own(chance));
-                self.pause(now.plus(told.max(own)), told >= own);
-            }
-            Some(wait) => self.pause(now + wait, true),
-            None if same_episode => {}
-            None => {
-                let until = now.plus(own(chance));
-                self.pause(until, false);
-            }
-        }
-        if !same_episode {
-            let explained = self.learn_from_refusal(now);
-            self.refusals.cut = if explained { Cut::None } else { Cut::Due };
-        }
-    }
-
-    /// Whether the refusal may be due to what was learnt of real usage.
-    fn learn_from_refusal(&mut self, now: Time) -> bool {
-        let books = self.books(now);
-        let quota = self.quota().capacity().as_micros();
-        let Some(learned) = &mut self.learned else {
-            return false;
-        };
-        let trusting = learned.is_trusting(now);
-        let window = nanos(self.base.window());
-        learned.refused(books, quota, window, self.paused_until.max(now));
-        trusting
-    }
-
-    /// After a refused attempt was settled: the limit in force is lowered to what was let through, where that is
-    /// clearly less. `alone`: no other resource can be to blame. Gives what that took from the books.
-    pub(crate) fn cut(&mut self, wait: Option<Duration>, alone: bool, now: Time) -> i64 {
-        let state = core::mem::take(&mut self.refusals.cut);
-        // What is refused alone is refused for another reason: no limit is nothing.
-        if state == Cut::None || self.is_searching() || self.refusals.before <= 0 {
-            return 0;
-        }
-        if wait.is_some() && self.base.window() >= LONG_WINDOW {
-            return 0;
-        }
-        let Some(evidence) = self.evidence(now) else {
-            return 0;
-        };
-        self.rest_misleads |= alone && self.rest.is_some_and(|rest| rest > evidence.limit / 16);
-        let window = nanos(self.base.window());
-        let lowered = if state == Cut::Due {
-            self.ramp = Some(Ramp::new(self.refusals.took));
-            let brief = wait.is_some_and(|wait| nanos(wait) < window / BRIEF);
-            self.ceiling.refused(evidence, brief, window, now)
-        } else {
-            self.ceiling.refine(evidence.passed, evidence.floor)
-        };
-        if lowered || state == Cut::Done {
-            self.refusals.cut = Cut::Done;
-        }
-        if !lowered {
-            return 0;
-        }
-        self.remeter(now);
-        let drained = self.meter.drain();
-        self.spent_at = Some(self.refusals.start);
-        drained
-    }
-
-    /// What the server has let through within a window, as far as the books know.
-    fn evidence(&mut self, now: Time) -> Option<Evidence> {
-        let limit = self.quota().limit()?.as_micros();
-        let passed = match &self.meter {
-            Meter::Sliding(_) | Meter::Fixed(_) => {
-                // A server that reserves bounds has counted what is in flight in full.
-                self.booked(now).saturating_add(self.slack)
-            }
-            Meter::Bucket(_) => self.bucket_evidence()?,
-            _ => return None,
-        };
-        let told = self.base.limit()?.as_micros();
-        Some(Evidence {
-            passed,
-            others: self.foreign.at(now, self.foreign_lasts()),
-            limit,
-            floor: if told == i64::MAX {
-                1
-            } else {
-                limit / DEEPEST_CUT
-            },
-        })
-    }
-
-    /// The rate of a bucket that is spent: what passed since it was whole is its burst and what flowed in;
-    /// since it was spent before, only the latter. `None`: too short a time to tell.
-    fn bucket_evidence(&self) -> Option<i64> {
-        let Quota::TokenBucket { amount, per, burst } = self.base else {
-            return None;
-        };
-        let since = self.tally.since?;
-        let window = i128::from(nanos(per));
-        let passed = i128::from(self.tally.passed.max(0));
-        let time = i128::from(nanos(self.refusals.start.since(since)));
-        let share = if self.tally.whole {
-            window * i128::from(burst.as_micros()) / i128::from(amount.as_micros().max(1))
-        } else if time < window / 64 {
-            return None;
-        } else {
-            0
-        };
-        i64::try_from(passed * window / (share + time).max(1)).ok()
-    }
-
-    /// What share of the limit in force is taken, in millionths: the fullest resource is the first suspect
-    /// where a refusal names none.
-    pub(crate) fn fullness(&mut self, now: Time) -> i64 {
-        if self.is_searching() {
-            return 1_000_000;
-        }
-        let booked = i128::from(self.booked(now).max(0));
-        let capacity = i128::from(self.quota().capacity().as_micros().max(1));
-        i64::try_from(booked * 1_000_000 / capacity).unwrap_or(i64::MAX)
-    }
-
-    /// Whether a refusal that asks to wait so long may be due to this resource: its quota is back earlier.
-    pub(crate) fn explains(&self, wait: Option<Duration>) -> bool {
-        self.is_searching() || wait.is_none_or(|wait| wait <= self.base.window() * 2)
     }
 
     /// An attempt that was dispatched at `sent` has ended otherwise than by a refusal of this resource.
@@ -476,6 +315,12 @@ impl Ledger {
         match class {
             Class::Success | Class::Invalid if sent > self.refusals.start => {
                 self.refusals.episodes = 0;
+            }
+            // The pause before the present episode was long enough: what is spread out is refused now and then.
+            Class::Success | Class::Invalid
+                if self.spread.is_some() && sent > self.refusals.former =>
+            {
+                self.refusals.episodes = self.refusals.episodes.min(1);
             }
             _ => {}
         }

@@ -66,6 +66,8 @@ pub struct ResourceView {
     pub limit: Option<Amount>,
     /// The window in force: the user's, or one that was found out.
     pub window: Duration,
+    /// How much goes at once, where refusals have shown that the server spreads the limit over its window.
+    pub burst: Option<Amount>,
     /// Charged and still counting.
     pub charged: Amount,
     /// Reserved by attempts in flight and not charged yet.
@@ -189,6 +191,7 @@ impl Limiter {
         ResourceView {
             limit: ledger.quota().limit().filter(|limit| *limit < Amount::MAX),
             window: ledger.quota().window(),
+            burst: ledger.burst(),
             charged: ledger.charged(now),
             held: ledger.held(),
             paused_until: ledger.paused_until,

@@ -1,6 +1,7 @@
 //! What the server says: how resources stand, and refusals.
 
 use super::{Limiter, Reservation};
+use crate::amount::Amount;
 use crate::backoff::{Backoff, Chance};
 use crate::entries::Entries;
 use crate::event::{Cost, ResourceId};
@@ -90,8 +91,10 @@ impl Limiter {
         let suspects = self.suspects(costs, named, retry_after, now);
         let alone = suspects.len() == 1;
         for resource in suspects {
+            let cost = costs.iter().find(|cost| cost.resource == resource);
+            let asked = cost.map_or(Amount::ZERO, |cost| cost.amount);
             let drained = self.change(resource.index(), |ledger| {
-                ledger.cut(retry_after, alone, now)
+                ledger.cut(asked, retry_after, alone, now)
             });
             if drained > 0 {
                 entries.add(resource, now, drained);

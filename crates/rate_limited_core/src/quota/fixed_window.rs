@@ -18,6 +18,9 @@ use crate::amount::Amount;
 use crate::snapshot::MeterSnapshot;
 use crate::time::Time;
 
+/// The part of a window after its beginning in which the server's may be the one before.
+const EDGE: u64 = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct FixedWindow {
     quota: i64,
@@ -290,6 +293,14 @@ impl FixedWindow {
         self.roll(now);
         let is_over = self.end.is_some_and(|end| end.earliest <= now);
         self.number + u64::from(is_over)
+    }
+
+    /// Whether another window ended so short a time ago that the server's may still be on.
+    pub(crate) fn is_at_edge(&mut self, now: Time) -> bool {
+        self.roll(now);
+        let settled = self.window - self.window / EDGE;
+        let is_young = |end: End| now.plus(settled) < end.earliest;
+        self.number > 0 && self.end.is_none_or(is_young)
     }
 
     pub(super) fn is_calendar(&self) -> bool {

@@ -80,8 +80,11 @@ impl TokenBucket {
     pub(super) fn set(&mut self, refill: i64, per: u64, burst: i64, now: Time) {
         self.refill(now);
         let missing = self.burst.saturating_sub(self.units());
+        let owed = self.units().min(0);
         (self.refill, self.per, self.burst) = (refill, per, burst);
-        self.level = self.scaled(burst) - self.scaled(missing);
+        // A bucket that shrinks owes nothing for that.
+        let level = burst.saturating_sub(missing).max(owed);
+        self.level = self.scaled(level);
     }
 
     /// Nothing is left; gives what was, rounded up.

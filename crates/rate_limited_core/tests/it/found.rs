@@ -13,6 +13,20 @@ use std::time::Duration;
 const ANSWER: f64 = 0.5;
 const REFUSAL: f64 = 0.02;
 
+/// What a run calls.
+pub(crate) trait Api {
+    /// A request arrives.
+    fn take(&mut self, now: Time) -> Class;
+
+    /// One of others does.
+    fn others_take(&mut self, _now: Time) {}
+
+    /// What an answer tells.
+    fn feedback(&self, _now: Time) -> Option<Feedback> {
+        None
+    }
+}
+
 /// A server with one sliding window, which others use too.
 struct Server {
     quota: usize,
@@ -42,6 +56,12 @@ impl Server {
             .iter()
             .filter(|at| **at + self.window > now)
             .count()
+    }
+}
+
+impl Api for Server {
+    fn others_take(&mut self, now: Time) {
+        self.counted.push(now);
     }
 
     fn take(&mut self, now: Time) -> Class {
@@ -73,10 +93,10 @@ fn run(resource: Resource, server: &mut Server, calls: usize, others: &[f64]) ->
     run_with(16, resource, server, calls, others)
 }
 
-fn run_with(
+pub(crate) fn run_with(
     at_once: u32,
     resource: Resource,
-    server: &mut Server,
+    server: &mut impl Api,
     calls: usize,
     others: &[f64],
 ) -> Duration {
@@ -118,7 +138,7 @@ fn run_with(
                 now = next.min().expect("something is to come").max(now);
                 if others.front().is_some_and(|at| *at <= now) {
                     others.pop_front();
-                    server.counted.push(now);
+                    server.others_take(now);
                 }
                 answer(&mut scheduler, &mut limiter, id, &mut flying, now);
             }
@@ -152,7 +172,7 @@ fn answer(
     }
 }
 
-fn told(quota: u32) -> Resource {
+pub(crate) fn told(quota: u32) -> Resource {
     Resource::new("requests", Quota::per(Amount::units(quota), secs(60.0)))
 }
 

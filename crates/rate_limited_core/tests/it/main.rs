@@ -22,5 +22,6 @@ mod reference;
 mod replay;
 mod retry;
 mod sharing;
+mod spread;
 mod state;
 mod worlds;
