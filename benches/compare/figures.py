@@ -45,6 +45,8 @@ VIRTUAL = [
     ("answers take long now and then (lognormal, σ 0.7)", ["heavy_tail"]),
     ("3,500 a minute of 10 s each, concurrency found from 64 on", ["slow"]),
     ("limits told 2 or 10 × too high; refusals tell nothing", of_kinds("told_2x_{}_no_hint") + of_kinds("told_10x_{}_no_hint")),
+    ("a bucket that holds 6 calls, told as a window or a bucket of a minute", ["burst_untold", "burst_untold_no_hint", "burst_untold_bucket"]),
+    ("the same, told 10 × too high", ["burst_untold_10x", "burst_untold_10x_no_hint"]),
     ("limits that nobody told, answers name them", of_kinds("untold_{}_headers")),
     ("limits that nobody told, refusals have `Retry-After`", of_kinds("untold_{}_retry_after")),
     ("limits that nobody told, refusals tell nothing", of_kinds("untold_{}_no_hint")),
