@@ -1,9 +1,8 @@
 //! What a runner's machines did, counted together, and the report made of it.
 
-use crate::account::{self, Guard, lock};
+use crate::account::{self, lock};
 use crate::clock::now;
 use pyo3::prelude::*;
-use rate_limited_calendar::on_the_wall;
 use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Time};
 use rate_limited_report::{self as report, Fate, Flights, Numbers, Over, Seen};
 use std::collections::HashMap;
@@ -166,7 +165,7 @@ impl Witness {
         let views: Vec<_> = {
             let limiter = &mut account::limiter();
             let all = resources.iter();
-            all.map(|id| (limiter.view(*id, now), window_of(limiter, *id)))
+            all.map(|id| (limiter.view(*id, now), limiter.window_in_words(*id)))
                 .collect()
         };
         let seen = views.iter().map(|(view, window)| Seen {
@@ -180,13 +179,4 @@ impl Witness {
     pub(crate) fn latencies(&self) -> Vec<Duration> {
         lock(&self.shared.numbers).latencies().to_vec()
     }
-}
-
-/// The window of a resource that follows a calendar, in words.
-fn window_of(limiter: &mut Guard, id: ResourceId) -> Option<String> {
-    let (calendar, end) = limiter.calendar(id)?;
-    Some(match on_the_wall(end, SystemTime::now()) {
-        Some(back) => format!("{calendar}, back at {back}"),
-        None => calendar,
-    })
 }

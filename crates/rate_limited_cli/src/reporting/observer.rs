@@ -17,7 +17,6 @@ use crate::running::price::MICROS_PER_DOLLAR;
 use crate::running::state::State;
 use crate::telling::standing::{self, Standing};
 use crate::telling::status;
-use crate::telling::when;
 use crate::writing::record::code;
 
 /// How often the statistics are written beside the journal: what a kill loses of them.
@@ -205,18 +204,14 @@ fn meters<'a>(meters: &'a Meters, view: &'a View) -> Vec<Meter<'a>> {
     let mut room = PARTS_REPORTED;
     let meter = |it: &Standing<'a>| {
         let quota = it.told.or_else(|| it.in_force())?;
-        let more = match it.window_end().and_then(when::local) {
-            _ if it.told.is_none() => ", found out".to_owned(),
-            Some(end) => format!(", back at {end}"),
-            None => String::new(),
-        };
+        let found = if it.told.is_some() { "" } else { ", found out" };
         if it.is_part() {
             room = room.checked_sub(1)?;
         }
-        let window = it.window_written();
+        let window = it.window_in_words();
         Some(Meter {
             name: it.name(),
-            quota: format!("{} per {window}{more}", status::whole(quota)),
+            quota: format!("{} per {window}{found}", status::whole(quota)),
             share: it.used() / quota.max(f64::MIN_POSITIVE),
         })
     };
