@@ -53,6 +53,7 @@ class RunnerJournal:
         limits: the native numbers and the names of the resources.
         max_concurrent: for how many answers room is set aside.
         is_running: whether the runner is running.
+        statistics: what its runs do; they go on with those of earlier runs.
         key, encode, decode, version, on_change, on_unknown, durability: as the runner has them.
     """
 
@@ -63,6 +64,7 @@ class RunnerJournal:
         limits: tuple[list[int], list[str]],
         max_concurrent: int,
         is_running: Callable[[], bool],
+        statistics: _native.Statistics,
         *,
         key: Callable[[Call], object] | None,
         encode: Callable[[Any], Any] | None,
@@ -82,8 +84,6 @@ class RunnerJournal:
         self._version = "" if version is None else str(version)
         self._parameters = list(parameters_of(function).positions)
         self.trouble: str | None = None
-        self.done_before = 0
-        """Calls that came in and were over in an earlier run."""
         _take_over(self.path)
         numbers, names = limits
         job = [("function", self._identity[0]), ("version", self._version)]
@@ -92,6 +92,8 @@ class RunnerJournal:
             self.path, numbers, names, max_concurrent, power, on_change, on_unknown, job
         )
         self.is_running = is_running
+        self._statistics = statistics
+        statistics.recall(self.native)
         self._complained: str | None = None
         self._is_taken_over = False
         self._tell_past()
@@ -114,7 +116,6 @@ class RunnerJournal:
         decision, position, number = self.native.look(key, request)
         if decision in (_native.RUN, _native.LAST):
             return Recorded(position, last=decision == _native.LAST)
-        self.done_before += decision in (_native.DONE, _native.FAILED)
         return self._over(decision, position, number)
 
     @property
@@ -168,7 +169,8 @@ class RunnerJournal:
 
     def close(self) -> None:
         """Closes the file; the runner cannot run any more."""
-        _open.pop(self.path, None)
+        if _open.pop(self.path, None) is self:
+            self._statistics.save({})
         self.native.close()
 
     def _tell_past(self) -> None:

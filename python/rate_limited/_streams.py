@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rate_limited._attempts import Attempts
     from rate_limited._journal import RunnerJournal
     from rate_limited._log import EventLog
-    from rate_limited._native import Machine
+    from rate_limited._native import Machine, Statistics
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +41,7 @@ class Streams(Generic[P, R]):
     _log: EventLog
     _rows: Rows | None
     _service: Service | None
+    _statistics: Statistics
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Runs a call as soon as the limits allow; returns its future at once.
@@ -124,6 +125,8 @@ class Streams(Generic[P, R]):
             keys = self._keys_of(future.call)
             service.submit(future, costs, (recorded.position, recorded.last), keys)
         else:
+            # Rows are numbered as they come, also those that nothing is called for.
+            service.machine.number(recorded.position)
             future.restore(recorded.status, recorded.result, recorded.errors)
 
     def _room(self, buffer: int | None) -> int:
@@ -148,6 +151,7 @@ class Streams(Generic[P, R]):
         finally:
             self.interrupted = rows.interrupted
             self._last_numbers = rows.snapshot(), time.monotonic() - begun
+            self._statistics.save({})
             if self._rows is rows and rows.is_empty:
                 self._rows = None
 

@@ -398,7 +398,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
     def _open(self, path: str | os.PathLike[str], **options: Any) -> RunnerJournal:
         limits = [native_id(each) for each in self._resources], [each.name for each in self._resources]
         room = self._bound or 64
-        return RunnerJournal(path, self.function, limits, room, self._running.locked, **options)
+        return RunnerJournal(path, self.function, limits, room, self._running.locked, self._statistics, **options)
 
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
@@ -509,6 +509,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             logger.info("the run is over: %s", "; ".join(lines_of(*self._last_numbers)))
         if self._journal is not None:
             self._machine.flush()
+            self._statistics.save(self._names())
             self._journal.complain()
         if self._attempts.complaint is not None:
             logger.warning(self._attempts.complaint)
