@@ -26,10 +26,11 @@ logger = logging.getLogger("rate_limited")
 _open: weakref.WeakValueDictionary[str, RunnerJournal] = weakref.WeakValueDictionary()
 
 _CHANGED = (
-    '; nothing was sent: on_change="rerun" calls changed and new ones and keeps the old answers in the '
+    '; nothing {more}was sent: on_change="rerun" calls changed and new ones and keeps the old answers in the '
     'journal, on_change="keep" takes the old answers, another journal= begins anew'
 )
-_UNKNOWN = '; nothing was sent: on_unknown="retry" calls them again, "skip" leaves them alone'
+_UNKNOWN_KIND = "Unknown"
+_UNKNOWN = '; nothing {more}was sent: on_unknown="retry" calls them again, "skip" leaves them alone'
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ class RunnerJournal:
         text = self.native.objection(so_far)
         if text is None:
             return None
-        return JournalError(text + (_UNKNOWN if "in flight" in text else _CHANGED))
+        advice = _UNKNOWN if "in flight" in text else _CHANGED
+        return JournalError(text + advice.format(more="more " if so_far else ""))
 
     def _taken_over(self) -> JournalError:
         return JournalError(
@@ -198,7 +200,7 @@ class RunnerJournal:
     def _over(self, decision: int, position: int, number: int) -> Recorded:
         if decision == _native.UNKNOWN:
             text = "it was in flight when an earlier run died: whether it was answered is not known"
-            return Recorded(position, False, errors=[EarlierError("Unknown", text)])
+            return Recorded(position, False, status=FAILED, errors=[EarlierError(_UNKNOWN_KIND, text)])
         if decision == _native.POISON:
             text = "it was in flight in many crashes and may be what causes them: it is not sent any more"
             return Recorded(position, False, status=FAILED, errors=[EarlierError("Crash", text)])
@@ -218,7 +220,9 @@ class RunnerJournal:
             value: Any = body[1:] if body[:1] == b"b" else _encode.decode(body[1:])
             return value if self._decode is None else self._decode(value)
         except Exception as error:
-            raise JournalError(f"a result of the journal {self.path} cannot be read: {error}") from error
+            unreadable = JournalError(f"a result of the journal {self.path} cannot be read: {error}")
+            unreadable._is_of_call = True
+            raise unreadable from error
 
 
 class Recorder:
@@ -246,6 +250,12 @@ class Recorder:
     def failed(self, number: int, error: BaseException) -> None:
         """Takes down what went wrong: the type and the text, and nothing of what it holds in hand."""
         self._machine.failed(number, type(error).__name__, masked(error))
+
+
+def is_unknown(errors: Sequence[BaseException]) -> bool:
+    """Whether nobody knows if a call was answered, and it was left alone for that."""
+    last = errors[-1] if errors else None
+    return isinstance(last, EarlierError) and last.kind == _UNKNOWN_KIND
 
 
 def masked(error: BaseException) -> str:

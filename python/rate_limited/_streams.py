@@ -32,6 +32,7 @@ class Streams(Generic[P, R]):
     grace_seconds: float
     interrupted: bool
     _bound: int
+    _has_mapped: bool
     _keys_of: Callable[[Call], list[str | None] | None]
     _costs_of: list[Callable[[Call], Any]]
     _is_async: bool
@@ -78,6 +79,7 @@ class Streams(Generic[P, R]):
 
         Raises:
             RateLimitedError: no later row can be any better, as with a wrong key.
+            JournalError: the journal has other calls, or may not be used; nothing more is sent.
             KeyboardInterrupt: Ctrl-C, or `interrupt` from another thread.
 
         >>> from rate_limited import Resource, Runner
@@ -145,6 +147,7 @@ class Streams(Generic[P, R]):
             self.grace_seconds,
         )
         self.interrupted, self._rows, begun = False, rows, time.monotonic()
+        self._has_mapped = True
         rows.show(self._log, **self._progress_options())
         try:
             yield from rows.results(items, ordered=ordered, raises=raises)

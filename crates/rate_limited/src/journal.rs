@@ -447,7 +447,7 @@ impl<Req, Resp> Book<Req, Resp> {
             return Ok(());
         };
         let objection = if self.checked {
-            policy.objection_so_far(walk.census())
+            policy.objection_so_far(walk.census(), past)
         } else {
             policy.objection(walk.census(), past)
         };

@@ -186,7 +186,7 @@ impl Lookup {
     pub(crate) fn objection(&self, so_far: bool) -> Option<Objection> {
         let census = self.walk.census();
         if so_far {
-            self.policy.objection_so_far(census)
+            self.policy.objection_so_far(census, &self.past)
         } else {
             self.policy.objection(census, &self.past)
         }
@@ -483,6 +483,15 @@ impl Book {
             unknown,
             failure,
         }));
+    }
+
+    /// Takes down that a call was not made after all: a later run makes it.
+    pub(crate) fn unwanted(&mut self, call: u64) {
+        self.change(call, |place| {
+            place.attempts = place.attempts.saturating_sub(1);
+        });
+        self.brought.remove(&call);
+        self.back(call, None, false);
     }
 
     /// Takes down that a call is over; `step` is told when that is written.
