@@ -519,7 +519,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             if self.interrupted:
                 found = [list(errors) for errors in ledger.exception_lists()]
                 results = Results((list(ledger.results), found))
-            elif UNFINISHED in ledger.status:
+            elif not ledger.is_over:
                 return None
             else:
                 results = Results((ledger.results, ledger.exception_lists()))
