@@ -29,7 +29,6 @@ _CHANGED = (
     '; nothing {more}was sent: on_change="rerun" calls changed and new ones and keeps the old answers in the '
     'journal, on_change="keep" takes the old answers, another journal= begins anew'
 )
-_UNKNOWN_KIND = "Unknown"
 _UNKNOWN = '; nothing {more}was sent: on_unknown="retry" calls them again, "skip" leaves them alone'
 
 
@@ -200,7 +199,7 @@ class RunnerJournal:
     def _over(self, decision: int, position: int, number: int) -> Recorded:
         if decision == _native.UNKNOWN:
             text = "it was in flight when an earlier run died: whether it was answered is not known"
-            return Recorded(position, False, status=FAILED, errors=[EarlierError(_UNKNOWN_KIND, text)])
+            return Recorded(position, False, errors=[EarlierError("Unknown", text)])
         if decision == _native.POISON:
             text = "it was in flight in many crashes and may be what causes them: it is not sent any more"
             return Recorded(position, False, status=FAILED, errors=[EarlierError("Crash", text)])
@@ -250,12 +249,6 @@ class Recorder:
     def failed(self, number: int, error: BaseException) -> None:
         """Takes down what went wrong: the type and the text, and nothing of what it holds in hand."""
         self._machine.failed(number, type(error).__name__, masked(error))
-
-
-def is_unknown(errors: Sequence[BaseException]) -> bool:
-    """Whether nobody knows if a call was answered, and it was left alone for that."""
-    last = errors[-1] if errors else None
-    return isinstance(last, EarlierError) and last.kind == _UNKNOWN_KIND
 
 
 def masked(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from rate_limited._bill import Prices, budget_of
 from rate_limited._control import Control
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
-from rate_limited._journal import Recorded, Recorder, RunnerJournal, is_unknown
+from rate_limited._journal import Recorded, Recorder, RunnerJournal
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._log import EventLog
 from rate_limited._models import ModelWatch
@@ -314,8 +314,6 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         """Schedules again what failed in the last run; returns how many calls that are. After a `map` these are rows
         that were not given out.
 
-        A call that was left alone because nobody knows whether it was answered (`on_unknown="skip"`) is none of them.
-
         >>> from rate_limited import Runner
         >>> runner = Runner(int, [], max_retries=0, progress=False)
         >>> runner.schedule("no number")
@@ -324,11 +322,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         1
         """
         last = self._known()
-        failed = [
-            index
-            for index, status in enumerate(last.status)
-            if status == FAILED and not is_unknown(last.exceptions.get(index, ()))
-        ]
+        failed = [index for index, status in enumerate(last.status) if status == FAILED]
         for index in failed:
             call = last.calls[index]
             again = Call(call.function, call.args, call.kwargs)
@@ -529,7 +523,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             if self.interrupted:
                 found = [list(errors) for errors in ledger.exception_lists()]
                 results = Results((list(ledger.results), found))
-            elif UNFINISHED in ledger.status:
+            elif not ledger.is_over:
                 return None
             else:
                 results = Results((ledger.results, ledger.exception_lists()))

@@ -470,6 +470,15 @@ impl Book {
         }
     }
 
+    /// Takes down that an attempt has not left after all, so that the next run makes it: otherwise it is taken for one
+    /// that was in flight when this one died.
+    pub(crate) fn stays(&mut self, call: u64) {
+        let one_less = |place: &mut Place| place.attempts = place.attempts.saturating_sub(1);
+        if self.change(call, one_less).is_some() {
+            self.back(call, None, false);
+        }
+    }
+
     fn back(&mut self, call: u64, failure: Option<Failure>, unknown: bool) {
         let Some(place) = self.change(call, |_| ()) else {
             return;
@@ -483,15 +492,6 @@ impl Book {
             unknown,
             failure,
         }));
-    }
-
-    /// Takes down that a call was not made after all: a later run makes it.
-    pub(crate) fn unwanted(&mut self, call: u64) {
-        self.change(call, |place| {
-            place.attempts = place.attempts.saturating_sub(1);
-        });
-        self.brought.remove(&call);
-        self.back(call, None, false);
     }
 
     /// Takes down that a call is over; `step` is told when that is written.

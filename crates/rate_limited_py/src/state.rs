@@ -196,8 +196,9 @@ impl State {
         let book = self.book.as_mut()?;
         let step = book.ends().or_else(|| book.leaves())?;
         let failed = book.error().is_some();
-        if let (Step::Dispatch { attempt, .. }, true) = (step, failed) {
+        if let (Step::Dispatch { attempt, call, .. }, true) = (step, failed) {
             // What was not surely written must not leave.
+            book.stays(call);
             self.keep_back(attempt);
             return None;
         }
@@ -305,7 +306,7 @@ impl State {
         let step = Step::Ended { call, why: told };
         if self.unwanted.remove(&call) {
             if let Some(book) = &mut self.book {
-                book.unwanted(call);
+                book.stays(call);
             }
             return Some(step);
         }

@@ -130,7 +130,7 @@ impl Policy {
         if self.on_change == OnChange::Refuse && census.changed > 0 {
             return Some(Objection::Changed(census));
         }
-        self.objection_of_unknown(past)
+        self.objection_to_unknown(past)
     }
 
     /// Why the inputs must not be run as they are, if that is so.
@@ -138,10 +138,10 @@ impl Policy {
         if self.on_change == OnChange::Refuse && (census.changed > 0 || census.is_another_job()) {
             return Some(Objection::Changed(census));
         }
-        self.objection_of_unknown(past)
+        self.objection_to_unknown(past)
     }
 
-    fn objection_of_unknown(self, past: &Past) -> Option<Objection> {
+    fn objection_to_unknown(self, past: &Past) -> Option<Objection> {
         let unknown = past.counts.unknown;
         let refused = self.on_unknown == OnUnknown::Report && unknown > 0;
         refused.then_some(Objection::Unknown(unknown))
@@ -160,7 +160,9 @@ pub enum Objection {
     Changed(Census),
     /// Some calls were in flight when the process died.
     #[error(
-        "{0} calls were in flight when an earlier run died: whether they were answered is not known"
+        "{} in flight when an earlier run died: it is not known whether {} answered",
+        if *.0 == 1 { "1 call was".to_owned() } else { format!("{} calls were", .0) },
+        if *.0 == 1 { "it was" } else { "they were" },
     )]
     Unknown(u64),
 }

@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 use crate::reporting::examples;
 use crate::reporting::observer::recalled;
 use crate::running::state::State;
-use crate::telling::say::{complain, print, say};
+use crate::telling::say::{complain, fitted, print, say};
 use crate::values::text::shortened;
 use crate::writing::output::OutputTarget;
 
@@ -53,7 +53,11 @@ fn try_report(args: &ReportArgs) -> Result<(), Refusal> {
         return file.write(&report);
     }
     let form = args.format.unwrap_or(ReportForm::Text);
-    print(made(&report, form));
+    let text = made(&report, form);
+    print(match form {
+        ReportForm::Text => fitted(text),
+        ReportForm::Html | ReportForm::Json => text,
+    });
     Ok(())
 }
 

@@ -59,6 +59,33 @@ fn each_command_has_a_man_page() {
     );
 }
 
+/// Those that need no key, no network and no file of the reader's.
+#[cfg(all(unix, feature = "simulate"))]
+#[test]
+fn examples_of_the_help_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let help = output(folder.path(), &["run", "--help"]);
+    let lines = help.lines().map(str::trim);
+    let examples = lines.filter(|line| line.starts_with("echo "));
+    let examples: Vec<_> = examples.collect();
+    assert!(!examples.is_empty(), "{help}");
+    for example in examples {
+        let own = command(folder.path(), &[]);
+        let own = own.get_program().to_str().expect("a path");
+        let done = std::process::Command::new("sh")
+            .args(["-c", &example.replace("rate-limited", own)])
+            .current_dir(folder.path())
+            .output();
+        let done = done.expect("a shell");
+        assert!(done.status.success(), "{example}: {done:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&done.stdout).lines().count(),
+            1,
+            "{example}"
+        );
+    }
+}
+
 /// All that `--help` says is in the book, and nothing else.
 #[cfg(feature = "simulate")]
 #[test]
