@@ -53,6 +53,12 @@ fn each_command_has_a_man_page() {
         run.contains("max\\-cost") && run.contains("Exit codes:"),
         "{run}"
     );
+    // What is below the options keeps its lines.
+    let (_, notes) = run
+        .split_once(".SH NOTES\n.nf\n.in 2\nExamples:")
+        .expect("notes");
+    let (notes, _) = notes.split_once("\n.fi\n").expect("their end");
+    assert!(notes.ends_with("where the run stopped."), "{notes}");
     assert!(
         run.contains("\\fBrate\\-limited run\\fR") || run.contains("rate\\-limited\\-run"),
         "{run}"
