@@ -26,10 +26,10 @@ logger = logging.getLogger("rate_limited")
 _open: weakref.WeakValueDictionary[str, RunnerJournal] = weakref.WeakValueDictionary()
 
 _CHANGED = (
-    '; nothing was sent: on_change="rerun" calls changed and new ones and keeps the old answers in the '
+    '; nothing {more}was sent: on_change="rerun" calls changed and new ones and keeps the old answers in the '
     'journal, on_change="keep" takes the old answers, another journal= begins anew'
 )
-_UNKNOWN = '; nothing was sent: on_unknown="retry" calls them again, "skip" leaves them alone'
+_UNKNOWN = '; nothing {more}was sent: on_unknown="retry" calls them again, "skip" leaves them alone'
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class RunnerJournal:
         limits: the native numbers and the names of the resources.
         max_concurrent: for how many answers room is set aside.
         is_running: whether the runner is running.
+        statistics: what its runs do; they go on with those of earlier runs.
         key, encode, decode, version, on_change, on_unknown, durability: as the runner has them.
     """
 
@@ -63,6 +64,7 @@ class RunnerJournal:
         limits: tuple[list[int], list[str]],
         max_concurrent: int,
         is_running: Callable[[], bool],
+        statistics: _native.Statistics,
         *,
         key: Callable[[Call], object] | None,
         encode: Callable[[Any], Any] | None,
@@ -82,8 +84,6 @@ class RunnerJournal:
         self._version = "" if version is None else str(version)
         self._parameters = list(parameters_of(function).positions)
         self.trouble: str | None = None
-        self.done_before = 0
-        """Calls that came in and were over in an earlier run."""
         _take_over(self.path)
         numbers, names = limits
         job = [("function", self._identity[0]), ("version", self._version)]
@@ -92,6 +92,8 @@ class RunnerJournal:
             self.path, numbers, names, max_concurrent, power, on_change, on_unknown, job
         )
         self.is_running = is_running
+        self._statistics = statistics
+        statistics.recall(self.native)
         self._complained: str | None = None
         self._is_taken_over = False
         self._tell_past()
@@ -114,7 +116,6 @@ class RunnerJournal:
         decision, position, number = self.native.look(key, request)
         if decision in (_native.RUN, _native.LAST):
             return Recorded(position, last=decision == _native.LAST)
-        self.done_before += decision in (_native.DONE, _native.FAILED)
         return self._over(decision, position, number)
 
     @property
@@ -136,7 +137,8 @@ class RunnerJournal:
         text = self.native.objection(so_far)
         if text is None:
             return None
-        return JournalError(text + (_UNKNOWN if "in flight" in text else _CHANGED))
+        advice = _UNKNOWN if "in flight" in text else _CHANGED
+        return JournalError(text + advice.format(more="more " if so_far else ""))
 
     def _taken_over(self) -> JournalError:
         return JournalError(
@@ -168,7 +170,8 @@ class RunnerJournal:
 
     def close(self) -> None:
         """Closes the file; the runner cannot run any more."""
-        _open.pop(self.path, None)
+        if _open.pop(self.path, None) is self:
+            self._statistics.save({})
         self.native.close()
 
     def _tell_past(self) -> None:
@@ -216,7 +219,9 @@ class RunnerJournal:
             value: Any = body[1:] if body[:1] == b"b" else _encode.decode(body[1:])
             return value if self._decode is None else self._decode(value)
         except Exception as error:
-            raise JournalError(f"a result of the journal {self.path} cannot be read: {error}") from error
+            unreadable = JournalError(f"a result of the journal {self.path} cannot be read: {error}")
+            unreadable._is_of_call = True
+            raise unreadable from error
 
 
 class Recorder:

@@ -31,7 +31,7 @@ class Ledger:
     first one here. A worker that is still busy with an older call keeps the older ledger.
     """
 
-    __slots__ = ("base", "calls", "costs", "exceptions", "results", "rows", "seconds", "status")
+    __slots__ = ("base", "calls", "costs", "exceptions", "left_alone", "results", "rows", "seconds", "status")
 
     def __init__(self, base: int) -> None:
         self.base = base
@@ -42,6 +42,8 @@ class Ledger:
         self.seconds = array("f")
         # Few calls fail: an empty list for each would cost more than the calls themselves.
         self.exceptions: dict[int, list[BaseException]] = {}
+        # Calls that have no result, and are not run: it is not known whether they were answered before.
+        self.left_alone = 0
         # What each call was taken to cost, kept only where a part of it is not known before its end.
         self.costs: dict[int, list[Any]] = {}
         # The numbers of the rows of a `map`; None: the calls of a run, which are counted from 0.
@@ -57,8 +59,14 @@ class Ledger:
     def restore_last(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
         """The last call was over before, or is to be left alone."""
         self.status[-1], self.results[-1] = status, result
+        self.left_alone += status == UNFINISHED
         if errors:
             self.exceptions[len(self.calls) - 1] = list(errors)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no call is left to be run."""
+        return self.status.count(UNFINISHED) == self.left_alone
 
     def note(self, index: int, exception: BaseException) -> None:
         """Keeps what went wrong with an attempt."""

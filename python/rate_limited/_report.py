@@ -108,11 +108,13 @@ class Reported:
     def report(self, path: str | os.PathLike[str] | None = None) -> Report:
         """What the runs of this runner did so far; also while one goes on, and from any thread.
 
+        With a journal, what earlier runs with it did, too, in this process or in others; how many runs, calls and
+        attempts were before this runner is told. What they counted lies beside the journal.
+
         Limits over the time, attempts and what became of them, latencies, the slowest calls. Calls are named by
         their keys where the runner has a journal with `key=`, else by their numbers: `call 17` of a `run` (the `id`
         of its record), `row 17` of a `map`. No argument, no answer and no text of an error is in it; failures
-        are counted by the types of their exceptions. It is counted natively at bounded size; what a journal knows
-        of earlier processes is told as a number only.
+        are counted by the types of their exceptions. It is counted natively at bounded size.
 
         Args:
             path: a file that is written too, as its name says: `.html`, `.json` or `.txt`. One that is there is
@@ -132,7 +134,7 @@ class Reported:
         """
         title = getattr(self.function, "__qualname__", type(self.function).__name__)
         unfinished = self._ledger.status.count(UNFINISHED)
-        native = self._statistics.report(title, self._names(), self._notes(), unfinished, self._cost())
+        native = self._statistics.report(title, self._names(), unfinished, self._cost())
         report = Report(native)
         if path is not None:
             report.save(path)
@@ -156,15 +158,6 @@ class Reported:
             if ledger.rows is None and 0 <= place < len(ledger.calls):
                 return journal.name_of(ledger.calls[place])
         return None
-
-    def _notes(self) -> list[str]:
-        if self._journal is None:
-            return []
-        done = self._journal.done_before
-        if not done:
-            return []
-        calls = "1 call was" if done == 1 else f"{done:,} calls were"
-        return [f"{calls} done before, by earlier processes with this journal: they are not counted here"]
 
     def _cost(self) -> tuple[float, float] | None:
         return spent_of(self._resources)

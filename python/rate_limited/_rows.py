@@ -14,7 +14,7 @@ from rate_limited._progress import Progress, ProgressSetting, failure_text
 from rate_limited._service import CallFuture, Service
 from rate_limited._signals import on_interrupt
 from rate_limited._ticker import Ticker
-from rate_limited.exceptions import RateLimitedError
+from rate_limited.exceptions import JournalError, RateLimitedError
 
 
 class Failure:
@@ -223,6 +223,8 @@ class Rows:
         except Exception as error:  # noqa: BLE001 - it fails this row, not the others
             if future.given_up:
                 raise self._ended() from None
+            if isinstance(error, JournalError) and not error._is_of_call:
+                raise
             future.set_exception(error)
         return future
 

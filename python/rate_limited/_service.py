@@ -210,13 +210,13 @@ class Service:
         """Whether the call is still wanted; from then on it cannot be cancelled any more."""
         with self._lock:
             future = self._futures.get(number)
-            if future is None or number in self._begun:
-                return future is not None
-            if future.set_running_or_notify_cancel():
+            if future is not None and (number in self._begun or future.set_running_or_notify_cancel()):
                 self._begun.add(number)
                 return True
-            del self._futures[number]
-            return False
+            self._futures.pop(number, None)
+        # It has not failed: a journal must let a later run make it.
+        self.machine.unwanted(number)
+        return False
 
     def _on_ended(self, number: int, why: str) -> None:
         if why == "spent":

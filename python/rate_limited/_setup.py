@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,6 +20,8 @@ from rate_limited.usage import amount, arguments_usage, results_usage_max
 
 # A resource gets its native limit once, whichever thread asks first.
 _naming = threading.Lock()
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -40,14 +44,31 @@ def checked_resources(resources: Collection[Resource]) -> list[Resource]:
     for resource in found:
         if not isinstance(resource, Resource):
             raise TypeError(f"resources must be Resource objects, got {type(resource).__name__}")
-        hooks = resource.arguments_usage_extractor, resource.results_usage_extractor
-        if hooks == (None, None):
-            warnings.warn(
-                f"resource {resource.name!r} counts nothing, so that it limits nothing: to count calls, "
-                "use Resource.per_minute and its like, or arguments_usage_extractor=lambda call: 1",
-                stacklevel=3,
-            )
+        _warn_of_nothing(resource)
     return found
+
+
+def _warn_of_nothing(resource: Resource) -> None:
+    """Warns once of a resource that no call can ever take from."""
+    # An estimator alone is refused, so that these are all that can count.
+    counts = resource.arguments_usage_extractor or resource.results_usage_extractor
+    if counts is not None or resource._is_warned_of:
+        return
+    resource._is_warned_of = True
+    warnings.warn(
+        f"resource {resource.name!r} counts nothing, so that it limits nothing: no call takes from it. Tell what a "
+        f"call takes: Resource({resource.name!r}, {resource.quota}, {resource.time_window_seconds}, "
+        "arguments_usage_extractor=lambda call: 1) counts calls, as Resource.per_minute and its like do by themselves",
+        stacklevel=_outside(),
+    )
+
+
+def _outside() -> int:
+    """The `stacklevel` of a warning that is the doing of whoever called the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def checked_progress(progress: Any) -> Any:

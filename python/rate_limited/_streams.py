@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rate_limited._attempts import Attempts
     from rate_limited._journal import RunnerJournal
     from rate_limited._log import EventLog
-    from rate_limited._native import Machine
+    from rate_limited._native import Machine, Statistics
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +32,7 @@ class Streams(Generic[P, R]):
     grace_seconds: float
     interrupted: bool
     _bound: int
+    _has_mapped: bool
     _keys_of: Callable[[Call], list[str | None] | None]
     _costs_of: list[Callable[[Call], Any]]
     _is_async: bool
@@ -41,6 +42,7 @@ class Streams(Generic[P, R]):
     _log: EventLog
     _rows: Rows | None
     _service: Service | None
+    _statistics: Statistics
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Runs a call as soon as the limits allow; returns its future at once.
@@ -77,6 +79,7 @@ class Streams(Generic[P, R]):
 
         Raises:
             RateLimitedError: no later row can be any better, as with a wrong key.
+            JournalError: the journal has other calls, or may not be used; nothing more is sent.
             KeyboardInterrupt: Ctrl-C, or `interrupt` from another thread.
 
         >>> from rate_limited import Resource, Runner
@@ -124,6 +127,8 @@ class Streams(Generic[P, R]):
             keys = self._keys_of(future.call)
             service.submit(future, costs, (recorded.position, recorded.last), keys)
         else:
+            # Rows are numbered as they come, also those that nothing is called for.
+            service.machine.number(recorded.position)
             future.restore(recorded.status, recorded.result, recorded.errors)
 
     def _room(self, buffer: int | None) -> int:
@@ -142,12 +147,14 @@ class Streams(Generic[P, R]):
             self.grace_seconds,
         )
         self.interrupted, self._rows, begun = False, rows, time.monotonic()
+        self._has_mapped = True
         rows.show(self._log, **self._progress_options())
         try:
             yield from rows.results(items, ordered=ordered, raises=raises)
         finally:
             self.interrupted = rows.interrupted
             self._last_numbers = rows.snapshot(), time.monotonic() - begun
+            self._statistics.save({})
             if self._rows is rows and rows.is_empty:
                 self._rows = None
 

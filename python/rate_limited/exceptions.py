@@ -135,6 +135,9 @@ class JournalError(RateLimitedError):
     True
     """
 
+    # Whether it is the fault of one call, so that others may go on.
+    _is_of_call = False
+
 
 class EarlierError(RateLimitedError):
     """What went wrong with an attempt in an earlier run, as the journal has it.

@@ -50,7 +50,7 @@ class Resource:
     What is used counts in full until the window has passed. An API that bills by the arguments
     needs `arguments_usage_extractor`; one that bills by the result needs `results_usage_extractor`,
     and `max_results_usage_estimator` to hold back enough until the result is there. All three may
-    be combined. A resource without any of them counts nothing; to count calls, use `per_minute` and
+    be combined. A resource without any of them counts nothing, of which a runner warns; to count calls, use `per_minute` and
     its like, or `one_per_call`.
 
     One resource may serve several runners; together they keep its quota.
@@ -100,6 +100,9 @@ class Resource:
 
     partition: PartitionExtractor | None
     """Whose part of it a call takes, or None where there is one quota for all."""
+
+    # Whether a runner has warned that it counts nothing.
+    _is_warned_of = False
 
     # How many of its units there are natively in one of the user's.
     _scale = 1.0

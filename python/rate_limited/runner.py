@@ -228,6 +228,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self._ledger = self._last_ledger = Ledger(0)
         self._run: Run | None = None
         self._rows: Rows | None = None
+        # Whether rows were mapped after the last run.
+        self._has_mapped = False
         self._service: Service | None = None
 
     def schedule(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -291,8 +293,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
     def records(self) -> list[dict[str, Any]]:
         """One plain dict for each call of the last run, in the order of scheduling.
 
-        After a `map` that was interrupted: one for each row that was begun and not given out, with the
-        row's number as `index` and `id`.
+        After a `map`: one for each row that was begun and not given out, with the row's number as `index` and
+        `id`; none where it came to its end, since whoever took the rows has them.
 
         Keys: `index`, `id` (a number that no other call of the runner's runs has), `status` (`"done"`,
         `"failed"`, `"unfinished"`), `result`, `error_type` and `error` of a call without a result,
@@ -306,10 +308,11 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         >>> record["status"], record["result"], record["attempts"], record["usage"]
         ('done', 4, 1, {'requests': 1.0})
         """
-        return records(self._left() or self._last_ledger, self._resources)
+        return records(self._known(), self._resources)
 
     def retry_failed(self) -> int:
-        """Schedules again what failed in the last run; returns how many calls that are.
+        """Schedules again what failed in the last run; returns how many calls that are. After a `map` these are rows
+        that were not given out.
 
         >>> from rate_limited import Runner
         >>> runner = Runner(int, [], max_retries=0, progress=False)
@@ -318,7 +321,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         >>> runner.retry_failed()
         1
         """
-        last = self._left() or self._last_ledger
+        last = self._known()
         failed = [index for index, status in enumerate(last.status) if status == FAILED]
         for index in failed:
             call = last.calls[index]
@@ -398,7 +401,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
     def _open(self, path: str | os.PathLike[str], **options: Any) -> RunnerJournal:
         limits = [native_id(each) for each in self._resources], [each.name for each in self._resources]
         room = self._bound or 64
-        return RunnerJournal(path, self.function, limits, room, self._running.locked, **options)
+        return RunnerJournal(path, self.function, limits, room, self._running.locked, self._statistics, **options)
 
     def _make_machine(self) -> Machine:
         ids = [native_id(resource) for resource in self._resources]
@@ -490,7 +493,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self._check_process()
         if not self._running.acquire(blocking=False):
             raise RuntimeError("the runner is running already: wait for that run, or make another runner")
-        self.interrupted, self._rows = False, None
+        self.interrupted, self._rows, self._has_mapped = False, None, False
         self._attempts.complaint = None
         try:
             if self._journal is not None and (objection := self._journal.objection()):
@@ -509,6 +512,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             logger.info("the run is over: %s", "; ".join(lines_of(*self._last_numbers)))
         if self._journal is not None:
             self._machine.flush()
+            self._statistics.save(self._names())
             self._journal.complain()
         if self._attempts.complaint is not None:
             logger.warning(self._attempts.complaint)
@@ -519,7 +523,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             if self.interrupted:
                 found = [list(errors) for errors in ledger.exception_lists()]
                 results = Results((list(ledger.results), found))
-            elif UNFINISHED in ledger.status:
+            elif not ledger.is_over:
                 return None
             else:
                 results = Results((ledger.results, ledger.exception_lists()))
@@ -534,6 +538,13 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             "interval": self.progress_interval,
             "long_wait_warning_seconds": self.long_wait_warning_seconds,
         }
+
+    def _known(self) -> Ledger:
+        """What is known of the last run, or of the rows of a `map` after it that were not given out."""
+        left = self._left()
+        if left is not None:
+            return left
+        return Ledger(0) if self._has_mapped else self._last_ledger
 
     def _left(self) -> Ledger | None:
         """What is known of the rows of a `map` that were not given out, if there are any."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import json
 import os
 import stat
 import subprocess
@@ -15,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from support import quiet, scheduled
+from support import Script, quiet, scheduled
 
-from rate_limited import Resource, Runner
+from rate_limited import Failure, Resource, Runner
 from rate_limited.exceptions import EarlierError, JournalError, ResultNotStored
 
 LIMITS = 1_000_000
@@ -202,11 +203,128 @@ def test_a_changed_row_ends_a_stream(api: Api, path: Path) -> None:
     with runner(api, path, key=key) as made:
         list(made.map([1, 10, 20]))
     sent(api)
-    with runner(api, path, key=key) as made:
-        rows = list(made.map([1, 11, 20]))
-    assert [bool(row) for row in rows] == [True, False, False]
-    assert isinstance(rows[1].errors[0], JournalError)
+    for stream in (lambda made: made.map([1, 11, 30]), lambda made: made.as_completed([1, 11, 30])):
+        with runner(api, path, key=key) as made:
+            with pytest.raises(JournalError, match=r"1 unchanged, 1 changed.*; nothing more was sent: on_change="):
+                list(stream(made))
+            with pytest.raises(JournalError, match="1 changed"):
+                made.submit(40)
     assert sent(api) == []
+    # What came before is not lost: the journal has it.
+    with runner(api, path, key=key) as made, pytest.raises(JournalError, match="1 changed, 1 new"):
+        list(made.map([30, 11]))
+    with runner(api, path, key=key, on_change="keep") as made:
+        assert [row[1] for row in made.map([1, 11, 20, 30])] == [1, 10, 20, 30]
+    assert sent(api) == [30]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_rows_that_nobody_wanted_any_more_are_made_by_the_next_run(path: Path, kind: str) -> None:
+    asked: list[int] = []
+
+    def ask(number: int) -> int:
+        asked.append(number)
+        time.sleep(0.01)
+        return number
+
+    async def ask_later(number: int) -> int:
+        asked.append(number)
+        await asyncio.sleep(0.01)
+        return number
+
+    function: Any = ask if kind == "sync" else ask_later
+    with quiet(function, journal=path, max_concurrent=2) as made:
+        for row in made.map(range(30)):
+            assert row == 0
+            break
+        future = made.submit(30)
+        future.cancel()
+    first = sorted(asked)
+    assert first[0] == 0
+    assert len(first) < 30
+    with quiet(function, journal=path) as made:
+        report = json.loads(made.report().json)
+        assert (report["calls"]["succeeded"], report["calls"]["failed"]) == (len(first), 0)
+        assert list(made.map(range(31))) == list(range(31))
+        report = json.loads(made.report().json)
+        assert (report["calls"]["succeeded"], report["calls"]["failed"]) == (31, 0)
+    assert sorted(asked) == list(range(31)), "each was made once"
+
+
+@pytest.mark.parametrize("way", ["run", "map", "submit"])
+def test_calls_of_which_nobody_knows(path: Path, way: str) -> None:
+    script = Script(
+        f"""
+        def ask(number):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return number
+
+        runner = Runner(ask, limits(), journal={str(path)!r}, key=lambda call: call.args[0],
+                        max_concurrent=1, progress=False)
+        for number in range(3):
+            runner.schedule(number)
+        runner.run()
+        """
+    )
+    assert script.code < 0
+    asked: list[int] = []
+
+    def ask(number: int) -> int:
+        asked.append(number)
+        return number
+
+    # The script's function was another one of the same name.
+    ask.__module__, ask.__qualname__ = "__main__", "ask"
+
+    def went(on_unknown: str) -> list[Any]:
+        with quiet(ask, journal=path, key=lambda call: call.args[0], on_unknown=on_unknown) as made:
+            if way == "map":
+                return [row if row is not None and not isinstance(row, Failure) else None for row in made.map(range(3))]
+            if way == "run":
+                return list(scheduled(made, *range(3)).run()[0])
+            futures = [made.submit(number) for number in range(3)]
+            return [None if future.exception() else future.result() for future in futures]
+
+    with pytest.raises(JournalError, match='1 call was in flight.*sent: on_unknown="retry" calls them again'):
+        went("report")
+    assert asked == []
+    assert went("skip") == [0, 1, None]
+    with quiet(ask, journal=path, key=lambda call: call.args[0], on_unknown="skip") as made:
+        _, errors = scheduled(made, *range(3)).run()
+        assert [type(error) for error in errors[2]] == [EarlierError]
+        assert made.records()[2]["status"] == "unfinished"
+        # What must not happen twice is not sent by a wish for what failed.
+        assert made.retry_failed() == 0
+    assert asked == []
+    assert went("retry") == [0, 1, 2]
+    assert asked == [2]
+    assert went("report") == [0, 1, 2], "nothing is unknown any more"
+
+
+@pytest.mark.parametrize("raises", ["raise", "return"])
+def test_one_result_that_cannot_be_read_ends_no_stream(path: Path, raises: str) -> None:
+    def decode(data: Any) -> Any:
+        if data == 1:
+            raise ValueError("no 1")
+        return data
+
+    with quiet(lambda n: n, journal=path) as made:
+        list(made.map(range(3)))
+    with quiet(lambda n: n, journal=path, encode=lambda it: it, decode=decode) as made:
+        if raises == "raise":
+            with pytest.raises(JournalError, match="a result of the journal .* cannot be read: no 1"):
+                list(made.map(range(3), on_error="raise"))
+        else:
+            rows = list(made.map(range(3)))
+            assert (rows[0], bool(rows[1]), rows[2]) == (0, False, 2)
+
+
+def test_a_closed_runner_maps_nothing(path: Path) -> None:
+    made = quiet(str, journal=path)
+    made.close()
+    with pytest.raises(JournalError, match="closed"):
+        list(made.map([1, 2]))
 
 
 def test_arguments_without_a_form_need_a_key(api: Api, path: Path) -> None:

@@ -37,6 +37,25 @@ def test_records_have_a_row_for_each_call() -> None:
     assert rows[0]["usage"] == {"requests": 1.0}
 
 
+def test_records_are_never_those_of_a_run_before_a_map() -> None:
+    made = runner()
+    for n in (0, 1):
+        made.schedule(n)
+    made.run()
+    assert [record["status"] for record in made.records()] == ["done", "failed"]
+    rows = made.map([2, 3, 4])
+    assert next(rows) == 20
+    # A row is told until its consumer comes for the next one.
+    assert [record["id"] for record in made.records()] == [0, 1, 2]
+    assert [bool(row) for row in rows] == [False, True]
+    assert made.records() == []
+    assert made.retry_failed() == 0
+    assert made.last[0] == [0, None], "the results of a run are not lost by a map"
+    made.schedule(6)
+    made.run()
+    assert [record["result"] for record in made.records()] == [60]
+
+
 def test_failures_are_tried_again_alone() -> None:
     broken = threading.Event()
     broken.set()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import threading
 import time
+import warnings
 from typing import Any
 
 import pytest
@@ -19,7 +21,8 @@ from support import (
     watchdog,  # noqa: F401
 )
 
-from rate_limited import Resource, Runner, ValidationError
+from rate_limited import Resource, Runner, ValidationError, limited
+from rate_limited.apis import Api
 from rate_limited.calls import Call
 
 
@@ -466,9 +469,63 @@ def test_resources_that_are_no_list_of_them(resources: Any) -> None:
 
 
 def test_a_resource_that_counts_nothing_is_warned_of() -> None:
+    resource = Resource("requests", 40, 5)
     with pytest.warns(UserWarning, match="resource 'requests' counts nothing") as caught:
-        Runner(str, [Resource("requests", 60, 60)])
-    assert caught[0].filename == __file__
+        runner = Runner(str, [resource], progress=False)
+    assert [warning.filename for warning in caught] == [__file__]
+    text = str(caught[0].message)
+    assert "no call takes from it" in text
+    # Once is enough, and nothing else is changed: as in rate_limited 0.4 it limits nothing.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        begun = time.monotonic()
+        assert scheduled(runner, *range(120)).run()[0] == [str(n) for n in range(120)]
+        assert time.monotonic() - begun < 4
+        quiet(str, [resource])
+        # What it says to write counts.
+        told = re.search(r"Resource\('requests'.*?lambda call: 1\)", text)
+        assert told is not None
+        counting = scheduled(quiet(str, [eval(told[0])]), 1, 2, 3)
+        counting.run()
+    assert [record["usage"] for record in counting.records()] == [{"requests": 1}] * 3
+    with pytest.warns(UserWarning, match="'requests'"):
+        quiet(str, [Resource("requests", 40, 5)])
+
+
+def test_the_warning_is_of_the_line_that_names_the_resource() -> None:
+    with pytest.warns(UserWarning, match="counts nothing") as caught:
+
+        @limited(Resource("requests", 40, 5))
+        def double(n: int) -> int:
+            return 2 * n
+
+        assert double(2) == 4
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        pytest.param(lambda: Resource("r", 99, 60, lambda call: 0), id="before"),
+        pytest.param(lambda: Resource("r", 99, 60, None, lambda call, result: 1), id="after"),
+        pytest.param(lambda: Resource("r", 99, 60, None, lambda c, r: 1, lambda c: 2), id="estimated"),
+        pytest.param(lambda: Resource.per_minute("r", 99), id="counted"),
+        pytest.param(lambda: Resource.per_minute("r", 99, partition=lambda call: "m"), id="parts"),
+        pytest.param(lambda: Resource.per_day("r", 99, resets_at="UTC"), id="calendar"),
+        pytest.param(lambda: Resource.untold("r"), id="untold"),
+    ],
+)
+def test_what_counts_is_not_warned_of(resource: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scheduled(quiet(str, [resource()], max_cost=1, prices=lambda call: 0.1), 1).run()
+
+
+def test_descriptions_are_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("openai", "anthropic", "github", "openai_compatible"):
+            quiet(str, Api(name).resources())
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

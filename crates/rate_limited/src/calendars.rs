@@ -47,6 +47,17 @@ mod followed {
             self.calendars.of(resource).cloned()
         }
 
+        /// The window of a resource that follows a calendar, in words.
+        #[cfg(feature = "report")]
+        pub(crate) fn window_in_words(
+            &self,
+            resource: ResourceId,
+            wall: SystemTime,
+        ) -> Option<String> {
+            let calendar = self.calendars.of(resource)?;
+            Some(calendar.window_in_words(self.time_of_day(wall)))
+        }
+
         /// How long one may sleep without a look at the wall clock; `None`: for ever.
         pub(crate) fn look_again(&self) -> Option<Duration> {
             self.calendars.look_again()
@@ -62,8 +73,13 @@ mod followed {
                 return;
             }
             let (now, wall) = clocks();
-            let wall = self.wall.as_ref().map_or(wall, |wall| wall());
+            let wall = self.time_of_day(wall);
             self.calendars.look(limiter, now, wall);
+        }
+
+        /// The time of day, where it is this by the clock that nobody replaced.
+        fn time_of_day(&self, wall: SystemTime) -> SystemTime {
+            self.wall.as_ref().map_or(wall, |wall| wall())
         }
     }
 }
@@ -87,6 +103,12 @@ mod none {
         #[expect(clippy::unused_self, reason = "as where there are calendars")]
         pub(crate) fn of(&self, _: ResourceId) -> Follows {
             Follows {}
+        }
+
+        #[cfg(feature = "report")]
+        #[expect(clippy::unused_self, reason = "as where there are calendars")]
+        pub(crate) fn window_in_words(&self, _: ResourceId, _: SystemTime) -> Option<String> {
+            None
         }
 
         #[expect(clippy::unused_self, reason = "as where there are calendars")]

@@ -382,20 +382,21 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         }
     }
 
-    fn back(&mut self, place: &Place, attempts: u32, setback: Setback) {
-        let failure = Failure {
+    fn back(&mut self, place: &Place, attempts: u32, setback: Option<Setback>) {
+        let unknown = setback.as_ref().is_some_and(|setback| setback.unknown);
+        let failure = setback.map(|setback| Failure {
             at: Wall::now(),
             kind: setback.kind.to_owned(),
             text: setback.text,
-        };
+        });
         self.push(Record::Back(Back {
             position: place.position,
             key: Digest(place.key),
             request: Digest(place.request),
             attempts,
             crashes: place.crashes,
-            unknown: setback.unknown,
-            failure: Some(failure),
+            unknown,
+            failure,
         }));
     }
 
@@ -447,7 +448,7 @@ impl<Req, Resp> Book<Req, Resp> {
             return Ok(());
         };
         let objection = if self.checked {
-            policy.objection_so_far(walk.census())
+            policy.objection_so_far(walk.census(), past)
         } else {
             policy.objection(walk.census(), past)
         };

@@ -97,8 +97,8 @@ pub(crate) trait Recorder<Req, Resp>: Send {
     /// What was learnt of a resource.
     fn learnt(&mut self, resource: ResourceId, learnt: Vec<u8>);
 
-    /// An attempt came to nothing.
-    fn back(&mut self, place: &Place, attempts: u32, setback: Setback);
+    /// An attempt came to nothing; `None`: it was to leave, and did not.
+    fn back(&mut self, place: &Place, attempts: u32, setback: Option<Setback>);
 
     /// A call is over.
     fn end(&mut self, place: &Place, finished: &Finished<Req, Resp>) -> Ticket;

@@ -9,6 +9,7 @@ use jiff::civil::{Date, Time};
 use jiff::{Timestamp, ToSpan};
 use rate_limited_core::{Amount, Anchor, Quota};
 
+use crate::moment::on_the_wall;
 use crate::zone::Zone;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -129,6 +130,27 @@ impl Calendar {
                 end: rate_limited_core::Time::MAX,
                 next: rate_limited_core::Time::MAX,
             },
+        }
+    }
+
+    /// What it is, and when the window ends that this moment lies in, for people: `day UTC, back at 16:05`.
+    ///
+    /// The end is that of the clock [on the wall](on_the_wall); beyond what calendars know there is none.
+    ///
+    /// ```
+    /// use rate_limited_calendar::{Calendar, on_the_wall};
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let (hour, now) = (Calendar::clock(Duration::from_secs(3_600))?, UNIX_EPOCH);
+    /// let end = on_the_wall(now + Duration::from_secs(3_600), now).expect("it is in 1970");
+    /// assert_eq!(hour.window_in_words(now), format!("hour, back at {end}"));
+    /// # Ok::<(), rate_limited_calendar::CalendarError>(())
+    /// ```
+    pub fn window_in_words(&self, now: SystemTime) -> String {
+        let window = self.window_at(now);
+        match window.and_then(|window| on_the_wall(window.end, now)) {
+            Some(back) => format!("{self}, back at {back}"),
+            None => self.to_string(),
         }
     }
 

@@ -19,7 +19,7 @@ use rate_limited_sim::http::Dialect;
 use crate::asking::row_args::RowArgs;
 use crate::calling::header::Header;
 use crate::calling::waits::WaitArgs;
-use crate::exit;
+use crate::pages::help;
 use crate::pages::manual::{CompletionsArgs, ManArgs};
 use crate::planning::plan_args::PlanArgs;
 use crate::reading::bad_line::BadLinePolicy;
@@ -40,7 +40,8 @@ use crate::writing::reorder::Order;
     name = "rate-limited",
     bin_name = "rate-limited",
     version,
-    after_long_help = exit::HELP
+    after_help = help::FIRST_STEPS,
+    after_long_help = help::of_all()
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -55,10 +56,10 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Report(ReportArgs),
     Clean(CleanArgs),
-    Completions(CompletionsArgs),
-    Man(ManArgs),
     #[cfg(feature = "simulate")]
     Simulate(SimulateArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Run a file of requests through an API: an OpenAI-compatible one, or any that --api names.
@@ -71,9 +72,9 @@ pub(crate) enum Command {
 /// it is told. The same command again goes on where the last run stopped, however that ended: what is done
 /// is not sent again, and the limits count what was used before.
 #[derive(Debug, Args)]
-#[command(after_long_help = exit::HELP)]
+#[command(after_help = help::EXAMPLES, after_long_help = help::of_run())]
 pub(crate) struct RunArgs {
-    /// The requests, one a line (JSONL); - is standard input
+    /// The requests, one a line (JSONL), or with --prompt the rows of a table; - is standard input
     ///
     /// A file without requests is refused; an empty standard input is no error (exit code 0).
     pub(crate) input: PathBuf,
@@ -84,6 +85,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Option<OsString>,
     /// Start a simulated API inside and send the requests there: no key, no network, no costs
+    ///
+    /// It allows requests=40/5s and tokens=20k/5s, or what --limit, --rpm and --tpm say; a few of its answers fail.
     #[cfg(feature = "simulate")]
     #[arg(long, conflicts_with_all = ["base_url", "key_file", "api", "pool"])]
     pub(crate) simulate: bool,
@@ -95,13 +98,11 @@ pub(crate) struct RunArgs {
     /// With a journal it can be had later, too: `rate-limited report OUTPUT`.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Print progress as JSON, one object a line and second, to standard error, instead of a bar
+    /// Print progress as JSON, one object a second, to standard error, instead of a bar
     ///
     /// Other lines there do not begin with a brace; --quiet leaves them out.
     #[arg(long)]
     pub(crate) json_progress: bool,
-    #[command(flatten)]
-    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
@@ -110,6 +111,8 @@ pub(crate) struct RunArgs {
     pub(crate) pace: PaceArgs,
     #[command(flatten)]
     pub(crate) cost: CostArgs,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     #[command(flatten)]
     pub(crate) lines: LineArgs,
     #[command(flatten)]
@@ -165,7 +168,7 @@ pub(crate) struct LimitArgs {
     /// Requests per minute: short for --limit requests=N/1m
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = Limit::requests_per_minute)]
     pub(crate) rpm: Option<Limit>,
-    /// Tokens per minute: short for --limit tokens=N/1m
+    /// Tokens per minute, such as 90k: short for --limit tokens=N/1m
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = Limit::tokens_per_minute)]
     pub(crate) tpm: Option<Limit>,
     /// How many calls may be in flight at once; auto finds out, from 64 upwards
@@ -215,7 +218,7 @@ pub(crate) struct ApiArgs {
     /// what its refusals mean. Without it: an OpenAI-compatible API that charges the tokens it used.
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub(crate) api: Option<String>,
-    /// A set of limits that the description of the API has, such as one for a plan
+    /// The plan of your account, whose limits the API's description has: `rate-limited apis NAME` lists them
     #[arg(long, value_name = "NAME", requires = "api")]
     pub(crate) tier: Option<String>,
     /// The model that is asked with --prompt, and for which the limits of the tier are taken
@@ -223,9 +226,15 @@ pub(crate) struct ApiArgs {
     /// Without --prompt requests name theirs themselves.
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// Where the API is [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of the API]
+    /// Where the API is, such as http://localhost:8000/v1 [env: RATE_LIMITED_BASE_URL, OPENAI_BASE_URL] [default: that of the API]
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
+    /// The path for requests that have no url of their own
+    ///
+    /// Default: that of the API, such as /v1/chat/completions, and /v1/embeddings for bodies with nothing
+    /// but an input.
+    #[arg(long, value_name = "PATH", value_parser = endpoint)]
+    pub(crate) endpoint: Option<String>,
     /// The environment variable that holds the key [default: that of the API, such as OPENAI_API_KEY]
     #[arg(long, value_name = "NAME", conflicts_with = "key_file", value_parser = variable_name)]
     pub(crate) key_env: Option<String>,
@@ -248,12 +257,6 @@ pub(crate) struct ApiArgs {
     /// The longest answer that is read, such as 64MiB; a longer one fails its call
     #[arg(long, value_name = "SIZE", default_value = "64MiB", allow_negative_numbers = true, value_parser = size::parse)]
     pub(crate) max_answer: u64,
-    /// The path for requests that have no url of their own
-    ///
-    /// Default: that of the API, such as /v1/chat/completions, and /v1/embeddings for bodies with nothing
-    /// but an input.
-    #[arg(long, value_name = "PATH", value_parser = endpoint)]
-    pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) waits: WaitArgs,
 }
@@ -368,11 +371,11 @@ pub(crate) struct SimulateArgs {
     /// The port; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: those of run --simulate;
-    /// with --api: none]
+    /// A limit, such as requests=500/1m or tokens=90k/1m; repeatable [default: requests=40/5s and
+    /// tokens=20k/5s; with --api: none]
     #[arg(long = "limit", value_name = "NAME=QUOTA/WINDOW")]
     pub(crate) limits: Vec<Limit>,
-    /// How long answers take: a duration, or two for anything between them, such as 200ms-2s
+    /// How long answers take: a duration, or two for anything between them [default: 400ms-1600ms]
     #[arg(long, value_name = "DURATION", value_parser = latency)]
     pub(crate) latency: Option<(Duration, Duration)>,
     /// The share of requests that fail with a 503, from 0 to 1

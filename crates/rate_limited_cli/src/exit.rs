@@ -9,15 +9,18 @@ Exit codes:
     0  every call succeeded, or standard input was empty
     1  the run came to its end, some calls failed (see \"error\" in their lines)
     2  bad usage or bad input: nothing was sent
-    3  stopped early: a fatal answer (such as a bad key), the deadline, a wait that is longer than
-       --max-wait, costs that would pass --max-cost, 30 minutes with nothing but failures and refusals, an input that broke
-    4  the journal is in use, damaged or not usable (nothing was sent); or the journal or the output
-       could not be written, for example on a full disk
+    3  stopped early: a fatal answer (such as a bad key), the deadline, a wait
+       longer than --max-wait, costs that would pass --max-cost, 30 minutes with
+       nothing but failures and refusals, an input that broke
+    4  the journal is in use, damaged or not usable (nothing was sent); or the
+       journal or the output could not be written, for example on a full disk
    70  a fault of this program
-  129, 130, 143  interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM; all results so far are kept
+  129  interrupted by SIGHUP,
+  130  by SIGINT (Ctrl-C),
+  143  by SIGTERM; all results so far are kept
   141  whoever read the output has gone (a closed pipe)
-After 3, after an interruption, and after 4 once its cause is mended, the same command again goes on
-where the run stopped.";
+After 3, after an interruption, and after 4 once its cause is mended, the same
+command again goes on where the run stopped.";
 
 /// What the long help of the commands on journals says of them.
 pub(crate) const JOURNAL_HELP: &str = "\

@@ -62,14 +62,14 @@ where
 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors. If they cannot be printed there is nobody to tell.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Refused.code()
-            } else {
-                0
-            };
+        Err(error) if error.use_stderr() => {
+            say::tell(usage(&error));
+            return Exit::Refused.code();
+        }
+        Err(help_or_version) => {
+            // If it cannot be printed there is nobody to tell.
+            let _ = help_or_version.print();
+            return 0;
         }
     };
     let exit = catch_unwind(AssertUnwindSafe(|| command(&cli.command)));
@@ -78,6 +78,17 @@ where
         Exit::Internal
     })
     .code()
+}
+
+/// What is wrong with a command line, with colours where those are wanted.
+fn usage(error: &clap::Error) -> String {
+    let text = error.render();
+    let text = if console::colors_enabled_stderr() {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
+    text.trim_end().to_owned()
 }
 
 fn command(command: &Command) -> Exit {

@@ -225,7 +225,7 @@ impl From<OriginError> for Refusal {
 fn journal_told(error: &OpenError) -> String {
     let advice = match error {
         OpenError::Damaged { .. } => ": pass --repair",
-        OpenError::Network { .. } => " with --journal PATH",
+        OpenError::Network { .. } | OpenError::NoRoom { .. } => " with --journal PATH",
         _ => "",
     };
     format!("{error}{advice}")

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::refusal::Refusal;
 use crate::running::signals::Signals;
 use crate::simulation;
-use crate::telling::say::{complain, say};
+use crate::telling::say::{complain, say, tell};
 use crate::values::limit::Limit;
 use crate::values::text::counted;
 
@@ -99,7 +99,7 @@ impl Stage {
         } else {
             limits.join(", ")
         };
-        say(format_args!("limits: {limits}; Ctrl-C ends it"));
+        tell(format_args!("limits: {limits}; Ctrl-C ends it"));
         say("try it:");
         match self.api {
             None => {

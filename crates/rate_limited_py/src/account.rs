@@ -43,13 +43,23 @@ impl Guard {
         self.look();
     }
 
-    /// What a resource follows, or the one that it is a part of; and when its present window ends.
-    pub(crate) fn calendar(&mut self, resource: ResourceId) -> Option<(String, SystemTime)> {
+    /// When the present window ends of a resource that follows a calendar.
+    pub(crate) fn window_end(&mut self, resource: ResourceId) -> Option<SystemTime> {
+        let window = self.calendar(resource)?.window_at(SystemTime::now())?;
+        Some(window.end)
+    }
+
+    /// The window of a resource that follows a calendar, in words.
+    pub(crate) fn window_in_words(&mut self, resource: ResourceId) -> Option<String> {
+        let calendar = self.calendar(resource)?;
+        Some(calendar.window_in_words(SystemTime::now()))
+    }
+
+    /// What a resource follows, or the one that it is a part of.
+    fn calendar(&mut self, resource: ResourceId) -> Option<&Calendar> {
         self.look_again()?;
         let view = self.0.limiter.view(resource, crate::clock::now());
-        let calendar = self.0.calendars.of(view.part_of.unwrap_or(resource))?;
-        let window = calendar.window_at(SystemTime::now())?;
-        Some((calendar.to_string(), window.end))
+        self.0.calendars.of(view.part_of.unwrap_or(resource))
     }
 
     /// How long one may sleep without a look at the calendar; `None`: for ever.

@@ -186,7 +186,7 @@ impl Lookup {
     pub(crate) fn objection(&self, so_far: bool) -> Option<Objection> {
         let census = self.walk.census();
         if so_far {
-            self.policy.objection_so_far(census)
+            self.policy.objection_so_far(census, &self.past)
         } else {
             self.policy.objection(census, &self.past)
         }
@@ -467,6 +467,15 @@ impl Book {
     pub(crate) fn came_back(&mut self, call: u64) {
         if let Some(Brought::Failure(failure)) = self.brought.remove(&call) {
             self.back(call, Some(failure), false);
+        }
+    }
+
+    /// Takes down that an attempt has not left after all, so that the next run makes it: otherwise it is taken for one
+    /// that was in flight when this one died.
+    pub(crate) fn stays(&mut self, call: u64) {
+        let one_less = |place: &mut Place| place.attempts = place.attempts.saturating_sub(1);
+        if self.change(call, one_less).is_some() {
+            self.back(call, None, false);
         }
     }
 

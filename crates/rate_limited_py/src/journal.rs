@@ -11,7 +11,7 @@ use rate_limited_store::{
     State,
 };
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// `look` says: run it.
@@ -166,6 +166,17 @@ impl Journal {
 impl Journal {
     pub(crate) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether nothing was in it when it was opened.
+    pub(crate) fn is_empty(&self) -> bool {
+        let counts = self.shared.lookup().past.counts;
+        counts.done + counts.failed + counts.unfinished == 0
     }
 
     /// Tells the limits what was taken of them before, once.

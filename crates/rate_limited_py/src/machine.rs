@@ -129,6 +129,11 @@ impl Machine {
         }
     }
 
+    /// Nobody wants this call any more: its attempt, which ends next, was not made.
+    fn unwanted(&self, number: u64) {
+        lock(&self.inner.state).unwanted.insert(number);
+    }
+
     /// What went wrong with an attempt of a call, for its journal.
     fn failed(&self, number: u64, kind: String, text: String) {
         if let Some(book) = &mut lock(&self.inner.state).book {

@@ -67,8 +67,8 @@ struct Expected {
 impl Outlook {
     /// A copy of a machine; one that is not running is taken to begin.
     pub(crate) fn of(state: &State, limiter: &mut Guard, now: Time) -> Outlook {
-        let window_end = |id: &ResourceId| limiter.calendar(*id).map(|(_, end)| end);
-        let window_ends = state.resources.iter().map(window_end).collect();
+        let resources = state.resources.iter();
+        let window_ends = resources.map(|id| limiter.window_end(*id)).collect();
         let mut copied = Copied {
             scheduler: state.scheduler.as_ref().expect("it is there").clone(),
             limiter: Limiter::clone(limiter),

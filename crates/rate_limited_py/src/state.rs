@@ -12,7 +12,7 @@ use rate_limited_core::{
     Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, Quota, ResourceId,
     ScheduleError, Scheduler, Time, Wait, WaitingOn,
 };
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) numbers: Vec<u64>,
     /// Calls scheduled so far.
     pub(crate) scheduled: u64,
+    /// The numbers of calls that nobody wanted any more when their turn came: they were not made, and have not failed.
+    pub(crate) unwanted: HashSet<u64>,
     /// Attempts and their calls, by the index of the attempt's id.
     pub(crate) attempts: Vec<Option<(AttemptId, CallId)>>,
     /// Attempts that were given up, whose answers still win while their calls are unfinished.
@@ -79,6 +81,7 @@ impl State {
             pacing,
             numbers: Vec::new(),
             scheduled: 0,
+            unwanted: HashSet::new(),
             attempts: Vec::new(),
             late: Vec::new(),
             ready: VecDeque::new(),
@@ -193,8 +196,9 @@ impl State {
         let book = self.book.as_mut()?;
         let step = book.ends().or_else(|| book.leaves())?;
         let failed = book.error().is_some();
-        if let (Step::Dispatch { attempt, .. }, true) = (step, failed) {
+        if let (Step::Dispatch { attempt, call, .. }, true) = (step, failed) {
             // What was not surely written must not leave.
+            book.stays(call);
             self.keep_back(attempt);
             return None;
         }
@@ -266,12 +270,8 @@ impl State {
                         return step;
                     }
                 }
-                Output::Failed { call: id, why } => {
-                    let call = self.numbers[id.index()];
-                    let told = State::failure(why);
-                    self.witness.over(id, call, Some(told), now);
-                    let step = Step::Ended { call, why: told };
-                    if let Some(step) = self.ended(call, Some(why), Some(step)) {
+                Output::Failed { call, why } => {
+                    if let Some(step) = self.failed(call, why, now) {
                         return step;
                     }
                 }
@@ -297,6 +297,21 @@ impl State {
                 _ => {}
             }
         }
+    }
+
+    /// A call has failed, or was not wanted any more.
+    fn failed(&mut self, id: CallId, why: Failure, now: Time) -> Option<Step> {
+        let call = self.numbers[id.index()];
+        let told = State::failure(why);
+        let step = Step::Ended { call, why: told };
+        if self.unwanted.remove(&call) {
+            if let Some(book) = &mut self.book {
+                book.stays(call);
+            }
+            return Some(step);
+        }
+        self.witness.over(id, call, Some(told), now);
+        self.ended(call, Some(why), Some(step))
     }
 
     /// Why a call failed, in a word.
@@ -407,7 +422,9 @@ impl State {
         };
         self.attempts[attempt.index()] = None;
         let now = now();
-        if self.witness.came((call, attempt), class, code, now) {
+        if self.unwanted.contains(&self.numbers[call.index()]) {
+            self.witness.abandoned((call, attempt), "unwanted");
+        } else if self.witness.came((call, attempt), class, code, now) {
             self.look();
         }
         if let (Class::Success, Some(usage)) = (class, usage) {

@@ -1,14 +1,23 @@
 //! What a runner's machines did, counted together, and the report made of it.
 
-use crate::account::{self, Guard, lock};
+use crate::account::{self, lock};
+use crate::book;
 use crate::clock::now;
+use crate::journal::Journal;
 use pyo3::prelude::*;
-use rate_limited_calendar::on_the_wall;
 use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Time};
 use rate_limited_report::{self as report, Fate, Flights, Numbers, Over, Seen};
+use rate_limited_store::Beside;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often the statistics are written beside the journal: what a kill loses of them.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// What the numbers of calls count: calls of a run, and rows.
+const KINDS: [&str; 2] = ["call", "row"];
 
 /// What all machines of a runner did so far; its size is bounded.
 #[pyclass(frozen, module = "rate_limited._native")]
@@ -20,6 +29,26 @@ pub(crate) struct Statistics {
 #[derive(Default)]
 pub(crate) struct Shared {
     numbers: Mutex<Numbers>,
+    kept: OnceLock<Kept>,
+}
+
+/// Where the numbers of a runner with a journal outlive the process.
+struct Kept {
+    journal: Arc<book::Shared>,
+    beside: Beside,
+    /// When they were written last.
+    saved: Mutex<Time>,
+    /// The calls that were over when the journal was opened, by the journal.
+    over: Ended,
+    /// The same by the statistics of earlier runs: a kill loses the latest of them.
+    seen: Ended,
+}
+
+/// How many calls are over.
+#[derive(Clone, Copy, Default)]
+struct Ended {
+    succeeded: u64,
+    failed: u64,
 }
 
 #[pymethods]
@@ -30,31 +59,59 @@ impl Statistics {
         Statistics::default()
     }
 
-    /// The names of the calls that a report names: the slowest ones, and those with most attempts.
+    /// Goes on with what earlier runs of this journal have counted, and keeps beside it what is counted from now on.
+    fn recall(&self, journal: &Journal) {
+        let mut kept = Kept::beside(journal);
+        let read = || report::Statistics::from_json(&kept.beside.read()?);
+        // With an empty journal all begins anew.
+        let known = if journal.is_empty() { None } else { read() };
+        let mut known = known.unwrap_or_default();
+        // Another runner has given those numbers.
+        known.rename(|name| is_number(name).then(|| format!("{name} of an earlier run")));
+        let seen = known.report("").calls;
+        kept.seen = Ended {
+            succeeded: seen.succeeded,
+            failed: seen.failed,
+        };
+        *lock(&self.shared.numbers) = Numbers::going_on(known);
+        // A runner has one journal all its life.
+        let _ = self.shared.kept.set(kept);
+    }
+
+    /// The calls that a report names by their numbers: of the slowest ones, and of those with most attempts.
     fn named(&self) -> Vec<String> {
         let report = lock(&self.shared.numbers).report("");
         let all = report.slowest.into_iter().chain(report.most_retried);
-        all.map(|call| call.call).collect()
+        let all = all.map(|call| call.call);
+        all.filter(|name| is_number(name)).collect()
+    }
+
+    /// Writes beside the journal what is known, if there is a journal. `names`: what calls are called from now on.
+    fn save(&self, py: Python<'_>, names: HashMap<String, String>) {
+        let name = |number: &str| Some(unlike_numbers(names.get(number)?));
+        lock(&self.shared.numbers).rename(name);
+        py.detach(|| self.shared.save());
     }
 
     /// What is told of all that. `names`: what calls are called instead; `unfinished`: calls that are not over;
     /// `cost`: dollars that were spent, and that may be.
-    #[pyo3(signature = (title, names, notes, unfinished, cost=None))]
+    #[pyo3(signature = (title, names, unfinished, cost=None))]
     fn report(
         &self,
         title: &str,
         names: HashMap<String, String>,
-        notes: Vec<String>,
         unfinished: u64,
         cost: Option<(f64, f64)>,
     ) -> Report {
         let mut told = lock(&self.shared.numbers).report(title);
         for call in told.slowest.iter_mut().chain(&mut told.most_retried) {
             if let Some(name) = names.get(&call.call) {
-                call.rename(name);
+                call.rename(&unlike_numbers(name));
             }
         }
-        told.notes = notes;
+        if let Some(kept) = self.shared.kept.get() {
+            kept.count(&mut told);
+        }
         told.calls.unfinished = unfinished;
         told.calls.requests = Some(told.calls.succeeded + told.calls.failed + unfinished);
         told.cost = cost.map(|(dollars, most_dollars)| report::Cost {
@@ -68,6 +125,76 @@ impl Statistics {
 impl Statistics {
     pub(crate) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+}
+
+impl Shared {
+    /// Writes what is known, unless the journal is closed: then it may belong to another runner.
+    fn save(&self) {
+        let Some(kept) = self.kept.get() else { return };
+        if kept.journal.journal().is_some() {
+            let json = || lock(&self.numbers).statistics().to_json();
+            // Without it a report knows less of earlier runs; no result depends on it.
+            let _ = kept.beside.write(json);
+        }
+    }
+
+    /// Writes now and then what is known. A disk that is full or slow keeps nobody waiting.
+    fn save_if_due(self: &Arc<Shared>, now: Time) {
+        let Some(kept) = self.kept.get() else { return };
+        let saved = &mut *lock(&kept.saved);
+        if now.since(*saved) < SAVE_EVERY {
+            return;
+        }
+        *saved = now;
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name("rate-limited-report".to_owned());
+        // Where there is no thread to be had, the end of the run writes it.
+        let _ = thread.spawn(move || shared.save());
+    }
+}
+
+impl Kept {
+    fn beside(journal: &Journal) -> Kept {
+        let shared = journal.shared();
+        let counts = shared.lookup().past.counts;
+        Kept {
+            journal: shared,
+            beside: Beside::of(journal.path()),
+            saved: Mutex::new(now()),
+            over: Ended {
+                succeeded: counts.done,
+                failed: counts.failed,
+            },
+            seen: Ended::default(),
+        }
+    }
+
+    /// Takes the numbers of calls from the journal.
+    fn count(&self, told: &mut report::Report) {
+        let (over, seen) = (self.over, self.seen);
+        let succeeded = told.calls.succeeded.saturating_sub(seen.succeeded);
+        let failed = told.calls.failed.saturating_sub(seen.failed);
+        told.take_counts(over.succeeded + succeeded, over.failed + failed);
+        if let Some(earlier) = &mut told.earlier {
+            earlier.calls = over.succeeded + over.failed;
+        }
+    }
+}
+
+/// Whether a call is named by the number that its runner gave it.
+fn is_number(name: &str) -> bool {
+    let number = |kind| name.strip_prefix(kind)?.strip_prefix(' ');
+    let number = KINDS.into_iter().find_map(number);
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// What a user calls a call; in quotes where that looks like a number of ours.
+fn unlike_numbers(name: &String) -> String {
+    if is_number(name) {
+        format!("'{name}'")
+    } else {
+        name.clone()
     }
 }
 
@@ -112,13 +239,13 @@ impl Witness {
         Witness {
             shared,
             flights: Flights::default(),
-            kind: "call",
+            kind: KINDS[0],
         }
     }
 
     /// A run begins; calls of one that `stays` are rows.
     pub(crate) fn begins(&mut self, stays: bool) {
-        self.kind = if stays { "row" } else { "call" };
+        self.kind = KINDS[usize::from(stays)];
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix = unix.unwrap_or_default().as_millis();
         let unix = u64::try_from(unix).unwrap_or(u64::MAX);
@@ -166,7 +293,7 @@ impl Witness {
         let views: Vec<_> = {
             let limiter = &mut account::limiter();
             let all = resources.iter();
-            all.map(|id| (limiter.view(*id, now), window_of(limiter, *id)))
+            all.map(|id| (limiter.view(*id, now), limiter.window_in_words(*id)))
                 .collect()
         };
         let seen = views.iter().map(|(view, window)| Seen {
@@ -174,19 +301,11 @@ impl Witness {
             window: window.as_deref(),
         });
         lock(&self.shared.numbers).look(progress, seen, now);
+        self.shared.save_if_due(now);
     }
 
     /// How long the latest good answers took.
     pub(crate) fn latencies(&self) -> Vec<Duration> {
         lock(&self.shared.numbers).latencies().to_vec()
     }
-}
-
-/// The window of a resource that follows a calendar, in words.
-fn window_of(limiter: &mut Guard, id: ResourceId) -> Option<String> {
-    let (calendar, end) = limiter.calendar(id)?;
-    Some(match on_the_wall(end, SystemTime::now()) {
-        Some(back) => format!("{calendar}, back at {back}"),
-        None => calendar,
-    })
 }

@@ -49,11 +49,13 @@ fn head(report: &Report) -> String {
     let began = report
         .began_unix_ms
         .map(|it| format!(", begun {}", moment(it)));
+    let earlier = text::earlier(report).map(|it| format!("; {it}"));
     format!(
-        "<header><h1>{}</h1><p class=\"soft\">{}{}</p></header>\n",
+        "<header><h1>{}</h1><p class=\"soft\">{}{}{}</p></header>\n",
         escaped(&report.title),
         escaped(&text::calls(report)),
-        began.unwrap_or_default()
+        began.unwrap_or_default(),
+        earlier.unwrap_or_default()
     )
 }
 

@@ -54,7 +54,7 @@ pub use human::Human;
 pub use numbers::{Fate, Flights, Numbers, Over, Seen};
 pub use plan::{Advice, Foretold, LIMIT_WIDTH, assumed_told, limit_told, never_told, plan_lines};
 pub use report::{
-    Attempts, Bar, Calls, Cost, Example, Latency, Limit, Named, Report, Slice, is_report,
+    Attempts, Bar, Calls, Cost, Earlier, Example, Latency, Limit, Named, Report, Slice, is_report,
 };
 pub use statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
 pub use words::{amount, counted, grouped};

@@ -103,6 +103,25 @@ impl<'a> From<&'a ResourceView> for Seen<'a> {
 }
 
 impl Numbers {
+    /// Goes on with what earlier runs have counted.
+    pub fn going_on(mut statistics: Statistics) -> Numbers {
+        statistics.goes_on();
+        Numbers {
+            statistics,
+            ..Numbers::default()
+        }
+    }
+
+    /// What was counted: a later process can [go on](Numbers::going_on) with it.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// As [`Statistics::rename`].
+    pub fn rename(&mut self, name: impl FnMut(&str) -> Option<String>) {
+        self.statistics.rename(name);
+    }
+
     /// A run begins, at so many milliseconds since 1970.
     pub fn begins(&mut self, now: Time, unix_ms: u64) {
         self.statistics.begins(unix_ms);

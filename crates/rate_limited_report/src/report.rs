@@ -24,6 +24,8 @@ pub struct Report {
     pub runs_began_ms: Vec<u64>,
     /// How long they ran; what lies between two runs is left out.
     pub elapsed_ms: u64,
+    /// What of all this is of runs before those of the one who tells it; `None`: nothing.
+    pub earlier: Option<Earlier>,
     /// The calls.
     pub calls: Calls,
     /// Their attempts.
@@ -46,6 +48,18 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Texts of errors: empty unless they were asked for.
     pub examples: Vec<Example>,
+}
+
+/// Runs that were over when the one who tells of all of them went on with their journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Earlier {
+    /// How many.
+    pub runs: u64,
+    /// Their calls that are over.
+    pub calls: u64,
+    /// Their attempts.
+    pub attempts: u64,
 }
 
 /// The calls of a run.
@@ -200,6 +214,29 @@ impl Report {
 
     /// How the JSON begins.
     const JSON_BEGINS: &str = "{\n  \"rate_limited_report\": ";
+
+    /// Takes the numbers of calls that are over from a journal, which misses none, and notes how many of them are in no
+    /// other number.
+    ///
+    /// ```
+    /// use rate_limited_report::Statistics;
+    ///
+    /// let mut report = Statistics::default().report("poems");
+    /// report.take_counts(41, 1);
+    /// assert_eq!((report.calls.succeeded, report.calls.failed), (41, 1));
+    /// assert!(report.notes[0].starts_with("42 calls are over and not in the statistics"));
+    /// ```
+    pub fn take_counts(&mut self, succeeded: u64, failed: u64) {
+        let seen = self.calls.succeeded + self.calls.failed;
+        let missing = (succeeded + failed).saturating_sub(seen);
+        if missing > 0 {
+            self.notes.push(format!(
+                "{} over and not in the statistics: a run was killed or goes on, or its statistics are gone",
+                words::counted(missing, "call is", "calls are")
+            ));
+        }
+        (self.calls.succeeded, self.calls.failed) = (succeeded, failed);
+    }
 
     /// The report as JSON: these fields.
     ///

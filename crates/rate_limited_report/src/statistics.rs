@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
-use crate::report::{Attempts, Calls, Cost, Limit, Report};
+use crate::report::{Attempts, Calls, Cost, Earlier, Limit, Report};
 use crate::timeline::Timeline;
 use crate::top::Top;
 use crate::words;
@@ -61,6 +61,9 @@ pub struct Statistics {
     limits: Vec<Metered>,
     slowest: Top,
     most_retried: Top,
+    /// What of it is of earlier runs.
+    #[serde(skip)]
+    earlier: Option<Earlier>,
 }
 
 impl Default for Statistics {
@@ -88,6 +91,7 @@ impl Default for Statistics {
             limits: Vec::new(),
             slowest: Top::default(),
             most_retried: Top::default(),
+            earlier: None,
         }
     }
 }
@@ -197,6 +201,40 @@ impl Statistics {
     /// Never: it has nothing but numbers and names.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers and names")
+    }
+
+    /// What was counted so far is of earlier runs from now on: reports tell it apart.
+    ///
+    /// ```
+    /// use rate_limited_report::Statistics;
+    ///
+    /// let mut statistics = Statistics::default();
+    /// statistics.begins(1_700_000_000_000);
+    /// let mut later = Statistics::from_json(&statistics.to_json()).expect("it was written so");
+    /// later.goes_on();
+    /// later.begins(1_700_000_060_000);
+    /// let report = later.report("poems");
+    /// assert_eq!((report.runs, report.earlier.map(|it| it.runs)), (2, Some(1)));
+    /// ```
+    pub fn goes_on(&mut self) {
+        self.earlier = (self.runs > 0).then_some(Earlier {
+            runs: self.runs,
+            calls: self.succeeded + self.failed,
+            attempts: self.attempts,
+        });
+    }
+
+    /// Calls those that a report names by other names, where this gives one.
+    pub fn rename(&mut self, mut name: impl FnMut(&str) -> Option<String>) {
+        for call in self
+            .slowest
+            .calls_mut()
+            .chain(self.most_retried.calls_mut())
+        {
+            if let Some(name) = name(&call.call) {
+                call.rename(&name);
+            }
+        }
     }
 
     /// A run begins, at so many milliseconds since 1970: what happens from now on is its.
@@ -326,6 +364,7 @@ impl Statistics {
             runs: self.runs,
             runs_began_ms: self.begun_ms.clone(),
             elapsed_ms: self.elapsed_ms,
+            earlier: self.earlier,
             calls: Calls {
                 requests: None,
                 succeeded: self.succeeded,

@@ -19,6 +19,7 @@ pub(crate) fn of(report: &Report) -> String {
         calls(report),
         attempts(report),
     ];
+    lines.extend(earlier(report));
     let latency = &report.latency;
     if latency.answers > 0 {
         let [p50, p95, p99, longest] = [
@@ -82,6 +83,17 @@ pub(crate) fn calls(report: &Report) -> String {
         let _ = write!(line, " of {} runs", grouped(report.runs));
     }
     line
+}
+
+/// What of it is of earlier runs.
+pub(crate) fn earlier(report: &Report) -> Option<String> {
+    let earlier = report.earlier?;
+    Some(format!(
+        "of these, {} and {} were in {}",
+        counted(earlier.calls, "call", "calls"),
+        counted(earlier.attempts, "attempt", "attempts"),
+        counted(earlier.runs, "earlier run", "earlier runs")
+    ))
 }
 
 fn attempts(report: &Report) -> String {

@@ -34,6 +34,10 @@ impl Top {
         self.0.len() < KEPT || self.0.last().is_some_and(|(least, _)| *least < value)
     }
 
+    pub(crate) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Named> {
+        self.0.iter_mut().map(|(_, call)| call)
+    }
+
     pub(crate) fn told(&self) -> Vec<Named> {
         self.0.iter().map(|(_, call)| call.clone()).collect()
     }

@@ -127,13 +127,14 @@ pub enum OpenError {
     },
     /// There is no room for it.
     #[error(
-        "no room for the journal {}: it needs {bytes} bytes in reserve; free some, or choose another path",
-        path.display()
+        "no room for the journal {}: it needs {} MiB in reserve; free some, or choose another path",
+        path.display(),
+        bytes.div_ceil(1 << 20)
     )]
     NoRoom {
         /// The journal.
         path: PathBuf,
-        /// What is needed.
+        /// What is needed, in bytes.
         bytes: u64,
     },
     /// The system refuses.

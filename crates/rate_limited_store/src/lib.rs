@@ -41,6 +41,7 @@
 //! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
 //! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
 //! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
+//! | [`Beside`] | a file that may be lost: the statistics of its runs |
 //! | `peek`, `log` | a glance at a journal, whoever has it; one who only looks on; how neither leaves a log |
 //! | `verify`, `salvage` | what is damaged, and what can be kept |
 //! | [`Digest`] | keys of calls, hashes of requests |
@@ -53,6 +54,7 @@
 )]
 
 mod ballast;
+mod beside;
 mod digest;
 mod error;
 mod journal;
@@ -80,6 +82,7 @@ mod walk;
 mod wall;
 mod writer;
 
+pub use beside::{Beside, write_whole};
 pub use digest::{Digest, Hasher};
 pub use error::{Damage, JournalError, OpenError, Table};
 pub use journal::{Durability, Journal, Opened, Options, Ticket};

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::ballast::{self, Ballast};
+use crate::beside::ENDING;
 use crate::error::{OpenError, Table};
 use crate::journal::{Durability, Options};
 use crate::log::Log;
@@ -198,7 +199,7 @@ pub fn remove(path: &Path) -> Result<(), OpenError> {
     forget(&place::beside(path, ".new"));
     forget(&place::beside(path, ".salvage"));
     // The file goes last: until then nobody else can have the others.
-    for suffix in ["-report", "-ballast", "-wal", "-shm", "-count", ""] {
+    for suffix in [ENDING, "-ballast", "-wal", "-shm", "-count", ""] {
         match std::fs::remove_file(place::beside(path, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(system(path)(error));

@@ -126,9 +126,11 @@ impl Policy {
 
     /// Why a run must not go on with inputs that come as it runs: what is gone, or belongs to another job,
     /// cannot be known before the last of them.
-    pub fn objection_so_far(&self, census: Census) -> Option<Objection> {
-        let refused = self.on_change == OnChange::Refuse && census.changed > 0;
-        refused.then_some(Objection::Changed(census))
+    pub fn objection_so_far(&self, census: Census, past: &Past) -> Option<Objection> {
+        if self.on_change == OnChange::Refuse && census.changed > 0 {
+            return Some(Objection::Changed(census));
+        }
+        self.objection_to_unknown(past)
     }
 
     /// Why the inputs must not be run as they are, if that is so.
@@ -136,11 +138,13 @@ impl Policy {
         if self.on_change == OnChange::Refuse && (census.changed > 0 || census.is_another_job()) {
             return Some(Objection::Changed(census));
         }
+        self.objection_to_unknown(past)
+    }
+
+    fn objection_to_unknown(self, past: &Past) -> Option<Objection> {
         let unknown = past.counts.unknown;
-        if self.on_unknown == OnUnknown::Report && unknown > 0 {
-            return Some(Objection::Unknown(unknown));
-        }
-        None
+        let refused = self.on_unknown == OnUnknown::Report && unknown > 0;
+        refused.then_some(Objection::Unknown(unknown))
     }
 }
 
@@ -156,7 +160,9 @@ pub enum Objection {
     Changed(Census),
     /// Some calls were in flight when the process died.
     #[error(
-        "{0} calls were in flight when an earlier run died: whether they were answered is not known"
+        "{} in flight when an earlier run died: it is not known whether {} answered",
+        if *.0 == 1 { "1 call was".to_owned() } else { format!("{} calls were", .0) },
+        if *.0 == 1 { "it was" } else { "they were" },
     )]
     Unknown(u64),
 }

@@ -250,6 +250,7 @@ where
         }
         for (_, call, attempt) in leaving {
             if failed {
+                self.record_stay(call);
                 self.keep_back(attempt);
             } else {
                 self.start(call, attempt);
@@ -287,7 +288,19 @@ where
         };
         if let Some(place) = &call.place {
             let attempts = place.attempts + call.attempts;
-            records.recorder.back(place, attempts, setback);
+            records.recorder.back(place, attempts, Some(setback));
+        }
+    }
+
+    /// Takes down that an attempt has not left after all: otherwise the next run takes it for one that was in flight
+    /// when this one died.
+    fn record_stay(&mut self, id: CallId) {
+        let (Some(records), Some(call)) = (&mut self.records, call_of(&mut self.calls, id)) else {
+            return;
+        };
+        if let Some(place) = &call.place {
+            let attempts = place.attempts + call.attempts.saturating_sub(1);
+            records.recorder.back(place, attempts, None);
         }
     }
 

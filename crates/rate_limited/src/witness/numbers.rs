@@ -1,7 +1,7 @@
 //! The numbers of a run for its report.
 
 use rate_limited_core::{CallId, Progress, Time};
-use rate_limited_report::{Fate as Told, Flights, Over, Report};
+use rate_limited_report::{Fate as Told, Flights, Over, Report, Seen};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Fate, Trip};
@@ -60,10 +60,21 @@ impl Numbers {
 
     pub(super) fn ends(&mut self, progress: &Progress, account: &Account, now: Time) {
         let mut limiter = account.open();
-        let ids = limiter.resources();
-        let views: Vec<_> = ids.map(|id| limiter.view(id, now)).collect();
+        let (ids, wall) = (limiter.resources(), account.clock().wall());
+        let look = |id| {
+            let view = limiter.view(id, now);
+            // A part has the windows of the whole.
+            let whole = view.part_of.unwrap_or(id);
+            let window = limiter.calendars().window_in_words(whole, wall);
+            (view, window)
+        };
+        let views: Vec<_> = ids.map(look).collect();
         drop(limiter);
-        self.numbers.look(progress, &views, now);
+        let seen = views.iter().map(|(view, window)| Seen {
+            view,
+            window: window.as_deref(),
+        });
+        self.numbers.look(progress, seen, now);
     }
 
     pub(super) fn report(&self, title: &str) -> Report {

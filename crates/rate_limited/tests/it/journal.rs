@@ -243,7 +243,7 @@ async fn a_call_that_was_in_flight_is_sent_again_or_not_as_told() {
         match (on_unknown, result) {
             (OnUnknown::Report, result) => {
                 let error = result.expect_err("to be told").to_string();
-                assert!(error.starts_with("1 calls were in flight"), "{error}");
+                assert!(error.starts_with("1 call was in flight"), "{error}");
             }
             (OnUnknown::Skip, result) => {
                 let results = result.expect("allowed");

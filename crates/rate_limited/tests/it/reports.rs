@@ -124,3 +124,49 @@ async fn what_is_cut_off_is_counted_and_a_run_goes_on() {
         report.attempts.total
     );
 }
+
+#[cfg(feature = "calendar")]
+#[tokio::test(start_paused = true)]
+async fn limits_of_a_calendar_are_told_by_their_calendar_and_the_end_of_their_window() {
+    use rate_limited::Calendar;
+    use std::time::UNIX_EPOCH;
+
+    // Half an hour of a clock that says something else than the system's.
+    let noon = UNIX_EPOCH + Duration::from_secs(20_000 * 86_400 + 12 * 3_600);
+    let origin = tokio::time::Instant::now();
+    let wall = move || noon + origin.elapsed();
+    let day: Calendar = "day 15:00 Asia/Kolkata".parse().expect("a calendar");
+    let hour: Calendar = "hour".parse().expect("a calendar");
+    let mut runner = Runner::new(async |model: String| Ok::<_, std::io::Error>(model.len()))
+        .resource(
+            Resource::per_calendar("requests", 1_000, day.clone())
+                .partition(|model: &String| model.into()),
+        )
+        .resource(Resource::per_calendar("searches", 500, hour.clone()))
+        .resource(Resource::per_minute("beside", 600))
+        .tokio_clock()
+        .wall_clock(wall);
+    runner.schedule("fast".into()).expect("it fits");
+    tokio::time::advance(Duration::from_secs(1_800)).await;
+    runner.run().await.expect("good resources");
+
+    let report = runner.report("calendars");
+    let (day, hour) = (day.window_in_words(wall()), hour.window_in_words(wall()));
+    assert!(day.starts_with("day 15:00 Asia/Kolkata, back at "), "{day}");
+    let expected = [
+        ("requests", format!("1,000 per {day}")),
+        ("searches", format!("500 per {hour}")),
+        ("beside", "600 per 60s".to_owned()),
+        ("requests[fast]", format!("1,000 per {day}")),
+    ];
+    let told = report.limits.iter();
+    let told: Vec<_> = told
+        .map(|limit| (limit.name.as_str(), limit.quota.clone()))
+        .collect();
+    assert_eq!(told, expected);
+    for (_, quota) in &expected {
+        for form in [report.to_text(), report.to_json(), report.to_html()] {
+            assert!(form.contains(quota), "{quota}: {form}");
+        }
+    }
+}

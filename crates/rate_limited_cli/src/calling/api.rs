@@ -221,7 +221,7 @@ impl Afterword {
     pub(crate) fn say(&self) {
         #[cfg(feature = "simulate")]
         if let Some(simulation) = &self.0 {
-            crate::telling::say::say(simulation.report());
+            crate::telling::say::tell(simulation.report());
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `rate-limited completions` and `rate-limited man`: what shells complete, and man pages, made of the command line.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -49,20 +50,48 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
     if args.markdown {
         return print(reference::page(command).as_bytes());
     }
-    let mut page = Vec::new();
     let made = match &args.folder {
-        None => Man::new(command).render(&mut page),
-        Some(folder) => {
-            std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder))
-        }
+        None => page_of(command).map(|(_, page)| page),
+        Some(folder) => fill(folder, command).map(|()| String::new()),
     };
     match made {
-        Ok(()) => print(&page),
+        Ok(page) => print(page.as_bytes()),
         Err(error) => {
             complain(format_args!("failed to write the man pages: {error}"));
             Exit::Refused
         }
     }
+}
+
+/// Writes the page of a command, and those of all commands below it.
+fn fill(folder: &Path, mut command: Command) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    command.build();
+    let below = command.get_subcommands().filter(|it| !it.is_hide_set());
+    for command in below.cloned().chain([command.clone()]) {
+        let (name, page) = page_of(command)?;
+        std::fs::write(folder.join(name), page)?;
+    }
+    Ok(())
+}
+
+/// The name of the file of a command's page, and the page.
+fn page_of(command: Command) -> io::Result<(String, String)> {
+    let (man, mut page) = (Man::new(command), Vec::new());
+    man.render(&mut page)?;
+    let page = String::from_utf8(page).map_err(io::Error::other)?;
+    Ok((man.get_filename(), with_lines_kept(&page)))
+}
+
+/// A page on which what stands below the options keeps its lines: there are tables, and commands to be copied.
+fn with_lines_kept(page: &str) -> String {
+    let Some((options, rest)) = page.split_once(".SH EXTRA\n") else {
+        return page.to_owned();
+    };
+    let end = rest.find("\n.SH ").map_or(rest.len(), |end| end + 1);
+    let (notes, behind) = rest.split_at(end);
+    let notes = notes.trim_end();
+    format!("{options}.SH NOTES\n.nf\n.in 2\n{notes}\n.fi\n{behind}")
 }
 
 fn print(text: &[u8]) -> Exit {

@@ -31,7 +31,7 @@ pub(crate) fn page(mut command: Command) -> String {
     }
     if let Some(codes) = command.get_after_long_help() {
         let codes = codes.to_string();
-        let codes = codes.trim_start_matches("Exit codes:\n");
+        let (_, codes) = codes.split_once("Exit codes:\n").unwrap_or_default();
         let _ = write!(page, "\n## Exit codes\n\n```text\n{codes}\n```\n");
     }
     page
@@ -46,6 +46,9 @@ fn one_command(page: &mut String, command: &Command) {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     let _ = write!(page, "```text\n{usage}\n```\n");
+    if let Some(examples) = command.get_after_help() {
+        let _ = write!(page, "\n```text\n{examples}\n```\n");
+    }
     for heading in headings(command) {
         let _ = write!(page, "\n### {heading} of {name}\n\n");
         for arg in shown(command).filter(|arg| heading_of(arg) == heading) {

@@ -27,6 +27,7 @@ use crate::recording::earlier::{Asked, Earlier};
 use crate::refusal::Refusal;
 use crate::running::bill::{Bill, unpriced_told};
 use crate::running::run;
+use crate::telling::say::fitted;
 use crate::writing::output::OutputTarget;
 
 /// Longer lists are planned in steps of several calls.
@@ -70,7 +71,11 @@ fn text(args: &PlanArgs) -> Result<String, Refusal> {
         meters: &meters,
         advice: advice.as_ref(),
     };
-    Ok(if args.json { told.json() } else { told.text() })
+    Ok(if args.json {
+        told.json()
+    } else {
+        fitted(told.text())
+    })
 }
 
 /// What is to be done, in sums.

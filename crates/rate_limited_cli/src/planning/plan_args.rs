@@ -5,19 +5,21 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::args::{RunArgs, count, share_below_one, some_time};
+use crate::pages::help;
 
 /// Say what a run will come to: its end, its costs, which limit binds. Nothing is sent, no key is needed.
 ///
-/// It takes the options of `run`, and the same scheduler runs on virtual time. What is not known before is
+/// It takes the options of `run`, also those that only matter there, so that one word of a command line makes a plan
+/// of a run. The same scheduler runs on virtual time. What is not known before is
 /// assumed: how long answers take and are. Where a journal is, what is left is planned, after what was used.
 #[derive(Debug, Args)]
-#[command(after_long_help = HELP)]
+#[command(after_help = help::AS_RUN, after_long_help = help::of_plan(HELP))]
 pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
     /// Print the plan as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
     #[command(flatten)]
     pub(crate) expected: ExpectedArgs,
 }

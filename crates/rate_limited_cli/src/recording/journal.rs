@@ -14,7 +14,7 @@ use crate::calling::meters::Meters;
 use crate::reading::stamp::FileId;
 use crate::recording::identity::Identity;
 use crate::refusal::Refusal;
-use crate::telling::say::say;
+use crate::telling::say::tell;
 use crate::values::text::{counted, grouped};
 use crate::writing::output::OutputTarget;
 
@@ -230,13 +230,13 @@ pub(crate) fn repair(path: &Path) -> Result<(), OpenError> {
     }
     match verify(path) {
         Ok(_) => {
-            say(format_args!("the journal {} is whole", path.display()));
+            tell(format_args!("the journal {} is whole", path.display()));
             Ok(())
         }
         Err(damaged @ OpenError::Damaged { .. }) => {
             let salvaged = salvage(path)?;
-            say(damaged);
-            say(format_args!(
+            tell(damaged);
+            tell(format_args!(
                 "{} kept; the damaged journal is {} now",
                 counted(salvaged.kept, "result was", "results were"),
                 salvaged.damaged.display()

@@ -91,7 +91,7 @@ pub(crate) enum Durability {
     Power,
 }
 
-/// Show how far a run came: its calls, what is unknown, who has its journal.
+/// Show how far a run is: its calls, what is unknown, which process runs it.
 ///
 /// It changes nothing, and may be asked while the run goes on.
 #[derive(Debug, Args)]

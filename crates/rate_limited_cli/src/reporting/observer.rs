@@ -1,36 +1,27 @@
 //! What is counted of a run for its report.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rate_limited::http::HttpError;
 use rate_limited::{Amount, Class, View};
 use rate_limited_report::{Attempt, Call, Cost, Meter, Outcome, Report, Sample, Statistics};
+use rate_limited_store::Beside;
 
 use crate::calling::call;
 use crate::calling::meters::Meters;
-use crate::recording::journal::with_ending;
 use crate::running::price::MICROS_PER_DOLLAR;
 use crate::running::state::State;
 use crate::telling::standing::{self, Standing};
 use crate::telling::status;
-use crate::telling::when;
 use crate::writing::record::code;
 
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
-/// What is put behind the name of a journal to name its statistics.
-const ENDING: &str = "-report";
-
 /// The most models whose limits have a picture in a report.
 const PARTS_REPORTED: usize = 12;
-
-/// More than statistics ever take.
-const BYTES_MAX: u64 = 1 << 20;
 
 /// Counts what happens in a run, and goes on with what was counted before.
 #[derive(Debug)]
@@ -38,9 +29,7 @@ pub(crate) struct Observer {
     started: Instant,
     statistics: Mutex<Statistics>,
     /// Where they outlive the process, if there is a journal.
-    file: Option<PathBuf>,
-    /// Held while they are written, so that what is older never comes later.
-    saving: Mutex<()>,
+    file: Option<Beside>,
 }
 
 impl Default for Observer {
@@ -53,10 +42,12 @@ impl Observer {
     /// Goes on with what lies beside a journal; with an empty one all begins anew.
     pub(crate) fn beside(journal: &Path, is_empty: bool) -> Observer {
         let known = if is_empty { None } else { recalled(journal) };
-        Observer::new(known.unwrap_or_default(), Some(place(journal)))
+        let mut known = known.unwrap_or_default();
+        known.goes_on();
+        Observer::new(known, Some(Beside::of(journal)))
     }
 
-    fn new(mut statistics: Statistics, file: Option<PathBuf>) -> Observer {
+    fn new(mut statistics: Statistics, file: Option<Beside>) -> Observer {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_millis();
         statistics.begins(u64::try_from(now).unwrap_or(u64::MAX));
@@ -64,7 +55,6 @@ impl Observer {
             started: Instant::now(),
             statistics: Mutex::new(statistics),
             file,
-            saving: Mutex::new(()),
         }
     }
 
@@ -131,10 +121,8 @@ impl Observer {
 
     fn save(&self) {
         let Some(file) = &self.file else { return };
-        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let json = self.lock().to_json();
         // Without it a report has no pictures; no result depends on it.
-        let _ = write_whole(file, &json, true);
+        let _ = file.write(|| self.lock().to_json());
     }
 
     fn lock(&self) -> MutexGuard<'_, Statistics> {
@@ -205,18 +193,14 @@ fn meters<'a>(meters: &'a Meters, view: &'a View) -> Vec<Meter<'a>> {
     let mut room = PARTS_REPORTED;
     let meter = |it: &Standing<'a>| {
         let quota = it.told.or_else(|| it.in_force())?;
-        let more = match it.window_end().and_then(when::local) {
-            _ if it.told.is_none() => ", found out".to_owned(),
-            Some(end) => format!(", back at {end}"),
-            None => String::new(),
-        };
+        let found = if it.told.is_some() { "" } else { ", found out" };
         if it.is_part() {
             room = room.checked_sub(1)?;
         }
-        let window = it.window_written();
+        let window = it.window_in_words();
         Some(Meter {
             name: it.name(),
-            quota: format!("{} per {window}{more}", status::whole(quota)),
+            quota: format!("{} per {window}{found}", status::whole(quota)),
             share: it.used() / quota.max(f64::MIN_POSITIVE),
         })
     };
@@ -235,35 +219,7 @@ fn cost(state: &State) -> Option<Cost> {
     })
 }
 
-/// Where the statistics of a journal lie.
-fn place(journal: &Path) -> PathBuf {
-    with_ending(journal, ENDING)
-}
-
-/// The statistics that lie beside a journal; what is larger than they ever are is not read.
+/// The statistics that lie beside a journal.
 pub(crate) fn recalled(journal: &Path) -> Option<Statistics> {
-    let file = place(journal);
-    let is_plausible = |it: &fs::Metadata| it.is_file() && it.len() <= BYTES_MAX;
-    fs::metadata(&file).ok().filter(is_plausible)?;
-    Statistics::from_json(&fs::read(&file).ok()?)
-}
-
-/// Writes a file as a whole or not at all; `is_private`: for nobody else.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], is_private: bool) -> io::Result<()> {
-    let fresh = with_ending(path, ".new");
-    let _ = fs::remove_file(&fresh);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if is_private {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let written = options
-        .open(&fresh)
-        .and_then(|mut file| file.write_all(bytes));
-    let moved = written.and_then(|()| fs::rename(&fresh, path));
-    moved.inspect_err(|_| {
-        let _ = fs::remove_file(&fresh);
-    })
+    Statistics::from_json(&Beside::of(journal).read()?)
 }

@@ -13,6 +13,7 @@ use crate::reading::input::{Item, Reader};
 use crate::recording::identity::Identity;
 use crate::recording::journal::{self, UnknownCalls, lost};
 use crate::refusal::Refusal;
+use crate::telling::say::fitted;
 use crate::values::text::{counted, grouped, shortened};
 
 /// The most characters of a note that are shown.
@@ -20,7 +21,7 @@ const NOTE_CHARS_MAX: usize = 500;
 
 /// Says how far the run came that the command line names.
 pub(crate) fn status(args: &StatusArgs) -> Exit {
-    Exit::printing(try_status(args).map(|lines| lines.join("\n") + "\n"))
+    Exit::printing(try_status(args).map(|lines| fitted(lines.join("\n") + "\n")))
 }
 
 fn try_status(args: &StatusArgs) -> Result<Vec<String>, Refusal> {

@@ -5,17 +5,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rate_limited_report::{Report, is_report};
-use rate_limited_store::{Peeked, peek};
+use rate_limited_store::{Peeked, peek, write_whole};
 
 use crate::args::{ReportArgs, ReportForm, RunArgs};
 use crate::exit::Exit;
 use crate::recording::journal;
 use crate::refusal::Refusal;
 use crate::reporting::examples;
-use crate::reporting::observer::{recalled, write_whole};
+use crate::reporting::observer::recalled;
 use crate::running::state::State;
-use crate::telling::say::{complain, print, say};
-use crate::values::text::{counted, shortened};
+use crate::telling::say::{complain, fitted, print, say};
+use crate::values::text::shortened;
 use crate::writing::output::OutputTarget;
 
 /// What is looked at of a file that may be a report.
@@ -53,7 +53,11 @@ fn try_report(args: &ReportArgs) -> Result<(), Refusal> {
         return file.write(&report);
     }
     let form = args.format.unwrap_or(ReportForm::Text);
-    print(made(&report, form));
+    let text = made(&report, form);
+    print(match form {
+        ReportForm::Text => fitted(text),
+        ReportForm::Html | ReportForm::Json => text,
+    });
     Ok(())
 }
 
@@ -70,23 +74,15 @@ fn of_journal(journal: &Path, peeked: &Peeked, output: &Path) -> Report {
         .unwrap_or_default()
         .report(&title(output));
     let counts = peeked.counts;
-    let (over, seen) = (
-        counts.done + counts.failed,
-        report.calls.succeeded + report.calls.failed,
-    );
     if statistics.is_none() {
         report.notes.push(
             "the journal has no statistics: this is what it knows of the calls, and no more"
                 .to_owned(),
         );
-    } else if over > seen {
-        report.notes.push(format!(
-            "{} over and not in the statistics: a run was killed, or goes on",
-            counted(over - seen, "call is", "calls are")
-        ));
+        (report.calls.succeeded, report.calls.failed) = (counts.done, counts.failed);
+    } else {
+        report.take_counts(counts.done, counts.failed);
     }
-    report.calls.succeeded = counts.done;
-    report.calls.failed = counts.failed;
     report.calls.unfinished = counts.unfinished;
     let requests = peeked.job.get("requests");
     report.calls.requests = requests.and_then(|requests| requests.parse().ok());

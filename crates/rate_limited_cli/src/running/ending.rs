@@ -278,8 +278,12 @@ impl Ending<'_> {
             );
         }
         if let Some(journal) = &self.journal {
+            let remedy = match &self.done.reason {
+                Some(Reason::Output(error)) if error.is_for_want_of_room() => "make room",
+                _ => "mend that",
+            };
             return format!(
-                "{} in {}; no result is lost: what is missing there is in the journal {}; next: mend that, \
+                "{} in {}; no result is lost: what is missing there is in the journal {}; next: {remedy}, \
                  and run the same command again",
                 counted(written, "line is", "lines are"),
                 shown(&self.output),

@@ -38,7 +38,7 @@ use crate::running::stop::Stopper;
 use crate::running::verdict;
 use crate::telling::opening::{Opening, Rest};
 use crate::telling::progress::Progress;
-use crate::telling::say::{complain, say};
+use crate::telling::say::{complain, tell};
 use crate::telling::warnings::Warnings;
 use crate::writing::output::OutputTarget;
 use crate::writing::prefix::{Origin, Prefix};
@@ -117,7 +117,7 @@ impl<'a> Prepared<'a> {
         let api = address.connect(&args.api, &options.route, &meters)?;
         let (items, recall) = lines(&looked, journal.as_ref())?;
         if target.is_named_pipe() && !args.quiet {
-            say(format_args!(
+            tell(format_args!(
                 "the output {target} is a pipe: waiting until something reads it"
             ));
         }
@@ -137,8 +137,8 @@ impl<'a> Prepared<'a> {
         let signals = Signals::listen().map_err(Refusal::System)?;
         if !args.quiet {
             opening(args, &looked, &api, (&meters, journal.as_ref())).say();
-            journal.iter().flat_map(RunJournal::told).for_each(say);
-            looked.too_large.iter().for_each(say);
+            journal.iter().flat_map(RunJournal::told).for_each(tell);
+            looked.too_large.iter().for_each(tell);
         }
         let started = Started {
             args,

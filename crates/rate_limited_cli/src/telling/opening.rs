@@ -46,7 +46,7 @@ impl Rest {
         };
         let time = Human(self.time);
         format!(
-            "by the limits alone about {time} for what is left, after what was taken of them before ({binding} binds)"
+            "by the limits alone about {time} for what is left, after what was taken of them before ({binding} bind)"
         )
     }
 }
@@ -55,9 +55,17 @@ impl Opening<'_> {
     /// Says it.
     pub(crate) fn say(&self) {
         tell(self.work());
-        tell(self.limits());
-        self.cost().iter().for_each(tell);
+        if !self.is_over() {
+            tell(self.limits());
+            self.cost().iter().for_each(tell);
+        }
         self.unknown().iter().for_each(tell);
+    }
+
+    /// Whether earlier runs have left nothing to be sent.
+    fn is_over(&self) -> bool {
+        let before = self.surveyed.map_or(0, |it| it.before.total());
+        before > 0 && self.totals.is_some_and(|totals| totals.requests == 0)
     }
 
     /// The calls that were in flight when an earlier run died.
@@ -72,7 +80,7 @@ impl Opening<'_> {
         } = self;
         let before = self.surveyed.map_or(0, |it| it.before.total());
         match totals {
-            Some(Totals { requests: 0, .. }) if before > 0 => format!(
+            Some(_) if self.is_over() => format!(
                 "{} from {input} to {api}: nothing is left to be sent",
                 counted(before, "request", "requests")
             ),

@@ -12,7 +12,7 @@ use crate::running::tally::Counts;
 use crate::telling::forecast::Forecast;
 use crate::telling::members::Dropped;
 use crate::telling::progress_json;
-use crate::telling::say::say;
+use crate::telling::say::{above, say, tell};
 use crate::telling::status::{self, Shown};
 use crate::values::duration::Human;
 use crate::values::text::grouped;
@@ -40,6 +40,7 @@ impl Progress {
         let has_room = !is_json && has_room_for_a_bar(stdout_taken);
         let bars = has_room.then(|| Bars::new(state.total()));
         let shown = bars.clone();
+        above(bars.as_ref().map(|bars| bars.all.clone()));
         let task = tokio::spawn(async move {
             match shown {
                 Some(bars) => draw(&state, &bars).await,
@@ -57,6 +58,7 @@ impl Drop for Progress {
         if let Some(bars) = &self.bars {
             bars.calls.finish_and_clear();
             bars.limits.finish_and_clear();
+            above(None);
         }
     }
 }
@@ -111,12 +113,8 @@ async fn draw(state: &State, bars: &Bars) {
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
-        if let Some(news) = outage.news(&view) {
-            let _ = bars.all.println(news);
-        }
-        for news in dropped.news(state, &view) {
-            bars.calls.println(news);
-        }
+        outage.news(&view).iter().for_each(tell);
+        dropped.news(state, &view).iter().for_each(tell);
         let left = forecast.time_left(state, &view, &counts);
         let limits = status::resources(&view, &state.meters, Shown::Bars);
         bars.limits.set_message(limits.unwrap_or_default());
@@ -137,8 +135,8 @@ async fn write_lines(state: &State) {
     loop {
         ticks.tick().await;
         let (view, counts) = state.look();
-        outage.news(&view).iter().for_each(say);
-        dropped.news(state, &view).iter().for_each(say);
+        outage.news(&view).iter().for_each(tell);
+        dropped.news(state, &view).iter().for_each(tell);
         let left = forecast.time_left(state, &view, &counts);
         if written.elapsed() >= LINE_EVERY {
             written = Instant::now();
@@ -148,7 +146,7 @@ async fn write_lines(state: &State) {
                 .map_or_else(String::new, |n| format!("/{}", grouped(n)));
             let mut words = words(state, &view, &counts, left);
             words.extend(status::resources(&view, &state.meters, Shown::Figures));
-            say(format_args!("{done}{total} done; {}", words.join("; ")));
+            tell(format_args!("{done}{total} done; {}", words.join("; ")));
         }
     }
 }

@@ -29,12 +29,12 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// Its window as it may be written.
-    pub(crate) fn window_written(&self) -> String {
-        let of_calendar = self.limit.filter(|limit| limit.calendar.is_some());
-        of_calendar.map_or_else(
+    /// Its window, for people.
+    pub(crate) fn window_in_words(&self) -> String {
+        let calendar = self.limit.and_then(|limit| limit.calendar.as_ref());
+        calendar.map_or_else(
             || duration::written(self.view.window),
-            Limit::window_written,
+            |calendar| calendar.window_in_words(SystemTime::now()),
         )
     }
 

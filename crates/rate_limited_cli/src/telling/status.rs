@@ -111,6 +111,10 @@ pub(crate) fn waits_for(view: &View, meters: &Meters) -> Option<String> {
         known.unwrap_or_else(|| other.to_owned())
     };
     Some(match on {
+        // What was spent does not come back, whatever time passes; what is held may.
+        WaitingOn::Quota(id) if meters.is_bill(id.index()) => {
+            "cost: held by calls in flight".to_owned()
+        }
         WaitingOn::Quota(id) => {
             let until = meters.get(id.index()).and_then(|meter| until(view, meter));
             let until = until.unwrap_or_default();

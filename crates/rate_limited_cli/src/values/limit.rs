@@ -5,7 +5,7 @@
 //!
 //! `requests=3500/1m`, `tokens=1_000_000/1d`, `requests=500/m`, `tokens=90k/1m`, `images=5/250ms`.
 //! The quota takes `_` between digits, a fraction down to a millionth, and the endings `k` (thousand),
-//! `M` (million) and `G` (thousand million), small or large: minutes stand behind the slash alone. The window is a duration (see [`crate::values::duration`]), or a unit alone for one of it: it slides.
+//! `M` (million) and `G` (thousand million), small or large: minutes stand behind the slash alone. The window is a duration (see [`crate::values::duration`]), or a unit alone for one of it (`m` or `minute`): it slides.
 //!
 //! With `@` and a time zone behind it the window follows the calendar: `requests=1000/day@America/Los_Angeles`,
 //! `requests=1000/day@09:00 Europe/Berlin`, `tokens=5M/month@UTC`, `requests=60/minute@UTC`, `requests=5/10s@UTC`.
@@ -329,7 +329,14 @@ fn is_number(text: &str) -> bool {
 
 /// A window: a duration, or a unit alone for one of it.
 fn window_of(limit: &str, text: &str) -> Result<Duration, LimitError> {
-    let window = match duration::unit_nanos(text).and_then(duration::from_nanos) {
+    let unit = match text {
+        "second" => "s",
+        "minute" => "m",
+        "hour" => "h",
+        "day" => "d",
+        other => other,
+    };
+    let window = match duration::unit_nanos(unit).and_then(duration::from_nanos) {
         Some(unit) => unit,
         None => duration::parse(text).map_err(|reason| LimitError::Window {
             limit: limit.to_owned(),

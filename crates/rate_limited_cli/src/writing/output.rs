@@ -94,6 +94,19 @@ pub enum OutputError {
     Repeated(u64),
 }
 
+impl OutputError {
+    /// Whether more room may help.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            OutputError::Write { source, .. } | OutputError::Spill { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What happens to a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {

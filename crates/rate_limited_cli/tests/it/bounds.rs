@@ -137,6 +137,17 @@ fn costs_never_pass_their_bound_and_a_higher_one_goes_on() {
 }
 
 #[test]
+fn what_is_held_of_the_bound_is_waited_for() {
+    let world = World::new(ApiModel::new(5).latency(Latency::Constant(Duration::from_secs(2))));
+    let args = [&["--max-cost", "0.01", "--json-progress"], &PRICES[..]].concat();
+    let outcome = world.run(&requests(60), &args);
+    outcome.expect(3, 60);
+    let waits = "\"waits_for\":\"cost: held by calls in flight\"";
+    assert!(outcome.stderr.contains(waits), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("cost: full"), "{}", outcome.stderr);
+}
+
+#[test]
 fn attempts_that_fail_count_in_full() {
     let world = World::new(ApiModel::new(5).failure_rate(1.0));
     let args = [&["--max-cost", "0.001", "--max-retries", "9"], &PRICES[..]].concat();

@@ -65,6 +65,10 @@ fn what_was_used_today_counts_in_the_next_run_of_the_day() {
     ] {
         assert!(second.stderr.contains(part), "{part}: {}", second.stderr);
     }
+    let time = limit.split(['@', ' ']).nth(1).expect("a time");
+    let told = world.run_command(&["report", "out.jsonl"]).stdout;
+    let quota = format!("limit requests (4 per day {time} UTC, back at ");
+    assert!(told.contains(&quota), "{quota}: {told}");
     // That day ended two hours ago.
     let other = World::slow(10);
     let limit = format!("requests=4/{}", day_from(22));

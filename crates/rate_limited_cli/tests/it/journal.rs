@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use rate_limited_sim::ApiModel;
 use tokio::runtime::Runtime;
@@ -417,90 +416,4 @@ fn no_file_has_a_key() {
 
 fn has_key(bytes: &[u8]) -> bool {
     bytes.windows(6).any(|part| part == b"CANARY")
-}
-
-/// A disk that is full in the middle of a run: what was answered is kept, and the run goes on later.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_keeps_what_was_answered() {
-    let mut done = 0;
-    for megabytes in [9, 10, 11, 12, 14, 16, 20, 24] {
-        let world = World::slow(2);
-        let disk = world.path("disk");
-        fs::create_dir(&disk).expect("room");
-        let Some(mounted) = Mounted::new(&disk, megabytes) else {
-            eprintln!("skipped: no right to mount a tmpfs");
-            return;
-        };
-        let long = ",\"user\":\"".to_owned() + &"x".repeat(100) + "\",\"n\":40";
-        let lines: String = (1..=400).map(|number| request(number, &long)).collect();
-        world.input(&lines);
-        let args = [
-            "run",
-            "in.jsonl",
-            "-o",
-            "disk/out.jsonl",
-            "--max-concurrent",
-            "8",
-        ];
-        let first = world.run_command(&args);
-        assert!(
-            matches!(first.code, Some(0 | 4)),
-            "{megabytes}: {}",
-            first.stderr
-        );
-        if first.code == Some(4) {
-            done += 1;
-            let sent = world.stats().arrivals;
-            mounted.resize(64);
-            let second = world.run_command(&args);
-            assert_eq!(second.code, Some(0), "{megabytes}: {}", second.stderr);
-            let repeated = world.stats().arrivals - 400;
-            assert_eq!(
-                repeated, 0,
-                "{megabytes}: {sent} {}\n{}",
-                first.stderr, second.stderr
-            );
-        }
-        let text = fs::read_to_string(disk.join("out.jsonl")).expect("an output");
-        assert_eq!(text.lines().count(), 400);
-        let verified = world.run_command(&["status", "disk/out.jsonl", "--verify"]);
-        assert_eq!(verified.code, Some(0), "{}", verified.stderr);
-    }
-    assert!(done >= 4, "the disk was full {done} times");
-}
-
-/// A small file system of its own.
-#[cfg(target_os = "linux")]
-struct Mounted(PathBuf);
-
-#[cfg(target_os = "linux")]
-impl Mounted {
-    fn new(path: &Path, megabytes: u32) -> Option<Mounted> {
-        let options = format!("size={megabytes}m");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(path)
-            .stderr(Stdio::null())
-            .status();
-        mounted
-            .is_ok_and(|status| status.success())
-            .then(|| Mounted(path.to_owned()))
-    }
-
-    fn resize(&self, megabytes: u32) {
-        let options = format!("remount,size={megabytes}m");
-        let status = std::process::Command::new("mount")
-            .args(["-o", &options])
-            .arg(&self.0)
-            .status();
-        assert!(status.expect("mount is there").success());
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.0).status();
-    }
 }

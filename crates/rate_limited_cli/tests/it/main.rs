@@ -5,6 +5,8 @@ mod bounds;
 mod calendar;
 mod clock;
 mod dice;
+#[cfg(target_os = "linux")]
+mod disk;
 mod duration;
 mod edits;
 mod environment;

@@ -53,10 +53,43 @@ fn each_command_has_a_man_page() {
         run.contains("max\\-cost") && run.contains("Exit codes:"),
         "{run}"
     );
+    // What is below the options keeps its lines.
+    let (_, notes) = run
+        .split_once(".SH NOTES\n.nf\n.in 2\nExamples:")
+        .expect("notes");
+    let (notes, _) = notes.split_once("\n.fi\n").expect("their end");
+    assert!(notes.ends_with("where the run stopped."), "{notes}");
     assert!(
         run.contains("\\fBrate\\-limited run\\fR") || run.contains("rate\\-limited\\-run"),
         "{run}"
     );
+}
+
+/// Those that need no key, no network and no file of the reader's.
+#[cfg(all(unix, feature = "simulate"))]
+#[test]
+fn examples_of_the_help_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let help = output(folder.path(), &["run", "--help"]);
+    let lines = help.lines().map(str::trim);
+    let examples = lines.filter(|line| line.starts_with("echo "));
+    let examples: Vec<_> = examples.collect();
+    assert!(!examples.is_empty(), "{help}");
+    for example in examples {
+        let own = command(folder.path(), &[]);
+        let own = own.get_program().to_str().expect("a path");
+        let done = std::process::Command::new("sh")
+            .args(["-c", &example.replace("rate-limited", own)])
+            .current_dir(folder.path())
+            .output();
+        let done = done.expect("a shell");
+        assert!(done.status.success(), "{example}: {done:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&done.stdout).lines().count(),
+            1,
+            "{example}"
+        );
+    }
 }
 
 /// All that `--help` says is in the book, and nothing else.

@@ -255,7 +255,7 @@ fn a_run_that_goes_on_says_what_the_limits_make_of_the_rest() {
         &requests(150),
         &[&limit[..], &["--deadline", "100ms"]].concat(),
     );
-    let told = "for what is left, after what was taken of them before (requests binds)";
+    let told = "for what is left, after what was taken of them before (requests bind)";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     assert!(
         outcome.stderr.contains("alone about 10 m "),

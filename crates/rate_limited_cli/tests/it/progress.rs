@@ -46,18 +46,17 @@ fn progress_for_machines_is_one_object_a_line() {
     );
 }
 
-/// Runs on a terminal of so many columns; what came to the screen.
+/// Runs on a terminal of so many columns, with `behind` in the shell after the command; what came to the screen.
 #[cfg(target_os = "linux")]
-fn on_a_terminal(columns: usize) -> Option<String> {
+fn on_a_terminal(columns: usize, told: &[&str], behind: &str, exit: i32) -> Option<String> {
     let world = world();
     world.input(&requests(150));
-    let told = ["run", "in.jsonl", "-o", "out.jsonl", LIMIT[0], LIMIT[1]];
-    let inner = world.command(&told);
+    let inner = world.command(told);
     let words: Vec<_> = std::iter::once(inner.get_program())
         .chain(inner.get_args())
         .map(|word| format!("'{}'", word.to_string_lossy()))
         .collect();
-    let shell = format!("stty cols {columns} rows 24; {}", words.join(" "));
+    let shell = format!("stty cols {columns} rows 24; {}{behind}", words.join(" "));
     let mut command = Command::new("script");
     command
         .args(["-q", "-e", "-c", &shell, "/dev/null"])
@@ -73,9 +72,12 @@ fn on_a_terminal(columns: usize) -> Option<String> {
     // Not every machine has it.
     let output = command.output().ok()?;
     let screen = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{screen}");
+    assert_eq!(output.status.code(), Some(exit), "{screen}");
     Some(screen)
 }
+
+#[cfg(target_os = "linux")]
+const RUN: [&str; 6] = ["run", "in.jsonl", "-o", "out.jsonl", LIMIT[0], LIMIT[1]];
 
 /// The text of each line that was drawn, without what moves the cursor.
 #[cfg(target_os = "linux")]
@@ -102,7 +104,7 @@ fn lines(screen: &str) -> Vec<String> {
 #[test]
 fn a_bar_fits_its_terminal_and_has_no_colours() {
     for columns in [20, 40, 200] {
-        let Some(screen) = on_a_terminal(columns) else {
+        let Some(screen) = on_a_terminal(columns, &RUN, "", 0) else {
             return;
         };
         assert!(!screen.contains("\u{1b}[3"), "a colour: {screen:?}");
@@ -126,4 +128,45 @@ fn a_bar_fits_its_terminal_and_has_no_colours() {
             assert!(is_there("left"), "{lines:?}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn errors_and_reports_are_broken_between_words() {
+    let cases: [(&[&str], i32, &str); 3] = [
+        (
+            &["run", "none.jsonl", "-o", "out.jsonl"],
+            2,
+            "error: failed to open the input none.jsonl:",
+        ),
+        (&["apis", "anthropic"], 0, "the version of the API"),
+        (
+            &["plan", "in.jsonl", LIMIT[0], LIMIT[1]],
+            0,
+            "150 requests from in.jsonl; nothing is sent",
+        ),
+    ];
+    for (told, exit, words) in cases {
+        let Some(screen) = on_a_terminal(40, told, "", exit) else {
+            return;
+        };
+        let text: Vec<_> = screen.split_whitespace().collect();
+        assert!(text.join(" ").contains(words), "{words}: {screen}");
+        let long = |line: &&str| line.chars().count() > 40 && line.trim().contains(' ');
+        let long: Vec<_> = screen.lines().filter(long).collect();
+        assert!(long.is_empty(), "{long:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_said_meanwhile_takes_the_place_of_the_bar() {
+    let kill = " & sleep 1; kill -TERM $!; wait $!";
+    let Some(screen) = on_a_terminal(60, &RUN, kill, 143) else {
+        return;
+    };
+    let (before, _) = screen.split_once("SIGTERM: nothing").expect("the notice");
+    let (_, erased) = before.rsplit_once('▰').expect("a bar");
+    // All three lines of the bar: otherwise the next one would be drawn over the notice.
+    assert_eq!(erased.matches("\u{1b}[2K").count(), 3, "{erased:?}");
 }

@@ -149,8 +149,19 @@ fn a_report_has_all_runs_of_a_journal() {
     );
     let refused = sum(&first, "/attempts/refused_by_code");
     assert_eq!(refused, world.stats().refusals);
-    world.run(&requests(40), &args).expect(0, 40);
+    let more = [&args[..], &["--report", "both.json"]].concat();
+    world.run(&requests(40), &more).expect(0, 40);
     let both = data(&world);
+    // Who was part of the second run knows what was before it.
+    let written = fs::read_to_string(world.path("both.json")).expect("a report");
+    let written: Value = serde_json::from_str(&written).expect("JSON");
+    let earlier = ["runs", "calls", "attempts"];
+    let earlier = earlier.map(|it| number(&written, &format!("/earlier/{it}")));
+    assert_eq!(earlier, [1, 25, number(&first, "/attempts/total")]);
+    assert_eq!(
+        (&first["earlier"], &both["earlier"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(
         (number(&both, "/runs"), number(&both, "/calls/succeeded")),
         (2, 40)
