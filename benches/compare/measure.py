@@ -75,8 +75,7 @@ def write_work(place, scenario, requests, clock, pace):
         "requests_file": str(file),
         "results_file": str(place / "results.jsonl"),
         "limits": [{**it, "window": it["window"] / pace} for it in scenario.limits_told()],
-        # What a page of the API would say, to everybody: how each limit counts, and over what window.
-        "api": [{**it, "window": seconds(it["window"]) / pace, "quota": None} for it in scenario.api["limits"]],
+        "api": [{**it, "window": it["window"] / pace} for it in scenario.pages()],
         "concurrency": CONCURRENCY,
         "speed": clock,
     }

@@ -22,6 +22,8 @@ class Scenario:
     about: str
     speed: float
     told: float | str
+    # What no page says of its limits: `kind`, `burst`.
+    unsaid: list
     api: dict
     changes: list
     blocks: list
@@ -45,6 +47,7 @@ class Scenario:
             about=raw.pop("about"),
             speed=raw.pop("speed", 12.0),
             told=raw.pop("told", 1.0),
+            unsaid=raw.pop("unsaid", []),
             api=raw.pop("api"),
             changes=raw.pop("changes", []),
             blocks=raw.pop("block"),
@@ -70,6 +73,12 @@ class Scenario:
             {"name": it["name"], "quota": max(1, round(it["quota"] * self.told)), "window": seconds(it["window"])}
             for it in self.api["limits"]
         ]
+
+    def pages(self):
+        """What pages of the API say of its limits, to everybody: how each one counts, and over what window in seconds."""
+        unsaid = {"quota", *self.unsaid}
+        said = [{key: value for key, value in limit.items() if key not in unsaid} for limit in self.api["limits"]]
+        return [{**it, "window": seconds(it["window"])} for it in said]
 
     def model(self, speed):
         """The API as TOML, with all spans shorter by `speed`."""
