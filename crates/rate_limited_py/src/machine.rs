@@ -271,7 +271,8 @@ impl Machine {
 
     /// As `stop`, and what is in flight is given up.
     fn halt(&self) {
-        self.inner.input(Input::Halt);
+        lock(&self.inner.state).halt();
+        self.inner.nudge();
     }
 
     /// Nothing new is started before `unpause`; what is in flight goes on, and a run is not over.

@@ -226,6 +226,24 @@ impl State {
         !self.ready.is_empty()
     }
 
+    /// Gives up what is in flight: a report that is asked for now knows of it, whoever carries it out later.
+    pub(crate) fn halt(&mut self) {
+        // What no worker has taken yet does not leave.
+        for step in std::mem::take(&mut self.ready) {
+            match step {
+                Step::Dispatch { attempt, .. } => self.keep_back(attempt),
+                step => self.ready.push_back(step),
+            }
+        }
+        self.handle(Input::Halt);
+        for _ in 0..self.attempts.iter().flatten().count() {
+            match self.poll() {
+                Step::Wait { .. } | Step::Over { .. } => return,
+                step => self.ready.push_back(step),
+            }
+        }
+    }
+
     /// Whether there is a moment at which to ask again, and no worker that waits for it.
     pub(crate) fn needs_a_keeper(&self) -> bool {
         let Some(until) = self.wait.and_then(|wait| wait.until) else {

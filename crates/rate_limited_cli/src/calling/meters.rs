@@ -188,6 +188,7 @@ impl Meters {
     }
 
     /// The limits that nobody told.
+    #[cfg(feature = "simulate")]
     pub(crate) fn untold(&self) -> &[Untold] {
         &self.untold
     }
