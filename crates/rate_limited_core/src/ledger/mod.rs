@@ -588,15 +588,4 @@ impl Ledger {
         self.version += u64::from(self.held_is_waited_for);
         self.held_is_waited_for = false;
     }
-
-    fn widen_guard(&mut self) {
-        if let Some(spread) = &mut self.spread {
-            spread.widen_guard();
-        }
-        let widest = self.widest_guard();
-        if self.guard > 0 && self.guard < widest {
-            self.guard = (self.guard * 2).min(widest);
-            self.meter.set_guard(self.guard);
-        }
-    }
 }

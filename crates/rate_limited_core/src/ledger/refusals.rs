@@ -113,6 +113,18 @@ impl Ledger {
         }
     }
 
+    /// What was sent apart may have come closer together.
+    fn widen_guard(&mut self) {
+        if let Some(spread) = &mut self.spread {
+            spread.widen_guard();
+        }
+        let widest = self.widest_guard();
+        if self.guard > 0 && self.guard < widest {
+            self.guard = (self.guard * 2).min(widest);
+            self.meter.set_guard(self.guard);
+        }
+    }
+
     /// Whether the refusal may be due to what was learnt of real usage.
     fn learn_from_refusal(&mut self, now: Time) -> bool {
         let books = self.books(now);
