@@ -20,7 +20,7 @@ const LONG_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// One episode of refusals lowers a limit that was told to a sixteenth at most: one absurd refusal among
 /// thousands of answers must not stop a run.
-const DEEPEST_CUT: i64 = 16;
+pub(super) const DEEPEST_CUT: i64 = 16;
 
 /// What refusals have shown of late.
 #[derive(Clone, Debug, Default)]

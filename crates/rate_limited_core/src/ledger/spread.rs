@@ -8,7 +8,7 @@
 //! A bucket of that burst then stands beside the books of the limit: both must have room. So what was told is never
 //! passed, and what refusals have shown of the limit lowers the rate of both.
 
-use super::refusals::Cut;
+use super::refusals::{Cut, DEEPEST_CUT};
 use super::{Hold, Ledger};
 use crate::amount::Amount;
 use crate::ceiling::Evidence;
@@ -124,7 +124,7 @@ impl Ledger {
     pub(super) fn is_spread(&mut self, asked: Amount, wait: Option<Duration>, now: Time) -> bool {
         self.hear_of_return(asked, wait);
         let Some(burst) = self.burst_shown(asked, now) else {
-            self.forget_spread();
+            self.forget_spread(now);
             return false;
         };
         // What the episode has said of the limit so far, it said of the burst.
@@ -158,20 +158,20 @@ impl Ledger {
     }
 
     /// What this episode seemed to show of a burst does not hold.
-    fn forget_spread(&mut self) {
+    fn forget_spread(&mut self, now: Time) {
         let episode = self.refusals.start;
         if self.spread.take_if(|it| it.episode == episode).is_some() {
-            self.spent_at = None;
-            self.version += 1;
+            (self.ceiling, self.spent_at) = (self.refusals.ceiling.clone(), None);
+            self.remeter(now);
         }
     }
 
-    /// Less comes back than was told: so much is the limit at most.
+    /// Less comes back than was told: so much is the limit at most, unless the server asks to wait for another reason.
     fn doubt_the_rate(&mut self, now: Time) {
         let limit = self.quota().limit().map_or(0, Amount::as_micros);
         let lower = self.refusals.comes_back.filter(|it| *it < limit / 4 * 3);
         if let Some(lower) = lower {
-            self.ceiling.found(lower, now);
+            self.ceiling.found(lower.max(limit / DEEPEST_CUT), now);
         }
         self.remeter(now);
     }
@@ -209,6 +209,10 @@ impl Ledger {
             return None;
         }
         let (passed, most) = (self.tally.passed, self.believed_burst()?);
+        // Where nothing passes, no burst is what was spent.
+        if passed <= 0 {
+            return None;
+        }
         let is_burst = match self.refusals.comes_back {
             Some(comes_back) => comes_back / MORE >= passed && passed <= most / LESS,
             None => passed <= most / FAR_LESS,

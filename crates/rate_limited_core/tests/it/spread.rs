@@ -118,3 +118,27 @@ fn a_burst_that_is_half_of_the_limit_needs_a_moment_to_be_known() {
     let (share, _) = run(told(60), Bucket::new(60.0, 25.0, Hint::Exact));
     assert!(share < 1.05, "{share}");
 }
+
+/// It refuses all that comes at first, and asks to wait for a reason of its own.
+struct Closed(usize);
+
+impl Api for Closed {
+    fn take(&mut self, _now: Time) -> Class {
+        if self.0 == 0 {
+            return Class::Success;
+        }
+        self.0 -= 1;
+        Class::Refused {
+            resource: None,
+            retry_after: Some(Duration::from_millis(400)),
+        }
+    }
+}
+
+#[test]
+fn a_server_that_lets_nothing_through_says_nothing_of_a_burst() {
+    let limit = Amount::units(1_000);
+    let resource = Resource::new("requests", Quota::per(limit, secs(1.0)));
+    let took = run_with(3, resource, &mut Closed(3), 9, &[]);
+    assert!(took < secs(3.0), "{took:?}");
+}
