@@ -208,12 +208,18 @@ impl Ledger {
 
     /// The quota in force: that of the user, or a lower one that the server names or its refusals have shown.
     pub(crate) fn quota(&self) -> Quota {
-        let found = self.ceiling.limit().map(Amount::from_micros);
-        match (self.server_limit, found) {
-            (None, None) => self.base,
-            (Some(limit), None) | (None, Some(limit)) => self.base.with_limit(limit),
-            (Some(one), Some(other)) => self.base.with_limit(one.min(other)),
-        }
+        self.quota_under(&self.ceiling)
+    }
+
+    /// The quota that is in force with this ceiling.
+    fn quota_under(&self, ceiling: &Ceiling) -> Quota {
+        let found = ceiling.limit().map(Amount::from_micros);
+        let Some(lower) = self.server_limit.into_iter().chain(found).min() else {
+            return self.base;
+        };
+        // What was found may be of an earlier run, under a higher limit.
+        let limit = self.base.limit().map_or(lower, |own| own.min(lower));
+        self.base.with_limit(limit)
     }
 
     /// Why a call of this upper bound cannot go now; `None`: it can.

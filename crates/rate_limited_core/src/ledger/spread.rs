@@ -208,7 +208,8 @@ impl Ledger {
         if !may_be {
             return None;
         }
-        let (passed, most) = (self.tally.passed, self.believed_burst()?);
+        let believed = self.quota_under(&self.refusals.ceiling);
+        let (passed, most) = (self.tally.passed, believed.capacity().as_micros());
         // Where nothing passes, no burst is what was spent.
         if passed <= 0 {
             return None;
@@ -218,14 +219,6 @@ impl Ledger {
             None => passed <= most / FAR_LESS,
         };
         is_burst.then_some(Amount::from_micros(passed))
-    }
-
-    /// The most that was believed to pass at once when the episode began.
-    fn believed_burst(&self) -> Option<i64> {
-        let found = self.refusals.ceiling.limit().map(Amount::from_micros);
-        let limits = [self.base.limit(), self.server_limit, found];
-        let limit = limits.into_iter().flatten().min()?;
-        Some(self.base.with_limit(limit).capacity().as_micros())
     }
 
     /// Puts the bucket beside the books, with nothing in it.

@@ -91,6 +91,16 @@ fn a_widened_guard_is_recalled_and_no_other_is_believed() {
 }
 
 #[test]
+fn a_limit_found_under_a_higher_one_does_not_raise_the_present_one() {
+    let (mut first, id) = limiter();
+    let told = first.view(id, START).limit.expect("a limit");
+    let mut learnt = first.learnt(id);
+    learnt[17..25].copy_from_slice(&(told + told).as_micros().to_le_bytes());
+    assert!(first.recall(id, &learnt));
+    assert_eq!(first.view(id, START).limit, Some(told));
+}
+
+#[test]
 fn a_stranger_has_learnt_nothing() {
     let (mut first, _) = limiter();
     let (mut second, id) = limiter();
