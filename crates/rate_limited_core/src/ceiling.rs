@@ -57,12 +57,6 @@ pub(crate) struct Evidence {
 
 impl Default for Ceiling {
     fn default() -> Ceiling {
-        Ceiling::new()
-    }
-}
-
-impl Ceiling {
-    pub(crate) fn new() -> Self {
         Ceiling {
             limit: None,
             calm_from: Time::default(),
@@ -72,7 +66,9 @@ impl Ceiling {
             trials: 0,
         }
     }
+}
 
+impl Ceiling {
     /// The limit found, in millionths.
     pub(crate) fn limit(&self) -> Option<i64> {
         self.limit

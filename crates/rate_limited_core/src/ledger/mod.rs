@@ -166,7 +166,7 @@ impl Ledger {
             told: false,
             refusals: Refusals::default(),
             server_limit: None,
-            ceiling: Ceiling::new(),
+            ceiling: Ceiling::default(),
             finder,
             foreign: Foreign::default(),
             rest: None,
@@ -463,7 +463,7 @@ impl Ledger {
         check_replacement(self.resource.quota(), &quota, self.resource.name())?;
         self.resource = self.resource.clone().with_quota(quota);
         // What refusals have shown was shown of the former limit.
-        (self.ceiling, self.finder, self.spread) = (Ceiling::new(), None, None);
+        (self.ceiling, self.finder, self.spread) = (Ceiling::default(), None, None);
         let limit = self.server_limit.take();
         self.take_kind(quota, now);
         if let Some(limit) = limit {

@@ -148,8 +148,8 @@ impl Ledger {
         now: Time,
     ) -> i64 {
         // What is refused alone is refused for another reason: no limit is nothing.
-        let is_alone = self.refusals.before <= 0 && self.spread.is_none();
-        if self.is_searching() || is_alone {
+        let is_unlikely = self.refusals.before <= 0 && self.spread.is_none();
+        if self.is_searching() || is_unlikely {
             return 0;
         }
         if self.base.window() >= LONG_WINDOW && (wait.is_some() || self.has_taken_little(now)) {

@@ -152,7 +152,7 @@ impl Ledger {
         let used = limit.as_micros().saturating_sub(remaining.as_micros());
         // With little counted, numbers that are multiples of the truth look the same.
         if used <= ours && ours >= ceiling / 2 && limit.as_micros() > ceiling {
-            self.ceiling = Ceiling::new();
+            self.ceiling = Ceiling::default();
             self.remeter(now);
         }
     }

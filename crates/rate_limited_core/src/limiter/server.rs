@@ -1,7 +1,6 @@
 //! What the server says: how resources stand, and refusals.
 
 use super::{Limiter, Reservation};
-use crate::amount::Amount;
 use crate::backoff::{Backoff, Chance};
 use crate::entries::Entries;
 use crate::event::{Cost, ResourceId};
@@ -90,11 +89,9 @@ impl Limiter {
     ) {
         let suspects = self.suspects(costs, named, retry_after, now);
         let alone = suspects.len() == 1;
-        for resource in suspects {
-            let cost = costs.iter().find(|cost| cost.resource == resource);
-            let asked = cost.map_or(Amount::ZERO, |cost| cost.amount);
+        for Cost { resource, amount } in suspects {
             let drained = self.change(resource.index(), |ledger| {
-                ledger.cut(asked, retry_after, alone, now)
+                ledger.cut(amount, retry_after, alone, now)
             });
             if drained > 0 {
                 entries.add(resource, now, drained);
@@ -102,31 +99,28 @@ impl Limiter {
         }
     }
 
-    /// The resources of a refused call that may be to blame.
+    /// What a refused call takes of resources that may be to blame.
     fn suspects(
         &mut self,
         costs: &[Cost],
         named: Option<ResourceId>,
         retry_after: Option<Duration>,
         now: Time,
-    ) -> Vec<ResourceId> {
+    ) -> Vec<Cost> {
         let mut fullest = 0;
         let mut answering = Vec::new();
         for cost in costs {
             if self.answers_for(named, cost.resource) {
                 let full = self.ledgers[cost.resource.index()].fullness(now);
                 fullest = fullest.max(full);
-                answering.push((cost.resource, full));
+                answering.push((*cost, full));
             }
         }
-        answering.retain(|(resource, full)| {
+        answering.retain(|(cost, full)| {
             full.saturating_mul(SUSPECT) >= fullest
-                && self.ledgers[resource.index()].explains(retry_after)
+                && self.ledgers[cost.resource.index()].explains(retry_after)
         });
-        answering
-            .into_iter()
-            .map(|(resource, _)| resource)
-            .collect()
+        answering.into_iter().map(|(cost, _)| cost).collect()
     }
 
     /// An attempt that was dispatched at `sent` ended otherwise than by a refusal.
