@@ -21,6 +21,9 @@ pub(crate) struct TokenBucket {
     pub(super) guard: u64,
     /// Millionths × `per`; negative while in debt.
     level: i128,
+    /// What the bucket lacked beyond its burst when it was made smaller: it comes back before a larger one is
+    /// full. Millionths × the refill period in force.
+    waived: i128,
     at: Time,
 }
 
@@ -34,6 +37,7 @@ impl TokenBucket {
             burst,
             guard,
             level,
+            waived: 0,
             at: now,
         }
     }
@@ -79,12 +83,18 @@ impl TokenBucket {
 
     pub(super) fn set(&mut self, refill: i64, per: u64, burst: i64, now: Time) {
         self.refill(now);
-        let missing = self.burst.saturating_sub(self.units());
+        let waived = whole(self.waived + i128::from(self.per) - 1, self.per);
+        let missing = self
+            .burst
+            .saturating_sub(self.units())
+            .saturating_add(waived);
         let owed = self.units().min(0);
         (self.refill, self.per, self.burst) = (refill, per, burst);
-        // A bucket that shrinks owes nothing for that.
-        let level = burst.saturating_sub(missing).max(owed);
+        // A bucket that shrinks owes nothing for that, and gains nothing when it grows again.
+        let lacking = burst.saturating_sub(missing);
+        let level = lacking.max(owed);
         self.level = self.scaled(level);
+        self.waived = self.scaled(level.saturating_sub(lacking));
     }
 
     /// Nothing is left; gives what was, rounded up.
@@ -128,15 +138,21 @@ impl TokenBucket {
 
     fn refill(&mut self, now: Time) {
         if now > self.at {
-            self.level = self.level_after(self.level, now);
+            let risen = self.level.saturating_add(self.flown(now));
+            self.level = risen.min(self.full());
+            self.waived = (self.waived - (risen - self.level)).max(0);
             self.at = now;
         }
     }
 
     fn level_after(&self, level: i128, later: Time) -> i128 {
+        level.saturating_add(self.flown(later)).min(self.full())
+    }
+
+    /// What flows in until then.
+    fn flown(&self, later: Time) -> i128 {
         let elapsed = i128::from(later.as_nanos().saturating_sub(self.at.as_nanos()));
-        let flown = i128::from(self.refill).saturating_mul(elapsed);
-        level.saturating_add(flown).min(self.full())
+        i128::from(self.refill).saturating_mul(elapsed)
     }
 
     fn scaled(&self, amount: i64) -> i128 {
@@ -145,7 +161,11 @@ impl TokenBucket {
 
     /// The level in millionths, rounded down.
     fn units(&self) -> i64 {
-        let units = self.spendable().div_euclid(i128::from(self.per));
-        i64::try_from(units).unwrap_or(i64::MIN)
+        whole(self.spendable(), self.per)
     }
+}
+
+/// So much in millionths, rounded down.
+fn whole(scaled: i128, per: u64) -> i64 {
+    i64::try_from(scaled.div_euclid(i128::from(per))).unwrap_or(i64::MIN)
 }

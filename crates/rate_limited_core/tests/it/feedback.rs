@@ -141,6 +141,14 @@ fn buckets_and_fixed_windows_take_it_too() {
     assert!(last >= at(50.0) && last < at(50.5), "{last:?}");
 }
 
+#[test]
+fn a_bucket_that_shrinks_and_grows_again_gains_nothing() {
+    let quota = Quota::bucket(Amount::units(20), secs(10.0), Amount::units(10));
+    let named = [Amount::from_micros(1), Amount::from_micros(16_402_882)];
+    let (sent, _) = run(limiter(quota), 30, 2, &named);
+    assert!(most_within(&sent, 10.0) * 2 <= 30, "{sent:?}");
+}
+
 proptest! {
     /// Whatever a server names, no window has more than the user allows, and every call is sent.
     #[test]
