@@ -165,8 +165,10 @@ impl Quota {
                 anchor,
             },
             Quota::TokenBucket { amount, per, burst } => {
-                let share = i128::from(burst.as_micros()) * i128::from(limit.as_micros())
-                    / i128::from(amount.as_micros().max(1));
+                let all = i128::from(amount.as_micros().max(1));
+                let share = i128::from(burst.as_micros()) * i128::from(limit.as_micros());
+                // Rounded up: a smaller bucket must not be full earlier than the larger one.
+                let share = (share + all - 1) / all;
                 let burst_told = burst;
                 let burst = i64::try_from(share).map_or(limit, Amount::from_micros);
                 // A bucket that holds less than one call would let nothing pass.

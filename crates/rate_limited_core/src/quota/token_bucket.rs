@@ -140,6 +140,7 @@ impl TokenBucket {
         if now > self.at {
             let risen = self.level.saturating_add(self.flown(now));
             self.level = risen.min(self.full());
+            // What flows over is of use to a larger bucket.
             self.waived = (self.waived - (risen - self.level)).max(0);
             self.at = now;
         }

@@ -158,7 +158,7 @@ proptest! {
             1..8,
         ),
         kind in 0..2_u8,
-        cost in 1..6_u32,
+        cost in 1..=10_u32,
     ) {
         let amount = Amount::units(20);
         let quota = match kind {
@@ -169,5 +169,15 @@ proptest! {
         let (sent, _) = run(limiter(quota), 30, cost, &limits);
         let most = most_within(&sent, 10.0) * cost as usize;
         prop_assert!(most <= 20 + 10 * usize::from(kind > 0), "{most}");
+    }
+
+    /// A lowered bucket is full again no earlier than the declared one: a call that takes all of either may go then.
+    #[test]
+    fn a_lower_bucket_takes_as_long_to_fill(all in 1_i64..1_000_000_000, burst in 1_i64..1_000_000_000, lower in 1_i64..1_000_000_000) {
+        let bucket = Quota::bucket(Amount::from_micros(all), secs(10.0), Amount::from_micros(burst));
+        let lower = lower.min(all);
+        let lowered = bucket.with_limit(Amount::from_micros(lower));
+        let burst_left = lowered.capacity().as_micros();
+        prop_assert!(i128::from(burst_left) * i128::from(all) >= i128::from(burst) * i128::from(lower));
     }
 }
