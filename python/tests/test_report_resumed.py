@@ -136,6 +136,18 @@ def test_without_its_statistics_a_journal_tells_what_it_knows(tmp_path: Path, ha
     assert report["notes"][0].startswith("3 calls are over and not in the statistics")
 
 
+def test_a_call_that_is_run_again_is_one_call(tmp_path: Path) -> None:
+    for text in ("poem", "poem", "ode"):
+        options = {"journal": tmp_path / "run.db", "key": lambda call: call.args[0], "on_change": "rerun"}
+        with quiet(lambda number, text: text, **options) as runner:
+            for number in range(5):
+                runner.schedule(number, text)
+            assert runner.run()[0] == [text] * 5
+            report = data(runner)
+        assert (report["calls"]["succeeded"], report["calls"]["requests"]) == (5, 5)
+    assert (report["attempts"]["total"], report["notes"]) == (10, [])
+
+
 def test_another_journal_in_its_place_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     with quiet(str, journal=path) as runner:

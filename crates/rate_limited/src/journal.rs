@@ -30,16 +30,19 @@
 //! ```
 
 mod amounts;
+mod restored;
 
 use crate::recorder::{Before, Known, Place, Recorder, Setback, Ticket};
-use crate::result::{AttemptError, CallResult, SharedError};
+use crate::result::{CallResult, SharedError};
 use crate::runner::Finished;
 pub(crate) use amounts::past_of;
 use amounts::{charged, meters_of, wall};
 use rate_limited_core::{Entry, Quota, ResourceId, Time};
 use rate_limited_store::{
-    Back, Digest, Dispatch, End, Failure, Meter, Opened, Options, Past, Record, State, Wall,
+    Back, Counts, Digest, Dispatch, End, Failure, Found, Meter, Opened, Options, Past, Record,
+    State, Wall,
 };
+use restored::{earlier, left, place, poisoned, restored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -233,6 +236,8 @@ enum Reading<Req, Resp> {
     Walk {
         walk: Box<Walk>,
         past: Box<Past>,
+        /// The calls that were over, but for those that are run again.
+        over: Counts,
         policy: Policy,
         hash: Hash<Req>,
         decode: Decode<Resp>,
@@ -265,6 +270,7 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
                 let meters = meters_of(&past);
                 let reading = Reading::Walk {
                     walk: Box::new(walk),
+                    over: past.counts,
                     past: Box::new(past),
                     policy: file.policy,
                     hash: file.hash,
@@ -423,6 +429,31 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         self.push(Record::End(end)).unwrap_or_default()
     }
 
+    #[cfg(feature = "report")]
+    fn kept(&self) -> Option<crate::witness::Kept> {
+        let open = self.open.as_ref()?;
+        let Reading::Walk { over, .. } = &open.reading else {
+            // Whoever opened the journal knows what lies beside it.
+            return None;
+        };
+        let known = over.done + over.failed + over.unfinished;
+        Some(crate::witness::Kept::beside(
+            open.journal.path(),
+            known == 0,
+        ))
+    }
+
+    #[cfg(feature = "report")]
+    fn over(&self) -> Option<rate_limited_report::Ended> {
+        match &self.open.as_ref()?.reading {
+            Reading::Walk { over, .. } => Some(rate_limited_report::Ended {
+                succeeded: over.done,
+                failed: over.failed,
+            }),
+            Reading::Caller(_) => None,
+        }
+    }
+
     fn written(&self) -> Ticket {
         self.open
             .as_ref()
@@ -481,6 +512,7 @@ impl<Req, Resp> Open<Req, Resp> {
             }),
             Reading::Walk {
                 walk,
+                over: counts,
                 policy,
                 hash,
                 decode,
@@ -490,6 +522,11 @@ impl<Req, Resp> Open<Req, Resp> {
                     why_shared(format!("a request cannot be put into the journal: {why}"))
                 })?;
                 let found = walk.look(keyed.key, keyed.request).map_err(shared)?;
+                if let Found::Over(over) = &found
+                    && policy.runs_again(over)
+                {
+                    counts.reopen(over.state);
+                }
                 let journal = &self.journal;
                 Ok(match policy.decide(found) {
                     Decision::Run(begun) => Known::Run(place(keyed, begun)),
@@ -504,72 +541,6 @@ impl<Req, Resp> Open<Req, Resp> {
                 })
             }
         }
-    }
-}
-
-fn place(keyed: Keyed, begun: Begun) -> Place {
-    Place {
-        position: begun.position,
-        key: keyed.key.0,
-        request: keyed.request.0,
-        attempts: begun.attempts,
-        crashes: begun.crashes,
-    }
-}
-
-/// The errors of a call in earlier runs.
-fn earlier<Resp>(journal: &Journal, position: u64) -> Result<Vec<AttemptError<Resp>>, SharedError> {
-    let failures = journal.failures(position).map_err(shared)?;
-    let earlier = |failure: Failure| AttemptError::Earlier(failure.text);
-    Ok(failures.into_iter().map(earlier).collect())
-}
-
-fn restored<Resp>(
-    ended: rate_limited_store::Ended,
-    mut errors: Vec<AttemptError<Resp>>,
-    decode: &Decode<Resp>,
-) -> CallResult<Resp> {
-    let value = match (ended.state, ended.body) {
-        (State::Done, Some(body)) => decode(&body),
-        (State::Done, None) => Err("it could not be put into the journal".to_owned()),
-        (State::Failed, _) => Err(String::new()),
-    };
-    let value = value
-        .map_err(|why| {
-            if !why.is_empty() {
-                let why = format!("the call was answered, and the answer is not there: {why}");
-                errors.push(AttemptError::Earlier(why));
-            }
-        })
-        .ok();
-    CallResult {
-        value,
-        errors,
-        attempts: ended.attempts,
-        finished: true,
-    }
-}
-
-fn left<Resp>(begun: Begun, why: &str) -> CallResult<Resp> {
-    let why = format!("{why}: it was in flight when an earlier run died");
-    CallResult {
-        value: None,
-        errors: vec![AttemptError::Earlier(why)],
-        attempts: begun.attempts,
-        finished: false,
-    }
-}
-
-fn poisoned<Resp>(begun: Begun) -> CallResult<Resp> {
-    let why = format!(
-        "it was in flight in {} crashes and may be what causes them: it is not sent any more",
-        begun.crashes
-    );
-    CallResult {
-        value: None,
-        errors: vec![AttemptError::Earlier(why)],
-        attempts: begun.attempts,
-        finished: true,
     }
 }
 

@@ -103,6 +103,14 @@ pub(crate) trait Recorder<Req, Resp>: Send {
     /// A call is over.
     fn end(&mut self, place: &Place, finished: &Finished<Req, Resp>) -> Ticket;
 
+    /// The statistics of its runs, where they are kept beside it.
+    #[cfg(all(feature = "report", feature = "journal"))]
+    fn kept(&self) -> Option<crate::witness::Kept>;
+
+    /// The calls that were over when these were begun with, and are not run again.
+    #[cfg(all(feature = "report", feature = "journal"))]
+    fn over(&self) -> Option<rate_limited_report::Ended>;
+
     /// The ticket of the last record that is safe.
     fn written(&self) -> Ticket;
 

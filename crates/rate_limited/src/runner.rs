@@ -427,6 +427,10 @@ where
     /// bounded memory and shown as a page, as JSON or as a few lines; calls have their numbers there, and nothing
     /// of requests, answers or the texts of errors is in it.
     ///
+    /// With a [journal](Runner::journal) it tells of the runs that earlier processes made with it, too, and tells them apart
+    /// (`earlier`); their calls are named `call 17 of an earlier run`. A kill loses what was counted in the last 10 s, but
+    /// no number of calls that are over.
+    ///
     /// ```
     /// use rate_limited::{Resource, Runner};
     ///
@@ -446,7 +450,7 @@ where
     pub fn report(&self, title: &str) -> crate::Report {
         match &self.state {
             State::Ready(driver) => driver.report(title),
-            _ => crate::witness::Witness::default().report(title),
+            _ => crate::witness::Witness::default().report(title, None),
         }
     }
 

@@ -6,8 +6,8 @@ use crate::machine::Inner;
 use crate::step::Step;
 use rate_limited_core::{Amount, Entry, Limiter, ResourceId, Time};
 use rate_limited_store::{
-    Back, Begun, Charged, Decision, Digest, Dispatch, End, Failure, Journal, JournalError, Meter,
-    Objection, Opened, Past, Policy, Record, State, Ticket, Walk, Wall,
+    Back, Begun, Charged, Counts, Decision, Digest, Dispatch, End, Failure, Found, Journal,
+    JournalError, Meter, Objection, Opened, Past, Policy, Record, State, Ticket, Walk, Wall,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -42,6 +42,8 @@ struct Parts {
 pub(crate) struct Lookup {
     walk: Walk,
     pub(crate) past: Past,
+    /// The calls that were over, but for those that are run again.
+    pub(crate) over: Counts,
     policy: Policy,
     /// Calls that were looked up, by their positions.
     places: HashMap<u64, Place>,
@@ -72,6 +74,7 @@ impl Shared {
         };
         let lookup = Lookup {
             walk: Walk::new(&opened.journal)?,
+            over: opened.past.counts,
             past: opened.past,
             policy,
             places: HashMap::new(),
@@ -160,7 +163,13 @@ impl Shared {
 impl Lookup {
     /// What becomes of a call with this key and this request.
     pub(crate) fn look(&mut self, key: Digest, request: Digest) -> Result<Decision, JournalError> {
-        let decision = self.policy.decide(self.walk.look(key, request)?);
+        let found = self.walk.look(key, request)?;
+        if let Found::Over(over) = found
+            && self.policy.runs_again(&over)
+        {
+            self.over.reopen(over.state);
+        }
+        let decision = self.policy.decide(found);
         let begun = match decision {
             Decision::Run(begun)
             | Decision::Last(begun)

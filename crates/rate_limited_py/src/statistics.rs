@@ -6,7 +6,9 @@ use crate::clock::now;
 use crate::journal::Journal;
 use pyo3::prelude::*;
 use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Time};
-use rate_limited_report::{self as report, Fate, Flights, Numbers, Over, Seen};
+use rate_limited_report::{
+    self as report, Ended, Fate, Flights, KINDS, Numbers, Over, Seen, is_number,
+};
 use rate_limited_store::Beside;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,9 +17,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
-
-/// What the numbers of calls count: calls of a run, and rows.
-const KINDS: [&str; 2] = ["call", "row"];
 
 /// What all machines of a runner did so far; its size is bounded.
 #[pyclass(frozen, module = "rate_limited._native")]
@@ -38,17 +37,6 @@ struct Kept {
     beside: Beside,
     /// When they were written last.
     saved: Mutex<Time>,
-    /// The calls that were over when the journal was opened, by the journal.
-    over: Ended,
-    /// The same by the statistics of earlier runs: a kill loses the latest of them.
-    seen: Ended,
-}
-
-/// How many calls are over.
-#[derive(Clone, Copy, Default)]
-struct Ended {
-    succeeded: u64,
-    failed: u64,
 }
 
 #[pymethods]
@@ -61,19 +49,11 @@ impl Statistics {
 
     /// Goes on with what earlier runs of this journal have counted, and keeps beside it what is counted from now on.
     fn recall(&self, journal: &Journal) {
-        let mut kept = Kept::beside(journal);
+        let kept = Kept::beside(journal);
         let read = || report::Statistics::from_json(&kept.beside.read()?);
         // With an empty journal all begins anew.
         let known = if journal.is_empty() { None } else { read() };
-        let mut known = known.unwrap_or_default();
-        // Another runner has given those numbers.
-        known.rename(|name| is_number(name).then(|| format!("{name} of an earlier run")));
-        let seen = known.report("").calls;
-        kept.seen = Ended {
-            succeeded: seen.succeeded,
-            failed: seen.failed,
-        };
-        *lock(&self.shared.numbers) = Numbers::going_on(known);
+        *lock(&self.shared.numbers) = Numbers::going_on(known.unwrap_or_default());
         // A runner has one journal all its life.
         let _ = self.shared.kept.set(kept);
     }
@@ -103,14 +83,11 @@ impl Statistics {
         unfinished: u64,
         cost: Option<(f64, f64)>,
     ) -> Report {
-        let mut told = lock(&self.shared.numbers).report(title);
+        let mut told = self.shared.told(title);
         for call in told.slowest.iter_mut().chain(&mut told.most_retried) {
             if let Some(name) = names.get(&call.call) {
                 call.rename(&unlike_numbers(name));
             }
-        }
-        if let Some(kept) = self.shared.kept.get() {
-            kept.count(&mut told);
         }
         told.calls.unfinished = unfinished;
         told.calls.requests = Some(told.calls.succeeded + told.calls.failed + unfinished);
@@ -129,6 +106,15 @@ impl Statistics {
 }
 
 impl Shared {
+    fn told(&self, title: &str) -> report::Report {
+        let over = self.kept.get().map(Kept::over);
+        let numbers = lock(&self.numbers);
+        match over {
+            Some(over) => numbers.report_beside(title, over),
+            None => numbers.report(title),
+        }
+    }
+
     /// Writes what is known, unless the journal is closed: then it may belong to another runner.
     fn save(&self) {
         let Some(kept) = self.kept.get() else { return };
@@ -156,37 +142,21 @@ impl Shared {
 
 impl Kept {
     fn beside(journal: &Journal) -> Kept {
-        let shared = journal.shared();
-        let counts = shared.lookup().past.counts;
         Kept {
-            journal: shared,
+            journal: journal.shared(),
             beside: Beside::of(journal.path()),
             saved: Mutex::new(now()),
-            over: Ended {
-                succeeded: counts.done,
-                failed: counts.failed,
-            },
-            seen: Ended::default(),
         }
     }
 
-    /// Takes the numbers of calls from the journal.
-    fn count(&self, told: &mut report::Report) {
-        let (over, seen) = (self.over, self.seen);
-        let succeeded = told.calls.succeeded.saturating_sub(seen.succeeded);
-        let failed = told.calls.failed.saturating_sub(seen.failed);
-        told.take_counts(over.succeeded + succeeded, over.failed + failed);
-        if let Some(earlier) = &mut told.earlier {
-            earlier.calls = over.succeeded + over.failed;
+    /// The calls that were over when the journal was opened, and are not run again.
+    fn over(&self) -> Ended {
+        let over = self.journal.lookup().over;
+        Ended {
+            succeeded: over.done,
+            failed: over.failed,
         }
     }
-}
-
-/// Whether a call is named by the number that its runner gave it.
-fn is_number(name: &str) -> bool {
-    let number = |kind| name.strip_prefix(kind)?.strip_prefix(' ');
-    let number = KINDS.into_iter().find_map(number);
-    number.is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
 /// What a user calls a call; in quotes where that looks like a number of ours.

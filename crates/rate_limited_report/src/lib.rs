@@ -51,7 +51,7 @@ mod top;
 mod words;
 
 pub use human::Human;
-pub use numbers::{Fate, Flights, Numbers, Over, Seen};
+pub use numbers::{Ended, Fate, Flights, KINDS, Numbers, Over, Seen, is_number};
 pub use plan::{Advice, Foretold, LIMIT_WIDTH, assumed_told, limit_told, never_told, plan_lines};
 pub use report::{
     Attempts, Bar, Calls, Cost, Earlier, Example, Latency, Limit, Named, Report, Slice, is_report,

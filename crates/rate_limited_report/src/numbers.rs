@@ -13,6 +13,9 @@ use crate::words;
 /// The latencies of good answers that are kept: the latest.
 const LATENCIES_KEPT: usize = 256;
 
+/// What the numbers of calls count: calls of a run, and rows.
+pub const KINDS: [&str; 2] = ["call", "row"];
+
 /// The numbers of runs; their [`Flights`] are apart, so that several schedulers may share them.
 ///
 /// ```
@@ -33,6 +36,17 @@ pub struct Numbers {
     latencies: Vec<Duration>,
     /// Which of them the next one replaces.
     oldest: usize,
+    /// The calls that were over in the statistics that it went on with.
+    seen: Ended,
+}
+
+/// How many calls are over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Those with an answer.
+    pub succeeded: u64,
+    /// Those that failed for good.
+    pub failed: u64,
 }
 
 /// The attempts in flight of one scheduler, and its unfinished calls.
@@ -79,7 +93,7 @@ pub enum Fate<'a> {
 pub struct Over<'a> {
     /// Which one.
     pub id: CallId,
-    /// What its number counts, such as `call`.
+    /// What its number counts: one of [`KINDS`].
     pub kind: &'static str,
     /// Its number.
     pub number: u64,
@@ -103,10 +117,25 @@ impl<'a> From<&'a ResourceView> for Seen<'a> {
 }
 
 impl Numbers {
-    /// Goes on with what earlier runs have counted.
+    /// Goes on with what earlier runs have counted. The numbers of their calls were given by another runner: reports say
+    /// so.
+    ///
+    /// ```
+    /// use rate_limited_report::{Ended, Numbers, Statistics};
+    ///
+    /// let mut first = Numbers::default();
+    /// first.begins(rate_limited_core::Time::PROCESS_START, 1_700_000_000_000);
+    /// let known = Statistics::from_json(&first.statistics().to_json());
+    /// let later = Numbers::going_on(known.unwrap_or_default());
+    /// // By the journal there are two answers: a kill has lost the statistics of them.
+    /// let report = later.report_beside("poems", Ended { succeeded: 2, failed: 0 });
+    /// assert_eq!((report.calls.succeeded, report.earlier.map(|it| it.calls)), (2, Some(2)));
+    /// ```
     pub fn going_on(mut statistics: Statistics) -> Numbers {
+        statistics.rename(|name| is_number(name).then(|| format!("{name} of an earlier run")));
         statistics.goes_on();
         Numbers {
+            seen: statistics.ended(),
             statistics,
             ..Numbers::default()
         }
@@ -247,6 +276,19 @@ impl Numbers {
         self.statistics.report(title)
     }
 
+    /// The same beside a journal, by which so many calls were over before: it misses none, and a kill loses the latest
+    /// statistics.
+    pub fn report_beside(&self, title: &str, over: Ended) -> Report {
+        let mut told = self.report(title);
+        let succeeded = told.calls.succeeded.saturating_sub(self.seen.succeeded);
+        let failed = told.calls.failed.saturating_sub(self.seen.failed);
+        told.take_counts(over.succeeded + succeeded, over.failed + failed);
+        if let Some(earlier) = &mut told.earlier {
+            earlier.calls = over.succeeded + over.failed;
+        }
+        told
+    }
+
     fn keep(&mut self, latency: Duration) {
         if self.latencies.len() < LATENCIES_KEPT {
             self.latencies.push(latency);
@@ -255,6 +297,20 @@ impl Numbers {
         self.latencies[self.oldest] = latency;
         self.oldest = (self.oldest + 1) % LATENCIES_KEPT;
     }
+}
+
+/// Whether a call has the name that its number gives it.
+///
+/// ```
+/// use rate_limited_report::is_number;
+///
+/// assert!(is_number("call 17"));
+/// assert!(!is_number("call me"));
+/// ```
+pub fn is_number(name: &str) -> bool {
+    let number = |kind| name.strip_prefix(kind)?.strip_prefix(' ');
+    let number = KINDS.into_iter().find_map(number);
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
 fn place<T>(list: &mut Vec<Option<T>>, index: usize) -> &mut Option<T> {

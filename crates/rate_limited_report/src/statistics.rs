@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
+use crate::numbers::Ended;
 use crate::report::{Attempts, Calls, Cost, Earlier, Limit, Report};
 use crate::timeline::Timeline;
 use crate::top::Top;
@@ -222,6 +223,14 @@ impl Statistics {
             calls: self.succeeded + self.failed,
             attempts: self.attempts,
         });
+    }
+
+    /// The calls that are over.
+    pub(crate) fn ended(&self) -> Ended {
+        Ended {
+            succeeded: self.succeeded,
+            failed: self.failed,
+        }
     }
 
     /// Calls those that a report names by other names, where this gives one.

@@ -55,6 +55,25 @@ pub struct Counts {
     pub unknown: u64,
 }
 
+impl Counts {
+    /// A call that was over is run again.
+    ///
+    /// ```
+    /// use rate_limited_store::{Counts, State};
+    ///
+    /// let mut counts = Counts { done: 2, failed: 1, ..Counts::default() };
+    /// counts.reopen(State::Failed);
+    /// assert_eq!((counts.done, counts.failed), (2, 0));
+    /// ```
+    pub fn reopen(&mut self, state: State) {
+        let count = match state {
+            State::Done => &mut self.done,
+            State::Failed => &mut self.failed,
+        };
+        *count = count.saturating_sub(1);
+    }
+}
+
 /// A call that has begun and is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfinished {

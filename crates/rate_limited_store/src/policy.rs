@@ -81,19 +81,12 @@ impl Policy {
                 attempts: 0,
                 crashes: 0,
             }),
-            Found::Over(over) => {
-                let changed = over.changed && self.on_change != OnChange::Keep;
-                let again = over.state == State::Failed && self.retry_failed;
-                if changed || again {
-                    Decision::Run(Begun {
-                        position: over.position,
-                        attempts: 0,
-                        crashes: 0,
-                    })
-                } else {
-                    Decision::Over(over)
-                }
-            }
+            Found::Over(over) if self.runs_again(&over) => Decision::Run(Begun {
+                position: over.position,
+                attempts: 0,
+                crashes: 0,
+            }),
+            Found::Over(over) => Decision::Over(over),
             Found::Unfinished {
                 position,
                 call,
@@ -122,6 +115,12 @@ impl Policy {
                 }
             }
         }
+    }
+
+    /// Whether a call that is over is run again: its request is another one, or it failed for good and is tried anew.
+    pub fn runs_again(&self, over: &Over) -> bool {
+        let changed = over.changed && self.on_change != OnChange::Keep;
+        changed || over.state == State::Failed && self.retry_failed
     }
 
     /// Why a run must not go on with inputs that come as it runs: what is gone, or belongs to another job,

@@ -123,6 +123,10 @@ where
             records.learnt.1.push(meter.learnt);
         }
         records.recall_parts(past.parts, &mut limiter, now);
+        #[cfg(all(feature = "report", feature = "journal"))]
+        if let Some(kept) = records.recorder.kept() {
+            self.witness.goes_on(kept);
+        }
         self.scheduler.keep_entries();
         let events = self.events.0.clone();
         records.recorder.on_news(Box::new(move || {
@@ -359,6 +363,12 @@ where
         }
         let ticket = records.recorder.end(&place, &finished);
         records.ended.push_back((ticket, finished));
+    }
+
+    /// The calls that were over before, by the record.
+    #[cfg(all(feature = "report", feature = "journal"))]
+    pub(super) fn over_before(&self) -> Option<rate_limited_report::Ended> {
+        self.records.as_ref()?.recorder.over()
     }
 
     /// What keeps the record from being written, if anything does.

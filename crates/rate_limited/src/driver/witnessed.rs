@@ -24,6 +24,8 @@ where
             let stop = self.go(inputs, each).await;
             let (progress, now) = (self.scheduler.progress(), self.clock.now());
             self.witness.ends(&progress, &self.account, now);
+            #[cfg(all(feature = "report", feature = "journal"))]
+            self.witness.keep().await;
             stop
         };
         #[cfg(feature = "tracing")]
@@ -83,7 +85,11 @@ where
 
     #[cfg(feature = "report")]
     pub(crate) fn report(&self, title: &str) -> crate::Report {
-        self.witness.report(title)
+        #[cfg(feature = "journal")]
+        let over = self.over_before();
+        #[cfg(not(feature = "journal"))]
+        let over = None;
+        self.witness.report(title, over)
     }
 }
 

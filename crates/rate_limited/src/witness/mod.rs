@@ -2,6 +2,8 @@
 //!
 //! Without these features it does nothing. No request, no answer and no text of an error comes here.
 
+#[cfg(all(feature = "report", feature = "journal"))]
+mod kept;
 #[cfg(feature = "tracing")]
 mod logs;
 #[cfg(feature = "report")]
@@ -57,6 +59,12 @@ pub(crate) enum Fate<'a> {
     )
 )]
 impl Witness {
+    /// Goes on with what earlier runs have counted, and keeps what is counted.
+    #[cfg(all(feature = "report", feature = "journal"))]
+    pub(crate) fn goes_on(&mut self, kept: Kept) {
+        self.numbers.goes_on(kept);
+    }
+
     /// A run begins.
     pub(crate) fn begins(&mut self, now: Time) {
         #[cfg(feature = "report")]
@@ -104,12 +112,25 @@ impl Witness {
         self.numbers.ends(progress, account, now);
     }
 
+    /// Keeps what is known at the end of a run.
+    #[cfg(all(feature = "report", feature = "journal"))]
+    pub(crate) async fn keep(&mut self) {
+        self.numbers.keep().await;
+    }
+
+    /// What is told of it; `over`: calls that were over before, by a journal.
     #[cfg(feature = "report")]
-    pub(crate) fn report(&self, title: &str) -> rate_limited_report::Report {
-        self.numbers.report(title)
+    pub(crate) fn report(
+        &self,
+        title: &str,
+        over: Option<rate_limited_report::Ended>,
+    ) -> rate_limited_report::Report {
+        self.numbers.report(title, over)
     }
 }
 
+#[cfg(all(feature = "report", feature = "journal"))]
+pub(crate) use kept::Kept;
 /// The span of a run, and the one of an attempt inside it.
 #[cfg(feature = "tracing")]
 pub(crate) use logs::{attempt_span, run_span};

@@ -1,7 +1,7 @@
 //! The numbers of a run for its report.
 
 use rate_limited_core::{CallId, Progress, Time};
-use rate_limited_report::{Fate as Told, Flights, Over, Report, Seen};
+use rate_limited_report::{Ended, Fate as Told, Flights, Over, Report, Seen};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Fate, Trip};
@@ -10,8 +10,24 @@ use crate::account::Account;
 /// What is counted, and what is known of what is not over.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
-    numbers: rate_limited_report::Numbers,
+    counted: rate_limited_report::Numbers,
     flights: Flights,
+    #[cfg(feature = "journal")]
+    kept: Option<super::Kept>,
+}
+
+#[cfg(feature = "journal")]
+impl Numbers {
+    pub(super) fn goes_on(&mut self, mut kept: super::Kept) {
+        self.counted = rate_limited_report::Numbers::going_on(kept.take_known());
+        self.kept = Some(kept);
+    }
+
+    pub(super) async fn keep(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.save(self.counted.statistics()).await;
+        }
+    }
 }
 
 impl Numbers {
@@ -19,12 +35,12 @@ impl Numbers {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix = unix.unwrap_or_default().as_millis();
         let unix = u64::try_from(unix).unwrap_or(u64::MAX);
-        self.numbers.begins(now, unix);
+        self.counted.begins(now, unix);
     }
 
     pub(super) fn leaves(&mut self, trip: Trip, number: u32, now: Time) {
         let ids = (trip.id, trip.attempt);
-        self.numbers.leaves(&mut self.flights, ids, number, now);
+        self.counted.leaves(&mut self.flights, ids, number, now);
     }
 
     pub(super) fn ended(&mut self, trip: Trip, fate: Fate<'_>, now: Time) {
@@ -34,7 +50,7 @@ impl Numbers {
             Fate::CutOff => Told::CutOff,
         };
         let ids = (trip.id, trip.attempt);
-        self.numbers.ended(&mut self.flights, ids, fate, now);
+        self.counted.ended(&mut self.flights, ids, fate, now);
     }
 
     pub(super) fn over(
@@ -49,12 +65,16 @@ impl Numbers {
             number,
             failed,
         };
-        self.numbers.over(&mut self.flights, over, now);
+        self.counted.over(&mut self.flights, over, now);
     }
 
     pub(super) fn look(&mut self, progress: &Progress, account: &Account, now: Time) {
-        if self.numbers.is_due(now) {
+        if self.counted.is_due(now) {
             self.ends(progress, account, now);
+            #[cfg(feature = "journal")]
+            if let Some(kept) = &mut self.kept {
+                kept.save_if_due(self.counted.statistics(), now);
+            }
         }
     }
 
@@ -74,10 +94,13 @@ impl Numbers {
             view,
             window: window.as_deref(),
         });
-        self.numbers.look(progress, seen, now);
+        self.counted.look(progress, seen, now);
     }
 
-    pub(super) fn report(&self, title: &str) -> Report {
-        self.numbers.report(title)
+    pub(super) fn report(&self, title: &str, over: Option<Ended>) -> Report {
+        match over {
+            Some(over) => self.counted.report_beside(title, over),
+            None => self.counted.report(title),
+        }
     }
 }

@@ -21,6 +21,8 @@ mod partitions;
 mod pool;
 #[cfg(feature = "report")]
 mod reports;
+#[cfg(all(feature = "report", feature = "journal"))]
+mod reports_resumed;
 mod runner;
 #[cfg(feature = "tower")]
 mod service;

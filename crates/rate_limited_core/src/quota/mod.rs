@@ -168,12 +168,11 @@ impl Quota {
                 let all = i128::from(amount.as_micros().max(1));
                 let share = i128::from(burst.as_micros()) * i128::from(limit.as_micros());
                 // Rounded up: a smaller bucket must not be full earlier than the larger one.
-                let share = (share + all - 1) / all;
-                let burst_told = burst;
-                let burst = i64::try_from(share).map_or(limit, Amount::from_micros);
+                let share = i64::try_from((share + all - 1) / all);
+                let share = share.map_or(limit, Amount::from_micros);
                 // A bucket that holds less than one call would let nothing pass.
-                let least = Amount::units(1).min(limit).min(burst_told);
-                Quota::bucket(limit, per, burst.max(least))
+                let least = Amount::units(1).min(limit).min(burst);
+                Quota::bucket(limit, per, share.max(least))
             }
             Quota::Slots { .. } => Quota::slots(limit),
             Quota::Budget { .. } => Quota::Budget { amount: limit },
