@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from queue import SimpleQueue
@@ -172,16 +173,16 @@ class Rows:
         for name in ("attempts", "failures", "invalid", "refusals", "timeouts", "retries"):
             numbers[name] -= before[name]
         waiting = list(self._waiting.items())
-        ended = [future for future, _ in waiting if future.done()]
-        failed = sum(not future.cancelled() and future.exception() is not None for future in ended)
+        # What was cancelled or given up is over, and no call that is done.
+        ended = Counter(self._state(future)[0] for future, _ in waiting)
         numbers["scheduled"] = None
-        numbers["failed"] = self._failures + failed
-        numbers["done"] = self._given + len(ended) - numbers["failed"]
+        numbers["failed"] = self._failures + ended[FAILED]
+        numbers["done"] = self._given - self._failures + ended[DONE]
         slow = self._service.slow_calls()
         numbers["slow_calls"] = {row: slow[future.number] for future, row in waiting if future.number in slow}
         since = self._stalled_since
         if since is not None and waiting:
-            numbers["waiting_on"] = f"call {waiting[0][1]:,}, {len(ended):,} results behind it"
+            numbers["waiting_on"] = f"call {waiting[0][1]:,}, {ended[DONE] + ended[FAILED]:,} results behind it"
             numbers["wait_seconds"] = time.monotonic() - since
         return numbers
 

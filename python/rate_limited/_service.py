@@ -83,6 +83,8 @@ class Service:
         self._interrupts = 0
         # The calls whose last attempt failed.
         self._failed = 0
+        # The attempts that were let go and not made: nobody wanted their calls any more.
+        self._not_made = 0
         self._timer: threading.Timer | None = None
         self.why = ""
         self.last_error: BaseException | None = None
@@ -118,6 +120,7 @@ class Service:
     def snapshot(self) -> dict[str, Any]:
         """The numbers of the calls so far, for the progress."""
         numbers = self.machine.progress()
+        numbers["attempts"] -= self._not_made
         numbers["retries"] = retries_of(numbers, self._failed)
         return numbers
 
@@ -214,6 +217,7 @@ class Service:
                 self._begun.add(number)
                 return True
             self._futures.pop(number, None)
+            self._not_made += 1
         # It has not failed: a journal must let a later run make it.
         self.machine.unwanted(number)
         return False

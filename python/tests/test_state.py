@@ -133,6 +133,36 @@ def test_rows_under_way_and_given_out() -> None:
     assert "1 failed" in runner.summary()
 
 
+@pytest.mark.parametrize("way", ["closed", "interrupted"])
+def test_rows_that_were_never_called_are_not_done(way: str) -> None:
+    made: list[int] = []
+    begun, may_end = threading.Event(), threading.Event()
+
+    def ask(number: int) -> int:
+        made.append(number)
+        if number == 2:
+            begun.set()
+            may_end.wait(5)
+        return number
+
+    runner = quiet(ask, [Resource.per_minute("requests", 3_500)], max_concurrent=1)
+    rows = runner.map(range(100))
+    assert (next(rows), next(rows)) == (0, 1) and begun.wait(5)
+    if way == "closed":
+        rows.close()
+    else:
+        runner.interrupt()
+    may_end.set()
+    if way == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            list(rows)
+    runner.close()
+    assert made == [0, 1, 2]
+    for told in (runner.summary(), texts_of(runner)):
+        assert "3 calls done, 0 failed" in told and "3 attempts; 0 in flight" in told
+    assert "requests: 3 of 3,500" in runner.summary()
+
+
 def test_results_are_a_tuple_in_every_way() -> None:
     pair = scheduled(quiet(some_fail, max_retries=0), 1, 2).run()
     results, exceptions = pair
