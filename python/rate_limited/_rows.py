@@ -182,7 +182,8 @@ class Rows:
         numbers["slow_calls"] = {row: slow[future.number] for future, row in waiting if future.number in slow}
         since = self._stalled_since
         if since is not None and waiting:
-            numbers["waiting_on"] = f"call {waiting[0][1]:,}, {ended[DONE] + ended[FAILED]:,} results behind it"
+            behind = ended[DONE] + ended[FAILED]
+            numbers["waiting_on"] = f"call {waiting[0][1]:,}, {behind:,} results behind it"
             numbers["wait_seconds"] = time.monotonic() - since
         return numbers
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rate_limited._bill import Budget
 from rate_limited._html import bar, escaped, page, table
 from rate_limited._ledger import DONE, FAILED, Ledger
 from rate_limited._native import resource_parts, resource_view
+from rate_limited._words import counted, rounded, window_text
 
 if TYPE_CHECKING:
     from rate_limited._native import Machine
@@ -47,6 +50,12 @@ class Stated:
         return as_html(*self._state())
 
     def _state(self) -> tuple[str, list[str], list[Meter]]:
+        numbers, seconds = self._numbers()
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        return f"Runner of {name}", lines_of(numbers, seconds), meters_of(self._resources)
+
+    def _numbers(self) -> tuple[Mapping[str, Any], float | None]:
+        """The numbers of what goes on, comes next, or came last; and how long it has taken, if that is known."""
         run, rows, last = self._run, self._rows, self._last_numbers
         seconds: float | None
         if run is not None:
@@ -61,8 +70,7 @@ class Stated:
             numbers, seconds = {**self._machine.progress(), **ended, "scheduled": len(status)}, None
         if run is None and rows is None:
             numbers = {**numbers, "wait_seconds": None, "paused": self._paused}
-        name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        return f"Runner of {name}", lines_of(numbers, seconds), meters_of(self._resources)
+        return numbers, seconds
 
 
 class Meter(NamedTuple):
@@ -79,6 +87,26 @@ class Meter(NamedTuple):
     """For how many seconds the server's word keeps calls from it."""
     calendar: str | None = None
     """The calendar that its windows follow."""
+    told: float | None = None
+    """The limit that its user has told; None or infinite: none was told, or it is not known here."""
+    sign: str = ""
+    """What stands before an amount of it."""
+
+    @property
+    def overruled(self) -> float | None:
+        """The limit that was told, where another one is in force."""
+        limit, told = self.limit, self.told
+        if limit is None or told is None or math.isinf(told):
+            return None
+        return None if math.isclose(limit, told, rel_tol=1e-6, abs_tol=1e-6) else told
+
+    @property
+    def limit_shown(self) -> str:
+        """The limit in force: as it was told, or rounded where it was found out."""
+        if self.limit is None:
+            return ""
+        is_told = self.told is not None and not math.isinf(self.told) and self.overruled is None
+        return self.sign + (f"{self.told:,.15g}" if is_told else rounded(self.limit))
 
     @property
     def share(self) -> float:
@@ -118,21 +146,18 @@ def parts_of(resource: Resource) -> list[Meter]:
 def meter_of(resource: Resource) -> Meter:
     """The books of a resource; without a runner's use they are empty."""
     number, window = resource._identity._native_id, resource.time_window_seconds
-    if number is None:
-        return Meter(resource.name, 0.0, 0.0, resource.limit, window, 0.0, resource.calendar)
-    used, held, limit, paused = resource_view(number)
-    scale = resource._scale
-    in_force = None if limit is None else limit / scale
-    return Meter(resource.name, used / scale, held / scale, in_force, window, paused, resource.calendar)
+    used = held = paused = 0.0
+    limit, scale = resource.limit, resource._scale
+    if number is not None:
+        used, held, _, paused = resource_view(number)
+    sign = "$" if isinstance(resource, Budget) else ""
+    books = used / scale, held / scale, limit, window, paused
+    return Meter(resource.name, *books, resource.calendar, resource.quota, sign)
 
 
 def lines_of(snapshot: Mapping[str, Any], seconds: float | None) -> list[str]:
     """The calls, the attempts, and what is waited for."""
-    done, failed = snapshot.get("done") or 0, snapshot.get("failed") or 0
-    scheduled = snapshot.get("scheduled")
-    of = "" if scheduled is None else f" of {scheduled:,}"
-    took = "" if seconds is None else f" in {seconds:,.1f} s"
-    lines = [f"{done + failed:,}{of} calls done{took}, {failed:,} failed"]
+    lines = [calls_text(snapshot, seconds)]
     names = {
         "in_flight": "in flight",
         "retries": "tried again",
@@ -140,12 +165,39 @@ def lines_of(snapshot: Mapping[str, Any], seconds: float | None) -> list[str]:
         "timeouts": "timed out",
     }
     numbers = [f"{snapshot.get(key) or 0:,} {name}" for key, name in names.items()]
-    lines.append(f"{snapshot.get('attempts') or 0:,} attempts; {', '.join(numbers)}")
+    lines.append(f"{counted(snapshot.get('attempts') or 0, 'attempt')}; {', '.join(numbers)}")
     if snapshot.get("paused"):
         lines.append("paused: resume() goes on")
     elif snapshot.get("wait_seconds") is not None and snapshot.get("waiting_on"):
         lines.append(f"waiting {until(snapshot['wait_seconds'])} for {snapshot['waiting_on']}")
     return lines
+
+
+def calls_text(snapshot: Mapping[str, Any], seconds: float | None = None) -> str:
+    """How many calls are over, of how many, in which time.
+
+    >>> calls_text({"scheduled": 3, "done": 2, "failed": 1}, 1.5)
+    '3 of 3 calls done in 1.5 s, 1 failed'
+    >>> calls_text({"scheduled": None, "done": 1, "failed": 0})
+    '1 call done, 0 failed'
+    """
+    done, failed = snapshot.get("done") or 0, snapshot.get("failed") or 0
+    scheduled = snapshot.get("scheduled")
+    of = "" if scheduled is None else f"{done + failed:,} of "
+    took = "" if seconds is None else f" in {seconds:,.1f} s"
+    return f"{of}{counted(done + failed if scheduled is None else scheduled, 'call')} done{took}, {failed:,} failed"
+
+
+def limit_text(meter: Meter) -> str:
+    """The limit of a resource as its user has told it; where a lower one is in force, that, and what was told.
+
+    >>> limit_text(Meter("tokens", 0, 0, 3_374.999968, 60, 0, told=20_000))
+    '3,375 in force, 20,000 told'
+    """
+    if meter.limit is None:
+        return "not known yet"
+    in_force = "" if meter.overruled is None else f" in force, {meter.overruled:,.15g} told"
+    return meter.limit_shown + in_force
 
 
 def until(seconds: float) -> str:
@@ -170,13 +222,15 @@ def as_html(title: str, lines: Sequence[str], meters: Sequence[Meter]) -> str:
 
 
 def _books(meter: Meter) -> str:
-    limit = "a limit that is not known yet" if meter.limit is None else f"{meter.limit:,.15g}"
-    window = f" per {meter.window:,.15g} s" if meter.window < float("inf") else ""
+    limit = "a limit that is not known yet" if meter.limit is None else meter.limit_shown
+    window = f" per {window_text(meter.window)}" if meter.window < math.inf else ""
     if meter.calendar is not None:
         window = f" per {meter.calendar}"
-    text = f"{meter.used:,.15g} of {limit}{window} used"
+    text = f"{meter.sign}{rounded(meter.used)} of {limit}{window} used"
+    if meter.overruled is not None:
+        text += f" ({meter.overruled:,.15g} told)"
     if meter.held:
-        text += f", {meter.held:,.15g} held"
+        text += f", {meter.sign}{rounded(meter.held)} held"
     if meter.paused:
         text += f", paused for {until(meter.paused)}"
     return text

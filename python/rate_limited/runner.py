@@ -18,7 +18,7 @@ from rate_limited._control import Control
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
-from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
+from rate_limited._ledger import FAILED, UNFINISHED, Ledger
 from rate_limited._log import EventLog
 from rate_limited._models import ModelWatch
 from rate_limited._native import Machine, Statistics
@@ -44,7 +44,7 @@ from rate_limited._setup import (
     shown_as,
 )
 from rate_limited._signals import on_interrupt
-from rate_limited._state import Stated, lines_of
+from rate_limited._state import Stated, calls_text, limit_text, lines_of, meter_of
 from rate_limited._streams import Streams
 from rate_limited.calls import Call
 from rate_limited.resources import Resource
@@ -377,10 +377,9 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         return True
 
     def __repr__(self) -> str:
-        done = self._ledger.status.count(DONE)
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        limits = ", ".join(f"{resource.name}={_shown_limit(resource)}" for resource in self._resources)
-        return f"<Runner of {name}: {len(self)} calls, {done} done; {limits or 'no limits'}>"
+        limits = ", ".join(f"{meter.name}={limit_text(meter)}" for meter in map(meter_of, self._resources))
+        return f"<Runner of {name}: {calls_text(self._numbers()[0])}; {limits or 'no limits'}>"
 
     def __enter__(self) -> Runner[P, R]:
         return self
@@ -550,8 +549,3 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         """What is known of the rows of a `map` that were not given out, if there are any."""
         left = self._rows.left() if self._rows is not None else None
         return left if left is not None and left.calls else None
-
-
-def _shown_limit(resource: Resource) -> str:
-    limit = resource.limit
-    return "not known yet" if limit is None else f"{limit:,.15g}"

@@ -107,7 +107,7 @@ def test_what_is_told_of_it() -> None:
     assert "max_cost=$5" in plan.text
     assert (plan.unfinished, plan.never_fit) == (0, ())
     runner.run()
-    assert runner.summary().splitlines()[-1] == f"max_cost: {model.paid:.15g} of 5 used"
+    assert runner.summary().splitlines()[-1] == f"max_cost: ${model.paid:.15g} of $5 used"
     assert runner.records()[0]["usage"]["max_cost"] == pytest.approx(0.00051)
     assert json.loads(runner.report().json)["cost"] == {
         "dollars": pytest.approx(model.paid),

@@ -8,12 +8,15 @@ import pickle
 import threading
 import time
 from html.parser import HTMLParser
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from support import eventually, quiet, scheduled, watchdog  # noqa: F401 - a fixture
+from test_feedback import SECONDLY
 
 from rate_limited import Resource, Runner
+from rate_limited.apis import Api
 
 
 class Checked(HTMLParser):
@@ -69,7 +72,35 @@ def test_after_a_run() -> None:
     assert lines[3] == "requests: 8 of 60 per 60 s used"
     # Calls that are scheduled since then are what comes next.
     runner.schedule(1)
-    assert "0 of 1 calls done" in runner.summary()
+    assert "0 of 1 call done" in runner.summary()
+
+
+def test_the_short_form() -> None:
+    runner = quiet(str, [Resource.per_minute("requests", 60), Resource.untold("tokens")])
+    limits = "requests=60, tokens=not known yet"
+    assert repr(runner) == f"<Runner of str: 0 of 0 calls done, 0 failed; {limits}>"
+    assert repr(scheduled(runner, 1)) == f"<Runner of str: 0 of 1 call done, 0 failed; {limits}>"
+    runner.run()
+    assert repr(runner) == f"<Runner of str: 1 of 1 call done, 0 failed; {limits}>"
+    list(runner.map([1, 2]))
+    assert repr(runner) == f"<Runner of str: 2 calls done, 0 failed; {limits}>"
+    assert repr(quiet(str, [])) == "<Runner of str: 0 of 0 calls done, 0 failed; no limits>"
+
+
+def test_a_limit_that_was_found_out_is_told_from_the_one_that_was_told(tmp_path: Path) -> None:
+    description = tmp_path / "secondly.toml"
+    description.write_text(SECONDLY, encoding="utf-8")
+
+    class Answer:
+        status_code = 200
+        headers: ClassVar = {"x-limit": "1250", "x-remaining": "1000"}
+
+    limits = Api.load(description).resources(limits={"requests": 2_500})
+    runner = scheduled(quiet(lambda _: Answer(), limits), 1)
+    assert "requests=2,500>" in repr(runner)
+    runner.run()
+    assert "requests=1,250 in force, 2,500 told>" in repr(runner)
+    assert "of 1,250 per 1 s used (2,500 told)" in runner.summary()
 
 
 def test_while_it_waits() -> None:
@@ -127,7 +158,7 @@ def test_rows_under_way_and_given_out() -> None:
     runner = quiet(some_fail, max_retries=0)
     rows = runner.map(range(1, 5))
     next(rows)
-    assert "calls done" in runner.summary()
+    assert " done, " in runner.summary()
     assert len(list(rows)) == 3
     assert runner.summary().splitlines()[1].startswith("4 calls done in ")
     assert "1 failed" in runner.summary()
