@@ -183,9 +183,9 @@ def calls_text(snapshot: Mapping[str, Any], seconds: float | None = None) -> str
     """
     done, failed = snapshot.get("done") or 0, snapshot.get("failed") or 0
     scheduled = snapshot.get("scheduled")
-    of = "" if scheduled is None else f"{done + failed:,} of "
+    calls = counted(done + failed, "call") if scheduled is None else f"{done + failed:,} of {scheduled:,} calls"
     took = "" if seconds is None else f" in {seconds:,.1f} s"
-    return f"{of}{counted(done + failed if scheduled is None else scheduled, 'call')} done{took}, {failed:,} failed"
+    return f"{calls} done{took}, {failed:,} failed"
 
 
 def limit_text(meter: Meter) -> str:

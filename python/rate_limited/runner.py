@@ -245,7 +245,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
 
         Ctrl-C once starts nothing new, waits `grace_seconds` for what is in flight, and returns what is
         there; twice returns at once. A run that was interrupted goes on with the next `run`, which
-        returns the results of all.
+        returns the results of all. With nothing scheduled it returns two empty lists, and is no run: `last`,
+        `summary()` and `records()` stay those of the run before.
 
         Returns:
             The results in the order of scheduling, None where there is none; and for each call the
@@ -255,7 +256,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             RuntimeError: the runner is running already.
         """
         with self._exclusively():
-            while True:
+            while self._ledger.calls:
                 run = self._run = Run(self)
                 with on_interrupt(run.interrupt):
                     # From the first call to the last result, Ctrl-C must not get between.
@@ -264,6 +265,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
                     results = self._end(run)
                 if results is not None:
                     return results
+        return Results(([], []))
 
     async def run_coro(self) -> tuple[list[R | None], list[list[BaseException]]]:
         """As `run`, awaited. An async function runs on the caller's loop.
@@ -275,12 +277,13 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             RuntimeError: the runner is running already.
         """
         with self._exclusively():
-            while True:
+            while self._ledger.calls:
                 run = self._run = Run(self)
                 await run.wait()
                 results = self._end(run)
                 if results is not None:
                     return results
+        return Results(([], []))
 
     def interrupt(self) -> None:
         """Does what Ctrl-C does, from any thread: once drains, twice ends at once."""
@@ -492,7 +495,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self._check_process()
         if not self._running.acquire(blocking=False):
             raise RuntimeError("the runner is running already: wait for that run, or make another runner")
-        self.interrupted, self._rows, self._has_mapped = False, None, False
+        if self._ledger.calls:
+            self.interrupted, self._rows, self._has_mapped = False, None, False
         self._attempts.complaint = None
         try:
             if self._journal is not None and (objection := self._journal.objection()):
@@ -527,8 +531,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             else:
                 results = Results((ledger.results, ledger.exception_lists()))
                 self._ledger = Ledger(ledger.base + len(ledger.calls))
-        if results[0]:
-            self._last = results
+        self._last = results
         return results
 
     def _progress_options(self) -> dict[str, Any]:

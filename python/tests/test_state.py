@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import re
 import threading
 import time
 from html.parser import HTMLParser
@@ -72,19 +73,44 @@ def test_after_a_run() -> None:
     assert lines[3] == "requests: 8 of 60 per 60 s used"
     # Calls that are scheduled since then are what comes next.
     runner.schedule(1)
-    assert "0 of 1 call done" in runner.summary()
+    assert "0 of 1 calls done" in runner.summary()
 
 
 def test_the_short_form() -> None:
     runner = quiet(str, [Resource.per_minute("requests", 60), Resource.untold("tokens")])
     limits = "requests=60, tokens=not known yet"
     assert repr(runner) == f"<Runner of str: 0 of 0 calls done, 0 failed; {limits}>"
-    assert repr(scheduled(runner, 1)) == f"<Runner of str: 0 of 1 call done, 0 failed; {limits}>"
+    assert repr(scheduled(runner, 1)) == f"<Runner of str: 0 of 1 calls done, 0 failed; {limits}>"
     runner.run()
-    assert repr(runner) == f"<Runner of str: 1 of 1 call done, 0 failed; {limits}>"
+    assert repr(runner) == f"<Runner of str: 1 of 1 calls done, 0 failed; {limits}>"
     list(runner.map([1, 2]))
     assert repr(runner) == f"<Runner of str: 2 calls done, 0 failed; {limits}>"
     assert repr(quiet(str, [])) == "<Runner of str: 0 of 0 calls done, 0 failed; no limits>"
+
+
+@pytest.mark.parametrize("way", ["run", "map"])
+@pytest.mark.parametrize("awaited", [False, True])
+def test_with_nothing_scheduled_it_is_no_run(way: str, awaited: bool) -> None:
+    runner = quiet(str)
+    if way == "run":
+        scheduled(runner, 1, 2).run()
+    else:
+        rows = runner.map([1, 2, 3])
+        next(rows)
+        assert eventually(lambda: "3 calls done" in runner.summary())
+        rows.close()
+
+    def told() -> Any:
+        report = re.sub(r" in .*", "", runner.report().text.splitlines()[1])
+        return runner.summary(), repr(runner), report, runner.last, runner.records(), runner.interrupted
+
+    before = told()
+    assert len(before[4]) == (2 if way == "run" else 3)
+    assert (asyncio.run(runner.run_coro()) if awaited else runner.run()) == ([], [])
+    assert told() == before
+    assert " runs" not in runner.report().text
+    scheduled(runner, 3).run()
+    assert "1 of 1 calls done" in runner.summary() and runner.last[0] == ["3"]
 
 
 def test_a_limit_that_was_found_out_is_told_from_the_one_that_was_told(tmp_path: Path) -> None:
