@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rate_limited.calls import Call
@@ -24,6 +24,35 @@ class TwoParts(float):
         return both
 
 
+def retries_of(numbers: Mapping[str, int], failed: int) -> int:
+    """How often something was tried again; the last attempt of a call that failed is not followed by another.
+
+    >>> retries_of({"failures": 5, "invalid": 1}, failed=2)
+    4
+    """
+    return max(0, numbers["failures"] + numbers["invalid"] - failed)
+
+
+class Tally:
+    """What the runs of one list of calls come to together: one that goes on with an interrupted one adds to it."""
+
+    __slots__ = ("before", "failed", "seconds")
+
+    def __init__(self) -> None:
+        # What the machine had counted when the first of these runs began.
+        self.before: dict[str, Any] | None = None
+        # The calls whose last attempt failed.
+        self.failed = 0
+        self.seconds = 0.0
+
+    def of(self, counted: dict[str, Any]) -> dict[str, Any]:
+        """What the machine has counted since the first of these runs began."""
+        before = self.before or counted
+        names = ("attempts", "failures", "invalid", "refusals", "timeouts")
+        numbers = {**counted, **{name: counted[name] - before[name] for name in names}}
+        return {**numbers, "retries": retries_of(numbers, self.failed)}
+
+
 class Ledger:
     """The calls since the runner last gave out complete results.
 
@@ -31,7 +60,19 @@ class Ledger:
     first one here. A worker that is still busy with an older call keeps the older ledger.
     """
 
-    __slots__ = ("base", "calls", "costs", "exceptions", "left_alone", "results", "rows", "seconds", "status")
+    __slots__ = (
+        "base",
+        "calls",
+        "costs",
+        "exceptions",
+        "left_alone",
+        "restored",
+        "results",
+        "rows",
+        "seconds",
+        "status",
+        "tally",
+    )
 
     def __init__(self, base: int) -> None:
         self.base = base
@@ -44,6 +85,9 @@ class Ledger:
         self.exceptions: dict[int, list[BaseException]] = {}
         # Calls that have no result, and are not run: it is not known whether they were answered before.
         self.left_alone = 0
+        # Calls that were over before: the journal has what came of them.
+        self.restored = 0
+        self.tally = Tally()
         # What each call was taken to cost, kept only where a part of it is not known before its end.
         self.costs: dict[int, list[Any]] = {}
         # The numbers of the rows of a `map`; None: the calls of a run, which are counted from 0.
@@ -60,6 +104,7 @@ class Ledger:
         """The last call was over before, or is to be left alone."""
         self.status[-1], self.results[-1] = status, result
         self.left_alone += status == UNFINISHED
+        self.restored += status != UNFINISHED
         if errors:
             self.exceptions[len(self.calls) - 1] = list(errors)
 

@@ -18,9 +18,9 @@ from rate_limited._frames import raised_at
 __all__ = ["Progress", "ProgressSetting", "failure_text"]
 
 Snapshot: TypeAlias = Mapping[str, Any]
-"""The state of a run: scheduled, done, failed, in_flight, waiting, waiting_on, wait_seconds,
-refusals, retries, slow_calls, interrupted. `done` are the calls with a result, `failed` those that ended without
-one; `slow_calls` has the seconds so far of those in flight that take unusually long, by number."""
+"""The state of a run: scheduled, done, failed, restored, in_flight, waiting, waiting_on, wait_seconds,
+refusals, retries, slow_calls, interrupted. `restored` of them were over before, as a journal says. `done` are the
+calls with a result, `failed` those that ended without one; `slow_calls` has the seconds so far of those in flight that take unusually long, by number."""
 
 ProgressSetting: TypeAlias = bool | Callable[[dict[str, Any]], object]
 """True for a bar or lines, False for silence, or a callable that is given each snapshot."""

@@ -96,7 +96,7 @@ class Rows:
         # In the order of the items.
         self._waiting: dict[CallFuture, int] = {}
         self._before = service.snapshot()
-        self._given, self._failures = 0, 0
+        self._given, self._failures, self._restored = 0, 0, 0
         # Since when the next row in order keeps all others waiting, if it does.
         self._stalled_since: float | None = None
         self.interrupted = False
@@ -175,7 +175,7 @@ class Rows:
         waiting = list(self._waiting.items())
         # What was cancelled or given up is over, and no call that is done.
         ended = Counter(self._state(future)[0] for future, _ in waiting)
-        numbers["scheduled"] = None
+        numbers["scheduled"], numbers["restored"] = None, self._restored
         numbers["failed"] = self._failures + ended[FAILED]
         numbers["done"] = self._given - self._failures + ended[DONE]
         slow = self._service.slow_calls()
@@ -228,6 +228,7 @@ class Rows:
             if isinstance(error, JournalError) and not error._is_of_call:
                 raise
             future.set_exception(error)
+        self._restored += future.is_restored
         return future
 
     def _take(self, future: CallFuture) -> tuple[int, CallFuture]:

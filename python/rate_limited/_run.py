@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rate_limited import _loop
@@ -25,15 +25,6 @@ NEVER_SENT = ("spent", "never_fits")
 """Why a call may fail that had no attempt."""
 
 
-def retries_of(numbers: Mapping[str, int], failed: int) -> int:
-    """How often something was tried again; the last attempt of a call that failed is not followed by another.
-
-    >>> retries_of({"failures": 5, "invalid": 1}, failed=2)
-    4
-    """
-    return max(0, numbers["failures"] + numbers["invalid"] - failed)
-
-
 class Run:
     """One run of a runner, from its start to its end."""
 
@@ -41,15 +32,16 @@ class Run:
         self._runner = runner
         self._machine = runner._machine
         self._ledger = runner._ledger
-        self._before = self._machine.progress()
+        self._tally = self._ledger.tally
+        if self._tally.before is None:
+            self._tally.before = self._machine.progress()
+        self._seconds_before = self._tally.seconds
         self.why = "asked"
         self.over = threading.Lock()
         self.over.acquire()
         self._released = False
         self._interrupts = 0
         self._halted = False
-        # The calls whose last attempt failed.
-        self._failed = 0
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._workers: LoopWorkers | ThreadWorkers | None = None
@@ -125,18 +117,15 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
-        return time.monotonic() - self._begun
+        """How long it has been running, with the interrupted runs that it goes on with."""
+        return self._seconds_before + time.monotonic() - self._begun
 
     def snapshot(self) -> dict[str, Any]:
-        """The numbers of the run, for the progress."""
-        numbers = self._machine.progress()
-        before, status = self._before, self._ledger.status
-        for name in ("attempts", "failures", "invalid", "refusals", "timeouts"):
-            numbers[name] -= before[name]
-        numbers["retries"] = retries_of(numbers, self._failed)
+        """The numbers of its calls, for the progress: also what interrupted runs that it goes on with did."""
+        numbers, status = self._tally.of(self._machine.progress()), self._ledger.status
         numbers["scheduled"], numbers["interrupted"] = len(status), self._interrupts > 0
         numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
+        numbers["restored"] = self._ledger.restored
         slow, base = self._runner._attempts.slow_calls(), self._ledger.base
         numbers["slow_calls"] = {number - base: seconds for number, seconds in slow.items()}
         return numbers
@@ -176,7 +165,7 @@ class Run:
         """A call failed for good."""
         index = number - self._ledger.base
         self._ledger.status[index] = FAILED
-        self._failed += why not in NEVER_SENT
+        self._tally.failed += why not in NEVER_SENT
         if why == "spent":
             error = note_spent(self._ledger, index, self._runner._resources)
             self.first_failure(error)
@@ -190,6 +179,7 @@ class Run:
             if self._released:
                 return
             self._released = True
+            self._tally.seconds = self.seconds
         self.over.release()
         self._on_release()
 

@@ -11,10 +11,10 @@ from typing import Any
 from rate_limited import _loop
 from rate_limited._attempts import Attempts, Verdict
 from rate_limited._bill import note_spent
-from rate_limited._ledger import DONE
+from rate_limited._ledger import DONE, UNFINISHED, retries_of
 from rate_limited._loop import LoopWorkers
 from rate_limited._native import Machine
-from rate_limited._run import NEVER_SENT, retries_of
+from rate_limited._run import NEVER_SENT
 from rate_limited._threads import ThreadWorkers
 from rate_limited.calls import Call
 
@@ -29,12 +29,13 @@ class CallFuture(Future[Any]):
         self.errors: list[BaseException] = []
         self.seconds = 0.0
         self.given_up = False
+        self.is_restored = False
         # Whether a call that was given up was answered after all, and the answer.
         self.late: tuple[bool, Any] = (False, None)
 
     def restore(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
         """The call was over before: the journal has what came of it."""
-        self.errors = list(errors)
+        self.errors, self.is_restored = list(errors), status != UNFINISHED
         if not self.set_running_or_notify_cancel():
             return
         if status == DONE:

@@ -65,9 +65,11 @@ class Stated:
         elif last is not None and not self._ledger.calls:
             numbers, seconds = last
         else:
-            status = self._ledger.status
-            ended = {"done": status.count(DONE), "failed": status.count(FAILED)}
-            numbers, seconds = {**self._machine.progress(), **ended, "scheduled": len(status)}, None
+            ledger = self._ledger
+            status, tally = ledger.status, ledger.tally
+            ended = {"done": status.count(DONE), "failed": status.count(FAILED), "restored": ledger.restored}
+            numbers = {**tally.of(self._machine.progress()), **ended, "scheduled": len(status)}
+            seconds = None if tally.before is None else tally.seconds
         if run is None and rows is None:
             numbers = {**numbers, "wait_seconds": None, "paused": self._paused}
         return numbers, seconds
@@ -180,12 +182,16 @@ def calls_text(snapshot: Mapping[str, Any], seconds: float | None = None) -> str
     '3 of 3 calls done in 1.5 s, 1 failed'
     >>> calls_text({"scheduled": None, "done": 1, "failed": 0})
     '1 call done, 0 failed'
+    >>> calls_text({"scheduled": 9, "done": 9, "failed": 0, "restored": 4})
+    '9 of 9 calls done, 0 failed (4 of them in earlier runs)'
     """
     done, failed = snapshot.get("done") or 0, snapshot.get("failed") or 0
     scheduled = snapshot.get("scheduled")
     calls = counted(done + failed, "call") if scheduled is None else f"{done + failed:,} of {scheduled:,} calls"
     took = "" if seconds is None else f" in {seconds:,.1f} s"
-    return f"{calls} done{took}, {failed:,} failed"
+    restored = snapshot.get("restored")
+    earlier = f" ({restored:,} of them in earlier runs)" if restored else ""
+    return f"{calls} done{took}, {failed:,} failed{earlier}"
 
 
 def limit_text(meter: Meter) -> str:

@@ -129,6 +129,48 @@ def test_a_limit_that_was_found_out_is_told_from_the_one_that_was_told(tmp_path:
     assert "of 1,250 per 1 s used (2,500 told)" in runner.summary()
 
 
+def test_a_run_that_goes_on_is_summed_up_with_the_interrupted_one() -> None:
+    def ask(number: int) -> int:
+        if number == 3:
+            time.sleep(0.11)
+            runner.interrupt()
+        if number in (1, 5) and number not in failed:
+            failed.add(number)
+            raise ValueError("no")
+        return number
+
+    failed: set[int] = set()
+    runner = scheduled(quiet(ask, max_concurrent=1, max_retries=1), *range(8))
+    runner.run()
+    first = runner.summary().splitlines()
+    done = int(first[1].split(" ")[0])
+    assert 3 <= done < 8 and first[1].startswith(f"{done} of 8 calls done in 0.")
+    time.sleep(0.5)
+    assert runner.summary().splitlines() == first, "what is between two runs is no run"
+    runner.run()
+    lines = runner.summary().splitlines()
+    assert lines[1].startswith("8 of 8 calls done in 0.") and "in 0.0 s" not in lines[1]
+    assert lines[2] == "10 attempts; 0 in flight, 2 tried again, 0 refused, 0 timed out"
+    # The next list of calls begins anew.
+    scheduled(runner, 9)
+    assert runner.summary().splitlines()[2].startswith("0 attempts; 0 in flight, 0 tried again")
+    runner.run()
+    assert runner.summary().splitlines()[2].startswith("1 attempt; 0 in flight, 0 tried again")
+
+
+def test_calls_that_a_journal_brings_are_told(tmp_path: Path) -> None:
+    for calls, way in ((3, "run"), (8, "run"), (9, "map")):
+        with quiet(str, journal=tmp_path / "run.db") as runner:
+            if way == "run":
+                scheduled(runner, *range(calls)).run()
+            else:
+                list(runner.map(range(calls)))
+            told = runner.summary().splitlines()
+        earlier = {3: "", 8: " (3 of them in earlier runs)", 9: " (8 of them in earlier runs)"}[calls]
+        assert told[1].endswith(f"0 failed{earlier}")
+        assert told[2].startswith({3: "3 attempts", 8: "5 attempts", 9: "1 attempt"}[calls])
+
+
 def test_while_it_waits() -> None:
     runner = scheduled(quiet(str, [Resource("requests", 2, 1.5, lambda _: 1)]), 1, 2, 3)
     thread = threading.Thread(target=runner.run, daemon=True)
