@@ -20,8 +20,17 @@ def escaped(text: str) -> str:
 
 def page(title: str, lines: Iterable[str], *parts: str) -> str:
     """A heading, lines of plain text, and parts that are HTML."""
-    text = "".join(f"<div>{escaped(line)}</div>" for line in lines)
+    text = "".join(map(line, lines))
     return f"<div><strong>{escaped(title)}</strong>{text}{''.join(parts)}</div>"
+
+
+def line(text: str) -> str:
+    """A line of plain text.
+
+    >>> line("a < b")
+    '<div>a &lt; b</div>'
+    """
+    return f"<div>{escaped(text)}</div>"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

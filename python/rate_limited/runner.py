@@ -365,7 +365,9 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         begun and not given out.
         """
         left = self._left()
-        return self._last if left is None else Results((left.results, left.exception_lists()))
+        if left is None:
+            return self._last
+        return Results((left.results, left.exception_lists()), left.status)
 
     @property
     def scheduled_calls(self) -> list[Call]:
@@ -525,11 +527,11 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             ledger = self._last_ledger = self._ledger
             if self.interrupted:
                 found = [list(errors) for errors in ledger.exception_lists()]
-                results = Results((list(ledger.results), found))
+                results = Results((list(ledger.results), found), ledger.status)
             elif not ledger.is_over:
                 return None
             else:
-                results = Results((ledger.results, ledger.exception_lists()))
+                results = Results((ledger.results, ledger.exception_lists()), ledger.status)
                 self._ledger = Ledger(ledger.base + len(ledger.calls))
         self._last = results
         return results

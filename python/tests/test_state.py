@@ -278,14 +278,34 @@ def test_results_as_html() -> None:
     text = "\n".join(Checked(html).texts)
     assert "60 calls, 40 with a result" in text
     assert "exceptions of attempts: ValueError 40" in text and "10 of 20 calls with exceptions:" in text
+    # Each line stands above its table, and says what is not shown.
+    places = [text.index(each) for each in ("the first 3 of 40 results:", "\n1\n", "10 of 20 calls", "last exception")]
+    assert places == sorted(places)
     # What an exception says is text, and no HTML.
     assert "ValueError: no <b>0</b>" in text and "<b>" not in html
+
+
+@pytest.mark.parametrize("copied", [lambda pair: pair, copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_none_is_a_result(copied: Any) -> None:
+    def ask(number: int) -> None:
+        if number == 1:
+            raise ValueError("no")
+
+    text = texts_of(copied(scheduled(quiet(ask, max_retries=0), 0, 1, 2).run()))
+    assert "3 calls, 2 with a result" in text and "\n0\nNone\n2\nNone" in text
+    assert "\n1\nno result\n1\nValueError: no" in text
+    waiting = quiet(ask)
+    rows = waiting.map([0, 2])
+    next(rows)
+    assert eventually(lambda: "2 calls, 2 with a result" in texts_of(waiting.last))
+    rows.close()
 
 
 def test_the_first_results_are_shown() -> None:
     html = scheduled(quiet("<{}>".format), *range(9)).run()._repr_html_()  # type: ignore[attr-defined]
     text = "\n".join(Checked(html).texts)
     assert "9 calls, 9 with a result" in text and "last exception" not in text
+    assert "the first 3 of 9 results:" in text
     assert "\n0\n'<0>'\n1\n'<1>'\n2\n'<2>'" in text and "<3>" not in text
 
 
