@@ -29,6 +29,10 @@ class CannotEncodeError(TypeError):
     """A value that cannot be written as data."""
 
 
+class NoFormError(ValueError):
+    """An argument that has no form as data, so that a journal cannot know its call."""
+
+
 class CannotDecodeError(ValueError):
     """Bytes that are no value, or one of a class that is not loaded."""
 
@@ -61,6 +65,8 @@ def decode(data: bytes) -> Any:
 
 def canonical(value: Any, where: str) -> bytes:
     """As `encode`, and equal values are equal bytes, whatever the order of keys.
+
+    Nobody reads it back: more kinds of values have such a form, the rows of data frames among them.
 
     Raises:
         CannotEncodeError: it names `where`.
@@ -100,6 +106,8 @@ def _object(value: Any, kind: type[Any], depth: int, where: str) -> Any:
     """A value of a class that is not built in."""
     if isinstance(value, enum.Enum):
         return {_KIND: "enum", "c": _name_of(kind, where), "v": value.name}
+    if where and (known := _known_by(value, kind, depth, where)) is not None:
+        return known
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         items = [_plain(item, depth, where) for item in value]
         return {_KIND: "namedtuple", "c": _name_of(kind, where), "v": items}
@@ -114,6 +122,22 @@ def _object(value: Any, kind: type[Any], depth: int, where: str) -> Any:
     if kind.__module__ == "numpy" or kind.__module__.startswith("numpy."):
         return _numpy(value, kind, where)
     raise CannotEncodeError(_complaint(kind, where))
+
+
+def _known_by(value: Any, kind: type[Any], depth: int, where: str) -> Any:
+    """The form of an argument that could not be read back; None: it has none of its own."""
+    if isinstance(value, tuple) and hasattr(kind, "_fields") and not _is_loaded(kind):
+        # A class that was made on the way, such as that of the rows of a data frame.
+        items = [_plain(item, depth, where) for item in value]
+        return {_KIND: "namedtuple", "f": list(kind._fields), "v": items}
+    for base in (datetime.datetime, datetime.date, datetime.time):
+        if isinstance(value, base):
+            # Its own words for itself: it may be finer than its base.
+            return {_KIND: _SIMPLE[base][0], "v": str(value.isoformat())}
+    if isinstance(value, datetime.timedelta):
+        finer = getattr(value, "nanoseconds", 0)
+        return {_KIND: "timedelta", "v": [*_timedelta_parts(value), *([int(finer)] if finer else [])]}
+    return None
 
 
 def _complaint(kind: type[Any], where: str) -> str:
@@ -159,11 +183,18 @@ def _numpy(value: Any, kind: type[Any], where: str) -> Any:
 
 
 def _name_of(kind: type[Any], where: str) -> str:
-    name = f"{kind.__module__}:{kind.__qualname__}"
-    if _found(name) is not kind:
-        # A class made inside of a function, or by another module than it says.
+    if not _is_loaded(kind):
         raise CannotEncodeError(_complaint(kind, where))
-    return name
+    return _path_of(kind)
+
+
+def _is_loaded(kind: type[Any]) -> bool:
+    """Whether it is found by its name; one made inside of a function, or by another module than it says, is not."""
+    return _found(_path_of(kind)) is kind
+
+
+def _path_of(kind: type[Any]) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _found(name: str) -> Any:

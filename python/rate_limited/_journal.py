@@ -310,7 +310,7 @@ def _strictly(argument: Any, where: str) -> bytes:
     try:
         return _encode.canonical(argument, where)
     except _encode.CannotEncodeError as error:
-        raise ValueError(str(error)) from None
+        raise _encode.NoFormError(str(error)) from None
 
 
 def _leniently(argument: Any) -> bytes:

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from queue import SimpleQueue
 from typing import Any
 
+from rate_limited._encode import NoFormError
 from rate_limited._ledger import DONE, FAILED, UNFINISHED, Ledger
 from rate_limited._log import EventLog
 from rate_limited._progress import Progress, ProgressSetting, failure_text
@@ -227,6 +228,10 @@ class Rows:
                 raise self._ended() from None
             if isinstance(error, JournalError) and not error._is_of_call:
                 raise
+            if isinstance(error, NoFormError):
+                # It is the same with every row that is like this one.
+                raise ValueError(f"row {index:,}: {error}") from None
+            self.first_failure(error)
             future.set_exception(error)
         self._restored += future.is_restored
         return future

@@ -80,6 +80,7 @@ class Streams(Generic[P, R]):
         Raises:
             RateLimitedError: no later row can be any better, as with a wrong key.
             JournalError: the journal has other calls, or may not be used; nothing more is sent.
+            ValueError: a row has no form as data, so that the journal cannot know it; nothing more is sent.
             KeyboardInterrupt: Ctrl-C, or `interrupt` from another thread.
 
         >>> from rate_limited import Resource, Runner

@@ -153,6 +153,44 @@ def test_equal_arguments_have_equal_bytes() -> None:
         canonical([object()], "the argument x")
 
 
+class Stamp(datetime.datetime):
+    """A moment that is finer than its base, as those of data frames are."""
+
+    nanoseconds = 0
+
+    def isoformat(self, *_: Any) -> str:
+        return super().isoformat() + (f".{self.nanoseconds:09}" if self.nanoseconds else "")
+
+
+class Span(datetime.timedelta):
+    """The same for a duration."""
+
+    nanoseconds = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"), [(Stamp, (2026, 1, 2, 3, 4, 5, 6)), (Stamp, (2026, 1, 2)), (Span, (1, 2, 3)), (Span, (0,))]
+)
+def test_arguments_of_finer_kinds_of_times_are_known(kind: Any, parts: tuple[int, ...]) -> None:
+    value, base = kind(*parts), kind.__base__(*parts)
+    assert value == base and canonical(value, "x") == canonical(base, "x")
+    value.nanoseconds = 7
+    assert canonical(value, "x") != canonical(base, "x")
+    # As a result it would come back as something else.
+    with pytest.raises(CannotEncodeError, match="encode= and decode="):
+        encode(value)
+
+
+def test_rows_of_a_class_that_was_made_on_the_way_are_known() -> None:
+    # So are those of `DataFrame.itertuples()`.
+    rows = [collections.namedtuple("Row", names, rename=True)(1, "a") for names in ("x y", "x y", "x z")]
+    first, again, other = (canonical(row, "x") for row in rows)
+    assert first == again != other
+    assert json.loads(canonical(Point(1, 2), "x"))["c"].endswith(":Point"), "as journals have it"
+    with pytest.raises(CannotEncodeError):
+        encode(rows[0])
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"\xff", b'{"$":"nothing","v":1}', b'{"$":"bytes"}', b'{"$":"dataclass","c":"os:system","v":{}}',

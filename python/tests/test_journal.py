@@ -339,6 +339,16 @@ def test_arguments_without_a_form_need_a_key(api: Api, path: Path) -> None:
     assert results == [1]
 
 
+@pytest.mark.parametrize("way", ["map", "as_completed"])
+def test_rows_without_a_form_end_a_map_at_the_first(api: Api, path: Path, way: str) -> None:
+    with runner(api, path) as made:
+        rows = getattr(made, way)(row if row < 3 else object() for row in range(9))
+        with pytest.raises(ValueError, match=r"^row 3: the argument question is of type object.*give the runner key=$"):
+            list(rows)
+        assert [record["status"] for record in made.records()][3:] == ["unfinished"]
+
+
+
 def test_answers_that_cannot_be_kept(api: Api, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def odd(question: int) -> Any:
         api.sent.append(question)

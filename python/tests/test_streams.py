@@ -202,6 +202,14 @@ def test_a_row_that_can_never_run_fails_alone() -> None:
     assert "exceeds resource quota" in str(rows[1].errors[0])
 
 
+def test_a_row_that_is_never_sent_is_told_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    tokens = Resource("tokens", 10, 60, arguments_usage_extractor=lambda call: call.args[0])
+    with quiet(double, [tokens], progress=True) as made:
+        list(made.map([1, 99, 2]))
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("first ValueError: ") and "exceeds resource quota" in told[0]
+
+
 def test_a_row_that_can_never_run_has_its_reason_in_the_records() -> None:
     resource = Resource("tokens", 10, 60, arguments_usage_extractor=lambda call: call.args[0])
 
