@@ -74,10 +74,6 @@ class RunnerJournal:
         on_unknown: str,
         durability: str,
     ) -> None:
-        if (encode is None) != (decode is None):
-            raise ValueError("give both encode= and decode=, or neither: one undoes the other")
-        if durability not in ("process", "power"):
-            raise ValueError(f'durability must be "process" or "power", got {durability!r}')
         self.path = os.path.realpath(path)
         self._key, self._encode, self._decode = key, encode, decode
         self._identity = _identity(function)

@@ -77,6 +77,33 @@ def checked_progress(progress: Any) -> Any:
     return progress
 
 
+_CHOICES = {
+    "on_change": ("refuse", "rerun", "keep"),
+    "on_unknown": ("retry", "skip", "report"),
+    "durability": ("process", "power"),
+}
+
+
+def checked_recording(**options: Any) -> dict[str, Any]:
+    """What is told of a journal, by its names.
+
+    >>> checked_recording(key=None, encode=None, decode=None, on_change="rerunn")
+    Traceback (most recent call last):
+    ...
+    ValueError: on_change must be "refuse", "rerun" or "keep", got 'rerunn'
+    """
+    for name in ("key", "encode", "decode"):
+        if options[name] is not None and not callable(options[name]):
+            raise TypeError(f"{name} must be a function or None, got {type(options[name]).__name__}")
+    if (options["encode"] is None) != (options["decode"] is None):
+        raise ValueError("give both encode= and decode=, or neither: one undoes the other")
+    for name, choices in _CHOICES.items():
+        if name in options and options[name] not in choices:
+            *first, last = (f'"{choice}"' for choice in choices)
+            raise ValueError(f"{name} must be {', '.join(first)} or {last}, got {options[name]!r}")
+    return options
+
+
 def one_of(validation: Any, validation_function: Any) -> Any:
     """The validation, by whichever of its names it was told."""
     if validation is not None and validation_function is not None:

@@ -32,6 +32,7 @@ from rate_limited._sdk_retries import RetryWatch
 from rate_limited._service import Service
 from rate_limited._setup import (
     checked_progress,
+    checked_recording,
     checked_resources,
     cost_function,
     count,
@@ -189,18 +190,19 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self._resources = checked_resources(resources)
         self._resources += budget_of(max_cost, prices, self._resources, self._api)
         self._checks = validators.normalise(one_of(validation, validation_function))
+        # Also where there is no journal yet: a wrong value that is told later is a wrong value all the same.
+        recording = checked_recording(
+            key=key,
+            encode=encode,
+            decode=decode,
+            version=version,
+            on_change=on_change,
+            on_unknown=on_unknown,
+            durability=durability,
+        )
         self._begin()
         if journal is not None:
-            self._journal = self._open(
-                journal,
-                key=key,
-                encode=encode,
-                decode=decode,
-                version=version,
-                on_change=on_change,
-                on_unknown=on_unknown,
-                durability=durability,
-            )
+            self._journal = self._open(journal, **recording)
         self._machine = self._make_machine()
         self._attempts = self._make_attempts(self._machine)
         self.schedule = self._make_schedule()  # type: ignore[method-assign]
