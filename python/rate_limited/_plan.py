@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rate_limited._bill import Budget
-from rate_limited._html import escaped, page, pairs, table
+from rate_limited._html import escaped, line, page, pairs, table
 from rate_limited._setup import keys_function, seconds
+from rate_limited._words import counted, duration_text, rounded
 from rate_limited.calls import Call
 from rate_limited.usage import amount, shown, to_float
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _NAMES = 10
 """How many columns of a line of a plan are its name."""
+
+_PARTS_SHOWN = 12
+"""The most parts of resources that are shown, as in its text."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class PlannedLimit:
 
     resets_at: datetime | None = None
     """When the present window ends and all of it is back, in UTC; None where it follows no calendar."""
+
+    part_of: str | None = None
+    """The name of the resource that it is a part of (`partition`); None: it is none."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,27 +129,41 @@ class Plan:
 
     def _repr_html_(self) -> str:
         # The name of a line is in its first columns.
-        lines = [(line[:_NAMES].strip(), line[_NAMES:].strip()) for line in self._lines_without_limits()]
-        has_calendar = any(limit.resets_at for limit in self.limits)
+        lines = [(told[:_NAMES].strip(), told[_NAMES:].strip()) for told in self._lines_without_limits()]
+        limits, left_out = self._limits_shown()
+        has_calendar = any(limit.resets_at for limit in limits)
         rows = [
             [
                 escaped(limit.name),
-                f"{limit.cost:,.15g}",
+                rounded(limit.cost),
                 "" if limit.utilisation is None else f"{limit.utilisation:.0%}",
-                f"{limit.waited_seconds:,.0f} s" if limit.waited_seconds else "",
+                duration_text(limit.waited_seconds) if limit.waited_seconds else "",
                 *([_local(limit.resets_at)] if has_calendar else []),
             ]
-            for limit in self.limits
+            for limit in limits
         ]
         heads = ["limit", "taken", "of what it lets through", "waited for", *(["back at"] if has_calendar else [])]
-        return page("Plan", [], pairs(lines), table(heads, rows) if rows else "")
+        more = f"{counted(left_out, 'more part')}, waited for less (limits names all)"
+        parts = [pairs(lines), *([table(heads, rows)] if rows else []), *([line(more)] if left_out else [])]
+        return page("Plan", [], *parts)
+
+    def _limits_shown(self) -> tuple[list[PlannedLimit], int]:
+        """The limits that the text has, too, and how many parts it leaves out."""
+        parts = [limit for limit in self.limits if limit.part_of is not None]
+        divided = {part.part_of for part in parts}
+        # Where all calls take from its parts, the limit itself has nothing to tell.
+        shown = [limit for limit in self.limits if limit.part_of is None]
+        shown = [limit for limit in shown if limit.reserved or limit.name not in divided]
+        if len(parts) > _PARTS_SHOWN:
+            parts.sort(key=lambda part: (-part.waited_seconds, -part.cost))
+        return shown + parts[:_PARTS_SHOWN], max(0, len(parts) - _PARTS_SHOWN)
 
     def _lines_without_limits(self) -> list[str]:
         kept, in_limits = [], False
-        for line in self.text.splitlines():
-            in_limits = line.startswith("limits") or in_limits and line.startswith(" ")
+        for told in self.text.splitlines():
+            in_limits = told.startswith("limits") or in_limits and told.startswith(" ")
             if not in_limits:
-                kept.append(line)
+                kept.append(told)
         return kept
 
 
@@ -203,7 +224,7 @@ class Planned:
         quotas = [(_limit_text(resource), isinstance(resource, Budget)) for resource in self._resources]
         text, found = outlook.plan(base, quotas, latency, rate)
         told = found.pop("limits")
-        limits = tuple(_planned_limit(limit, self._resources[place]._scale) for *limit, place in told)
+        limits = tuple(_planned_limit(limit, self._resources[place]) for *limit, place in told)
         never_fit = tuple(found.pop("never_fit"))
         return Plan(limits=limits, never_fit=never_fit, text=text, **found)
 
@@ -222,9 +243,10 @@ class Planned:
         outlook.add([amount(cost, resource.name) for cost, resource in checked], keys)
 
 
-def _planned_limit(found: Iterable[Any], scale: float) -> PlannedLimit:
+def _planned_limit(found: Iterable[Any], resource: Resource) -> PlannedLimit:
     name, cost, reserved, waited, utilisation, resets_at = found
-    return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation, resets_at)
+    scale, part_of = resource._scale, None if name == resource.name else resource.name
+    return PlannedLimit(name, cost / scale, reserved / scale, waited, utilisation, resets_at, part_of)
 
 
 def _local(moment: datetime | None) -> str:

@@ -246,6 +246,27 @@ def test_a_plan_knows_the_parts_of_a_limit() -> None:
     assert any("requests[slow]=30/60s" in line for line in lines)
     assert any("requests[fast]=60/60s" in line for line in lines)
     assert not any("requests=60/60s" in line for line in lines)
+    # A notebook shows those limits, and no others.
+    html = plan._repr_html_()
+    assert [html.count(f">{limit.name}</td>") for limit in plan.limits] == [0, 1, 1, 1]
+    assert [limit.part_of for limit in plan.limits] == [None, "requests", "requests", "requests"]
+
+
+def test_a_notebook_shows_as_many_parts_as_the_text() -> None:
+    requests = Resource("requests", 60, 60, lambda call: 1, partition=lambda call: call.args[0])
+    plan = Runner(str.upper, [requests], progress=False).plan([f"model-{n:02}" for n in range(20)])
+    html = plan._repr_html_()
+    assert "8 more parts, waited for less (limits names all)" in html
+    assert [f"requests[model-{n:02}]" in html for n in range(20)] == [
+        f"requests[model-{n:02}]" in plan.text for n in range(20)
+    ]
+
+
+def test_a_notebook_shows_times_as_the_text_does() -> None:
+    plan = Runner(len, [Resource.per_day("requests", 2)], progress=False).plan(["a"] * 13, latency=2)
+    assert "waited for 6 d" in plan.text
+    waited = plan.text.split("waited for ")[1].splitlines()[0]
+    assert f">{waited}</td>" in plan._repr_html_()
 
 
 def test_items_that_are_planned_take_from_their_parts() -> None:

@@ -171,6 +171,15 @@ def test_calls_that_a_journal_brings_are_told(tmp_path: Path) -> None:
         assert told[2].startswith({3: "3 attempts", 8: "5 attempts", 9: "1 attempt"}[calls])
 
 
+def test_what_a_bucket_gives_back_is_no_number_of_six_decimals() -> None:
+    runner = scheduled(quiet(str, [Resource.per_day("tokens", 14_400, lambda _: 4.784282)], max_cost=0.001,
+                             prices=lambda _: 0.00045), 1)  # fmt: skip
+    runner.run()
+    books = runner.summary().splitlines()[-2:]
+    assert books == ["tokens: 4.78 of 14,400 per day used", "max_cost: $0.00045 of $0.001 used"]
+    assert all(line.partition(": ")[2] in texts_of(runner) for line in books)
+
+
 def test_while_it_waits() -> None:
     runner = scheduled(quiet(str, [Resource("requests", 2, 1.5, lambda _: 1)]), 1, 2, 3)
     thread = threading.Thread(target=runner.run, daemon=True)
