@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -70,6 +71,18 @@ class Source:
             raise self._error
 
 
+def total_of(items: Iterable[Any]) -> int | None:
+    """How many items there are, where that is known before they are taken.
+
+    >>> total_of([1, 2]), total_of(iter(range(3))), total_of(n for n in range(3))
+    (2, 3, None)
+    """
+    try:
+        return operator.length_hint(items) or None
+    except Exception:  # noqa: BLE001 - a `__len__` may raise anything, and is only shown
+        return None
+
+
 class Rows:
     """The rows of one `map`: begun a few in advance, given out once, kept until then.
 
@@ -79,6 +92,7 @@ class Rows:
         submit: schedules a future; what it raises fails that row.
         room: the most rows begun and not given out.
         grace_seconds: how long calls in flight may go on after Ctrl-C.
+        total: how many rows there are, as far as that is known; it is only shown.
     """
 
     def __init__(
@@ -88,12 +102,14 @@ class Rows:
         submit: Callable[[Service, CallFuture], None],
         room: int,
         grace_seconds: float,
+        total: int | None = None,
     ) -> None:
         self._service = service
         self._future_of = future_of
         self._submit = submit
         self._room = room
         self._grace_seconds = grace_seconds
+        self._total, self._begun = total, 0
         # In the order of the items.
         self._waiting: dict[CallFuture, int] = {}
         self._before = service.snapshot()
@@ -107,7 +123,7 @@ class Rows:
     def show(self, log: EventLog, *, setting: ProgressSetting, interval: float, **options: Any) -> None:
         """Shows and logs the progress from now on, until the rows have ended."""
         if setting is not False or log.is_on:
-            progress = Progress(None, setting=setting, interval=interval, **options)
+            progress = Progress(self._total, setting=setting, interval=interval, **options)
             self.first_failure = progress.first_failure
             self._ticker = Ticker(progress, interval, self.snapshot, log)
             self._ticker.start()
@@ -132,6 +148,7 @@ class Rows:
                 del self._waiting[future]
                 self._given += 1
                 self._failures += error is not None
+            self._total = self._total and self._begun
             source.raise_error()
         except KeyboardInterrupt:
             self.interrupted = True
@@ -176,7 +193,7 @@ class Rows:
         waiting = list(self._waiting.items())
         # What was cancelled or given up is over, and no call that is done.
         ended = Counter(self._state(future)[0] for future, _ in waiting)
-        numbers["scheduled"], numbers["restored"] = None, self._restored
+        numbers["scheduled"], numbers["restored"] = self._total, self._restored
         numbers["failed"] = self._failures + ended[FAILED]
         numbers["done"] = self._given - self._failures + ended[DONE]
         slow = self._service.slow_calls()
@@ -219,6 +236,10 @@ class Rows:
 
     def _begin(self, index: int, item: Any) -> CallFuture:
         future = self._future_of(item)
+        self._begun += 1
+        if self._total is not None and self._begun > self._total:
+            # A length that is not that of the rows tells nothing.
+            self._total = None
         # First kept, then scheduled: an interruption between the two must lose no answer.
         self._waiting[future] = index
         try:

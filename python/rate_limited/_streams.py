@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from rate_limited._control import MOST_FOUND_OUT
-from rate_limited._rows import Rows
+from rate_limited._rows import Rows, total_of
 from rate_limited._service import CallFuture, Service
 from rate_limited._setup import count
 from rate_limited.calls import Call
@@ -93,7 +93,8 @@ class Streams(Generic[P, R]):
         self._check_process()
         room = self._room(buffer)
         raises = on_error == "raise"
-        rows = self._results_of(iter(iterable), room, ordered=ordered, raises=raises)
+        total = total_of(iterable)
+        rows = self._results_of(iter(iterable), room, total, ordered=ordered, raises=raises)
         return (row for _, row in rows)
 
     def as_completed(
@@ -102,7 +103,8 @@ class Streams(Generic[P, R]):
         """As `map`, but yields `(index, result)` as they come; a `Failure` for a row that failed."""
         self._check_process()
         room = self._room(buffer)
-        return self._results_of(iter(iterable), room, ordered=False, raises=False)
+        total = total_of(iterable)
+        return self._results_of(iter(iterable), room, total, ordered=False, raises=False)
 
     def _serve(self) -> Service:
         self._check_process()
@@ -138,7 +140,7 @@ class Streams(Generic[P, R]):
         return count("buffer", buffer, 1, 1_000_000_000)
 
     def _results_of(
-        self, items: Iterable[Any], room: int, *, ordered: bool, raises: bool
+        self, items: Iterable[Any], room: int, total: int | None, *, ordered: bool, raises: bool
     ) -> Iterator[tuple[int, Any]]:
         rows = Rows(
             self._serve(),
@@ -146,6 +148,7 @@ class Streams(Generic[P, R]):
             self._submit_to,
             room,
             self.grace_seconds,
+            total,
         )
         self.interrupted, self._rows, begun = False, rows, time.monotonic()
         self._has_mapped = True

@@ -398,13 +398,29 @@ def test_rows_that_wait_for_one_say_for_which():
     stream.runner.close()
 
 
-def test_rows_are_shown_as_calls_of_a_run_are(no_tqdm, capsys):
+@pytest.mark.parametrize("is_sized", [True, False])
+def test_rows_are_shown_as_calls_of_a_run_are(no_tqdm, capsys, is_sized):
     stream = Stream(long_wait_warning_seconds=0.2, max_retries=0)
     threading.Timer(0.8, stream.gate.set).start()
-    assert len(list(stream.runner.map(range(30), buffer=10))) == 30
+    rows = range(30) if is_sized else (row for row in range(30))
+    assert len(list(stream.runner.map(rows, buffer=10))) == 30
     said = capsys.readouterr().err
     assert "first KeyError: 3" in said
-    assert "9 calls done; 1 in flight" in said
+    assert f"9 {'of 30 ' if is_sized else ''}calls done; 1 in flight" in said
     assert "s for call 0, 9 results behind it" in said
     assert "1 of 30 calls failed; exceptions by type: KeyError 1" in said
     stream.runner.close()
+
+
+def test_a_length_that_is_not_that_of_the_rows_tells_nothing():
+    class Frame(list):
+        def __len__(self):
+            return self.length
+
+    told = []
+    runner = Runner(str, [], progress=told.append)
+    for length, last in ((2, None), (9, 5), (5, 5), (-1, None)):
+        rows = Frame(range(5))
+        rows.length = length
+        assert list(runner.map(rows)) == list("01234")
+        assert told[-1]["scheduled"] == last, length

@@ -84,7 +84,7 @@ def test_the_short_form() -> None:
     runner.run()
     assert repr(runner) == f"<Runner of str: 1 of 1 calls done, 0 failed; {limits}>"
     list(runner.map([1, 2]))
-    assert repr(runner) == f"<Runner of str: 2 calls done, 0 failed; {limits}>"
+    assert repr(runner) == f"<Runner of str: 2 of 2 calls done, 0 failed; {limits}>"
     assert repr(quiet(str, [])) == "<Runner of str: 0 of 0 calls done, 0 failed; no limits>"
 
 
@@ -97,7 +97,7 @@ def test_with_nothing_scheduled_it_is_no_run(way: str, awaited: bool) -> None:
     else:
         rows = runner.map([1, 2, 3])
         next(rows)
-        assert eventually(lambda: "3 calls done" in runner.summary())
+        assert eventually(lambda: "3 of 3 calls done" in runner.summary())
         rows.close()
 
     def told() -> Any:
@@ -237,7 +237,7 @@ def test_rows_under_way_and_given_out() -> None:
     next(rows)
     assert " done, " in runner.summary()
     assert len(list(rows)) == 3
-    assert runner.summary().splitlines()[1].startswith("4 calls done in ")
+    assert runner.summary().splitlines()[1].startswith("4 of 4 calls done in ")
     assert "1 failed" in runner.summary()
 
 
@@ -267,7 +267,7 @@ def test_rows_that_were_never_called_are_not_done(way: str) -> None:
     runner.close()
     assert made == [0, 1, 2]
     for told in (runner.summary(), texts_of(runner)):
-        assert "3 calls done, 0 failed" in told and "3 attempts; 0 in flight" in told
+        assert "3 of 100 calls done, 0 failed" in told and "3 attempts; 0 in flight" in told
     assert "requests: 3 of 3,500" in runner.summary()
 
 
