@@ -79,11 +79,12 @@ impl Observer {
 
     /// Looks at a run now and then, and keeps what is known, until its task is dropped.
     pub(crate) async fn watch(state: Arc<State>) {
-        let mut saved = Instant::now();
+        // The first look writes: a run that is killed at once was a run.
+        let mut saved: Option<Instant> = None;
         loop {
             state.observer.look(&state);
-            if saved.elapsed() >= SAVE_EVERY {
-                saved = Instant::now();
+            if saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
+                saved = Some(Instant::now());
                 let state = Arc::clone(&state);
                 // A disk that is full or slow keeps nobody waiting, and a report is no result.
                 tokio::task::spawn_blocking(move || state.observer.save());
