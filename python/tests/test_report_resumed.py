@@ -112,6 +112,8 @@ def test_a_kill_loses_no_call_and_what_it_loses_is_said(tmp_path: Path) -> None:
     after = job(path, 12).succeeded()["after"]
     assert (after["calls"]["succeeded"], after["calls"]["failed"]) == (10, 2)
     assert after["earlier"]["calls"] == over
+    # The call that was in flight is sent once more.
+    assert after["attempts"]["retries"] == kept["retries"] + 1
     assert [note.split(":")[0] for note in after["notes"]] == ["4 calls are over and not in the statistics"]
     # The names that nobody had told before the kill are numbers of that run.
     assert any(call["call"].endswith(" of an earlier run") for call in after["most_retried"])

@@ -18,6 +18,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
+/// The name of the limit on what calls cost.
+const BUDGET: &str = "max_cost";
+
 /// What all machines of a runner did so far; its size is bounded.
 #[pyclass(frozen, module = "rate_limited._native")]
 #[derive(Default)]
@@ -91,10 +94,16 @@ impl Statistics {
         }
         told.calls.unfinished = unfinished;
         told.calls.requests = Some(told.calls.succeeded + told.calls.failed + unfinished);
-        told.cost = cost.map(|(dollars, most_dollars)| report::Cost {
-            dollars,
-            most_dollars,
-        });
+        if let Some((dollars, most_dollars)) = cost {
+            told.cost = Some(report::Cost {
+                dollars,
+                most_dollars,
+            });
+            // Money is counted in another unit.
+            for limit in told.limits.iter_mut().filter(|it| it.name == BUDGET) {
+                limit.quota = report::money(most_dollars);
+            }
+        }
         Report(told)
     }
 }

@@ -57,4 +57,5 @@ pub use report::{
     Attempts, Bar, Calls, Cost, Earlier, Example, Latency, Limit, Named, Report, Slice, is_report,
 };
 pub use statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
+pub use text::money;
 pub use words::{amount, counted, grouped};
