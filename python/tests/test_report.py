@@ -243,7 +243,8 @@ def test_what_was_so_while_nothing_happened_is_told(kind: str) -> None:
         await asyncio.sleep(0.1)
         return number
 
-    runner = quiet(sync if kind == "sync" else later, [Resource("requests", 5, 3, arguments_usage_extractor=lambda _: 1)])
+    requests = Resource("requests", 5, 3, arguments_usage_extractor=lambda _: 1)
+    runner = quiet(sync if kind == "sync" else later, [requests])
     scheduled(runner, *range(6)).run()
     # Five calls end after 0.1 s; the sixth leaves after 3 s.
     told = [it for it in data(runner)["timeline"] if 1_000 <= it["from_ms"] <= 2_700]
