@@ -15,7 +15,7 @@
 //! let mut statistics = Statistics::default();
 //! statistics.begins(1_700_000_000_000);
 //! let took = Duration::from_millis(800);
-//! statistics.leaves(false);
+//! statistics.leaves(Duration::ZERO, false);
 //! statistics.attempt(took, &Attempt { outcome: Outcome::Succeeded, code: None, took });
 //! statistics.call(&Call { name: "poem-1", attempts: 1, took, code: None });
 //! statistics.ends(took);

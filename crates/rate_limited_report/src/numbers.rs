@@ -169,7 +169,7 @@ impl Numbers {
         number: u32,
         now: Time,
     ) {
-        self.statistics.leaves(number > 1);
+        self.statistics.leaves(now.since(self.began), number > 1);
         *place(&mut flights.attempts, attempt.index()) = Some((attempt, now));
         let index = id.index();
         if flights.began.len() <= index {

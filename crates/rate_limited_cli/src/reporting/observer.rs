@@ -61,7 +61,8 @@ impl Observer {
     /// An attempt leaves: what comes back is told what became of it. If that is dropped before, the attempt was cut
     /// off, or outlived this time-out.
     pub(crate) fn leaves(&self, is_retry: bool, timeout: Duration) -> Watched<'_> {
-        self.lock().leaves(is_retry);
+        let at = self.started.elapsed();
+        self.lock().leaves(at, is_retry);
         Watched {
             observer: self,
             started: Instant::now(),
