@@ -191,7 +191,7 @@ class Planned:
         binding   tokens for 1 m
         limits    tokens=1,000/60s       1,100 taken, 55 % of what it lets through; waited for 1 m
         in flight 1 at most (max_concurrent=64)
-        assumed   answers take 3 s (latency=); nothing fails (failure_rate=)
+        assumed   answers take 3 s (latency=) and use all that is held back for them; nothing fails (failure_rate=)
         helps     most: twice the limit of tokens=1,000/60s: 3 s
         """
         latency = seconds("latency", latency, most=1e6)

@@ -231,3 +231,24 @@ def test_a_lower_limit_in_force_is_told(tmp_path: Path) -> None:
     told = quiet(str, [Resource.per_second("tokens", 0.5, lambda _: 0.25)])
     scheduled(told, 1).run()
     assert data(told)["limits"][0]["quota"] == "0.5 per 1s"
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_what_was_so_while_nothing_happened_is_told(kind: str) -> None:
+    def sync(number: int) -> int:
+        time.sleep(0.1)
+        return number
+
+    async def later(number: int) -> int:
+        await asyncio.sleep(0.1)
+        return number
+
+    requests = Resource("requests", 5, 3, arguments_usage_extractor=lambda _: 1)
+    runner = quiet(sync if kind == "sync" else later, [requests])
+    scheduled(runner, *range(6)).run()
+    # Five calls end after 0.1 s; the sixth leaves after 3 s.
+    told = [it for it in data(runner)["timeline"] if 1_000 <= it["from_ms"] <= 2_700]
+    assert len(told) > 10
+    assert {it["in_flight"] for it in told} == {0}
+    assert {it["waiting"] for it in told} == {1}
+    assert {share for it in told for share, _ in it["shares"]} == {1}

@@ -117,6 +117,30 @@ def test_a_kill_loses_no_call_and_what_it_loses_is_said(tmp_path: Path) -> None:
     assert any(call["call"].endswith(" of an earlier run") for call in after["most_retried"])
 
 
+AGAIN = """
+def ask(number):
+    if {dies} and number == 2:
+        while not os.path.exists({path!r} + "-report"):      # a thread of its own writes it
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+with Runner(ask, [], journal={path!r}, max_concurrent=1, progress=False) as runner:
+    for number in range(4):
+        runner.schedule(number)
+    runner.run()
+    say(report=json.loads(runner.report().json))
+"""
+
+
+def test_a_call_that_is_sent_again_after_a_kill_is_a_retry_of_a_run_that_was(tmp_path: Path) -> None:
+    path = str(tmp_path / "run.db")
+    assert Script(AGAIN.format(path=path, dies=True)).code != 0
+    report = Script(AGAIN.format(path=path, dies=False)).succeeded()["report"]
+    assert (report["calls"]["succeeded"], report["runs"]) == (4, 2)
+    assert report["attempts"]["retries"] == 1
+
+
 @pytest.mark.parametrize("harm", ["lost", "damaged", "of another form", "large"])
 def test_without_its_statistics_a_journal_tells_what_it_knows(tmp_path: Path, harm: str) -> None:
     path, kept = tmp_path / "run.db", tmp_path / "run.db-report"

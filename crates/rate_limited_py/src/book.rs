@@ -280,6 +280,12 @@ impl Book {
         self.positions.get(&number).copied()
     }
 
+    /// How many attempts were made at a call, in this run and in earlier ones.
+    pub(crate) fn attempts(&self, number: u64) -> Option<u32> {
+        let position = self.position(number)?;
+        Some(self.shared.lookup().places.get(&position)?.attempts)
+    }
+
     /// What keeps the journal from being written, if anything does.
     pub(crate) fn error(&self) -> Option<JournalError> {
         self.shared.error()

@@ -470,14 +470,24 @@ impl Told {
 
     fn assumed(&self) -> String {
         let Expected {
-            latency, failures, ..
+            latency,
+            failures,
+            ref assumed,
         } = self.expected;
         let pacing = if self.pacing > 0.0 {
             format!("; pacing adds at most {:.0} s", self.pacing)
         } else {
             String::new()
         };
-        assumed_told(latency, "", failures) + &pacing
+        // Of limits on requests alone there is nothing to say.
+        let calls = Amount::units(u32::try_from(self.plan.calls).unwrap_or(u32::MAX));
+        let holds_more = self.plan.resources.iter().any(|it| it.reserved > calls);
+        let used = match assumed.used.is_empty() {
+            _ if !holds_more => "",
+            true => " and use all that is held back for them",
+            false => " and use as much of what is held back as those so far",
+        };
+        assumed_told(latency, used, failures) + &pacing
     }
 
     fn data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

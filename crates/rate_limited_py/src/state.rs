@@ -177,10 +177,14 @@ impl State {
             .unwrap_or_else(|| self.poll());
         match step {
             Step::Dispatch {
-                attempt, number, ..
+                attempt,
+                call: told,
+                number,
             } => {
                 if let Some((attempt, call)) = self.attempt(attempt) {
                     let now = now();
+                    let in_all = self.book.as_ref().and_then(|book| book.attempts(told));
+                    let number = in_all.unwrap_or(number);
                     self.witness.leaves((call, attempt), number, now);
                     self.handle_at(Input::Sent { attempt }, now);
                 }
@@ -257,6 +261,7 @@ impl State {
         if let Some(why) = self.over {
             return Step::Over { why };
         }
+        self.look_if_due(now());
         loop {
             let now = now();
             let output = {
@@ -344,7 +349,10 @@ impl State {
     }
 
     pub(crate) fn end(&mut self, why: &'static str) -> Step {
-        self.look();
+        if let Some(scheduler) = &self.scheduler {
+            let progress = scheduler.progress();
+            self.witness.look(&progress, &self.resources, &[now()]);
+        }
         self.over = Some(why);
         Step::Over { why }
     }
@@ -440,10 +448,11 @@ impl State {
         };
         self.attempts[attempt.index()] = None;
         let now = now();
+        self.look_if_due(now);
         if self.unwanted.contains(&self.numbers[call.index()]) {
             self.witness.abandoned((call, attempt), "unwanted");
-        } else if self.witness.came((call, attempt), class, code, now) {
-            self.look();
+        } else {
+            self.witness.came((call, attempt), class, code, now);
         }
         if let (Class::Success, Some(usage)) = (class, usage) {
             self.compare(attempt, usage);
@@ -479,10 +488,10 @@ impl State {
         }
     }
 
-    /// Looks at the run for its statistics.
-    fn look(&self) {
+    /// Looks at the run for its statistics, as it was until now.
+    fn look_if_due(&self, now: Time) {
         if let Some(scheduler) = &self.scheduler {
-            self.witness.look(&scheduler.progress(), &self.resources);
+            self.witness.look_if_due(scheduler, &self.resources, now);
         }
     }
 

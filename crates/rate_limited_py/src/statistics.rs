@@ -5,7 +5,7 @@ use crate::book;
 use crate::clock::now;
 use crate::journal::Journal;
 use pyo3::prelude::*;
-use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Time};
+use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Scheduler, Time};
 use rate_limited_report::{
     self as report, Ended, Fate, Flights, KINDS, Numbers, Over, Seen, is_number,
 };
@@ -17,6 +17,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// The name of the limit on what calls cost.
+const BUDGET: &str = "max_cost";
 
 /// What all machines of a runner did so far; its size is bounded.
 #[pyclass(frozen, module = "rate_limited._native")]
@@ -91,10 +94,16 @@ impl Statistics {
         }
         told.calls.unfinished = unfinished;
         told.calls.requests = Some(told.calls.succeeded + told.calls.failed + unfinished);
-        told.cost = cost.map(|(dollars, most_dollars)| report::Cost {
-            dollars,
-            most_dollars,
-        });
+        if let Some((dollars, most_dollars)) = cost {
+            told.cost = Some(report::Cost {
+                dollars,
+                most_dollars,
+            });
+            // Money is counted in another unit.
+            for limit in told.limits.iter_mut().filter(|it| it.name == BUDGET) {
+                limit.quota = report::money(most_dollars);
+            }
+        }
         Report(told)
     }
 }
@@ -145,7 +154,8 @@ impl Kept {
         Kept {
             journal: journal.shared(),
             beside: Beside::of(journal.path()),
-            saved: Mutex::new(now()),
+            // The first look at a run writes: one that is killed at once was a run.
+            saved: Mutex::default(),
         }
     }
 
@@ -226,17 +236,16 @@ impl Witness {
         lock(&self.shared.numbers).leaves(&mut self.flights, ids, number, now);
     }
 
-    /// An attempt has come back; whether it is time to look at the run.
+    /// An attempt has come back.
     pub(crate) fn came(
         &mut self,
         ids: (CallId, AttemptId),
         class: Class,
         code: Option<&str>,
         now: Time,
-    ) -> bool {
+    ) {
         let numbers = &mut *lock(&self.shared.numbers);
         numbers.ended(&mut self.flights, ids, Fate::Came(class, code), now);
-        numbers.is_due(now)
     }
 
     pub(crate) fn abandoned(&mut self, ids: (CallId, AttemptId), why: &str) {
@@ -258,20 +267,33 @@ impl Witness {
         lock(&self.shared.numbers).over(&mut self.flights, over, now);
     }
 
-    pub(crate) fn look(&self, progress: &Progress, resources: &[ResourceId]) {
-        let now = now();
-        let views: Vec<_> = {
-            let limiter = &mut account::limiter();
-            let all = resources.iter();
-            all.map(|id| (limiter.view(*id, now), limiter.window_in_words(*id)))
-                .collect()
-        };
-        let seen = views.iter().map(|(view, window)| Seen {
-            view,
-            window: window.as_deref(),
-        });
-        lock(&self.shared.numbers).look(progress, seen, now);
-        self.shared.save_if_due(now);
+    /// Looks at a run as it was until now, if it is time to: before anything that happens is taken in.
+    pub(crate) fn look_if_due(&self, scheduler: &Scheduler, resources: &[ResourceId], now: Time) {
+        let moments = lock(&self.shared.numbers).due(now);
+        if !moments.is_empty() {
+            self.look(&scheduler.progress(), resources, &moments);
+            self.shared.save_if_due(now);
+        }
+    }
+
+    /// Looks at a run in which nothing happened since the first of these moments.
+    pub(crate) fn look(&self, progress: &Progress, resources: &[ResourceId], moments: &[Time]) {
+        let limiter = &mut account::limiter();
+        let windows: Vec<_> = resources
+            .iter()
+            .map(|id| limiter.window_in_words(*id))
+            .collect();
+        for moment in moments {
+            let views: Vec<_> = resources
+                .iter()
+                .map(|id| limiter.view(*id, *moment))
+                .collect();
+            let seen = views.iter().zip(&windows).map(|(view, window)| Seen {
+                view,
+                window: window.as_deref(),
+            });
+            lock(&self.shared.numbers).look(progress, seen, *moment);
+        }
     }
 
     /// How long the latest good answers took.

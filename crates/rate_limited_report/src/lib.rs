@@ -15,7 +15,7 @@
 //! let mut statistics = Statistics::default();
 //! statistics.begins(1_700_000_000_000);
 //! let took = Duration::from_millis(800);
-//! statistics.leaves(false);
+//! statistics.leaves(Duration::ZERO, false);
 //! statistics.attempt(took, &Attempt { outcome: Outcome::Succeeded, code: None, took });
 //! statistics.call(&Call { name: "poem-1", attempts: 1, took, code: None });
 //! statistics.ends(took);
@@ -57,4 +57,5 @@ pub use report::{
     Attempts, Bar, Calls, Cost, Earlier, Example, Latency, Limit, Named, Report, Slice, is_report,
 };
 pub use statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
+pub use text::money;
 pub use words::{amount, counted, grouped};

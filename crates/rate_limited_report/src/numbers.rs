@@ -13,6 +13,9 @@ use crate::words;
 /// The latencies of good answers that are kept: the latest.
 const LATENCIES_KEPT: usize = 256;
 
+/// The most looks at a time in which nothing happened.
+const LOOKS_MAX: u32 = 240;
+
 /// What the numbers of calls count: calls of a run, and rows.
 pub const KINDS: [&str; 2] = ["call", "row"];
 
@@ -166,7 +169,7 @@ impl Numbers {
         number: u32,
         now: Time,
     ) {
-        self.statistics.leaves(number > 1);
+        self.statistics.leaves(now.since(self.began), number > 1);
         *place(&mut flights.attempts, attempt.index()) = Some((attempt, now));
         let index = id.index();
         if flights.began.len() <= index {
@@ -245,6 +248,35 @@ impl Numbers {
     pub fn is_due(&self, now: Time) -> bool {
         let every = self.statistics.sample_every();
         self.looked.is_none_or(|last| now.since(last) >= every)
+    }
+
+    /// The moments at which to [`look`](Numbers::look), up to now. Where nothing happened for long there are several: whoever looks
+    /// before he takes in what happens sees the run as it was at each of them, and needs no timer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rate_limited_core::{Progress, ResourceView, Time};
+    /// use rate_limited_report::Numbers;
+    ///
+    /// let (mut numbers, start) = (Numbers::default(), Time::PROCESS_START);
+    /// numbers.begins(start, 1_700_000_000_000);
+    /// assert_eq!(numbers.due(start), [start]);
+    /// numbers.look(&Progress::default(), [] as [&ResourceView; 0], start);
+    /// assert!(numbers.due(start).is_empty());
+    /// let later = start + Duration::from_secs(10);
+    /// assert_eq!(numbers.due(later).last(), Some(&later));
+    /// assert!(numbers.due(later).len() > 100);
+    /// ```
+    pub fn due(&self, now: Time) -> Vec<Time> {
+        if !self.is_due(now) {
+            return Vec::new();
+        }
+        let last = self.looked.unwrap_or(now);
+        let gap = now.since(last);
+        // More than there are slices is of no use.
+        let every = self.statistics.sample_every().max(gap / LOOKS_MAX);
+        let moments = (1..LOOKS_MAX).map(|step| last + every * step);
+        moments.take_while(|at| *at < now).chain([now]).collect()
     }
 
     /// A look at a run and at the resources that it takes from.

@@ -65,6 +65,9 @@ pub struct Statistics {
     /// What of it is of earlier runs.
     #[serde(skip)]
     earlier: Option<Earlier>,
+    /// Attempts that have left and not ended.
+    #[serde(skip)]
+    in_flight: u64,
 }
 
 impl Default for Statistics {
@@ -93,6 +96,7 @@ impl Default for Statistics {
             slowest: Top::default(),
             most_retried: Top::default(),
             earlier: None,
+            in_flight: 0,
         }
     }
 }
@@ -290,14 +294,19 @@ impl Statistics {
         }
     }
 
-    /// An attempt leaves; `is_retry`: it is not the first one of its call.
-    pub fn leaves(&mut self, is_retry: bool) {
+    /// An attempt leaves, so long after the beginning of the run; `is_retry`: it is not the first one of its call.
+    pub fn leaves(&mut self, at: Duration, is_retry: bool) {
         self.attempts += 1;
         self.retries += u64::from(is_retry);
+        self.in_flight += 1;
+        let at = self.moment(at);
+        let in_flight = self.in_flight as f64;
+        self.timeline.at(at).in_flight.reach(in_flight);
     }
 
     /// An attempt has ended, so long after the beginning of the run.
     pub fn attempt(&mut self, at: Duration, attempt: &Attempt<'_>) {
+        self.in_flight = self.in_flight.saturating_sub(1);
         let at = self.moment(at);
         *self.outcomes.entry(attempt.outcome).or_default() += 1;
         let slice = self.timeline.at(at);

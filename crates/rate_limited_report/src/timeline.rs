@@ -56,9 +56,16 @@ impl Gauge {
         self.2 = self.2.max(other.2);
     }
 
-    fn told(self) -> Option<(f64, f64)> {
+    /// It was so much for a moment, between two looks.
+    pub(crate) fn reach(&mut self, value: f64) {
+        self.2 = self.2.max(value as f32);
+    }
+
+    /// The mean and the most; where nobody looked, the mean seen last still holds.
+    fn told(self, last: f64) -> (f64, f64) {
         let mean = f64::from(self.0) / f64::from(self.1.max(1));
-        (self.1 > 0).then(|| (short(mean), short(f64::from(self.2))))
+        let mean = if self.1 > 0 { short(mean) } else { last };
+        (mean, short(f64::from(self.2)).max(mean))
     }
 }
 
@@ -124,7 +131,7 @@ impl Timeline {
             let shares =
                 (0..limits).map(|place| slice.shares.get(place).copied().unwrap_or_default());
             for (last, seen) in last.iter_mut().zip(seen.into_iter().chain(shares)) {
-                *last = seen.told().unwrap_or((last.0, last.0));
+                *last = seen.told(last.0);
             }
             report::Slice {
                 from_ms: place as u64 * self.width_ms,

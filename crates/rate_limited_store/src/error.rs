@@ -65,7 +65,7 @@ impl fmt::Display for Damage {
 pub enum OpenError {
     /// Another process has it.
     #[error(
-        "the journal {} is in use by {holder}: wait until that run is over, or choose another journal",
+        "the journal {} is in use by {holder}: wait until that run is over and has closed it, or choose another journal",
         path.display()
     )]
     InUse {

@@ -42,7 +42,8 @@ where
         let trip = (id, attempt, call.index);
         #[cfg(feature = "tracing")]
         let _span = crate::witness::attempt_span(call.index, call.attempts).entered();
-        let number = call.attempts;
+        let before = call.place.as_ref().map_or(0, |place| place.attempts);
+        let number = before + call.attempts;
         let ids = (id, attempt, call.member);
         let task = attempt::start(&self.blueprint, request, ids, events);
         self.witness_start(trip, number);

@@ -240,6 +240,7 @@ where
         inputs: &mut Inputs<Req>,
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) -> bool {
+        self.witness_look();
         while let Ok(event) = self.events.1.try_recv() {
             self.event(event);
         }
@@ -431,7 +432,6 @@ where
         each: &mut (dyn FnMut(Finished<Req, Resp>) + Send),
     ) {
         self.show(wait);
-        self.witness_look();
         let until = wait.map_or(self.deadline, |wait| wait.until);
         let look_again = self.account.open().calendars().look_again();
         let left = until.map(|until| {
@@ -447,11 +447,13 @@ where
         let room = self.has_room();
         tokio::select! {
             event = self.events.1.recv() => {
+                self.witness_look();
                 if let Some(event) = event {
                     self.event(event);
                 }
             }
             request = inputs.next(), if room => {
+                self.witness_look();
                 if let Some(request) = request {
                     self.accept(request, each);
                 }

@@ -31,6 +31,7 @@ impl Kept {
         Kept {
             known: if is_empty { None } else { read() },
             beside: Arc::new(beside),
+            // The first look at a run writes: one that is killed at once was a run.
             saved: Time::default(),
             saving: None,
         }

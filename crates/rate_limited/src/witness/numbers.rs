@@ -1,6 +1,6 @@
 //! The numbers of a run for its report.
 
-use rate_limited_core::{CallId, Progress, Time};
+use rate_limited_core::{CallId, Progress, ResourceId, Time};
 use rate_limited_report::{Ended, Fate as Told, Flights, Over, Report, Seen};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,32 +69,40 @@ impl Numbers {
     }
 
     pub(super) fn look(&mut self, progress: &Progress, account: &Account, now: Time) {
-        if self.counted.is_due(now) {
-            self.ends(progress, account, now);
-            #[cfg(feature = "journal")]
-            if let Some(kept) = &mut self.kept {
-                kept.save_if_due(self.counted.statistics(), now);
-            }
+        let moments = self.counted.due(now);
+        if moments.is_empty() {
+            return;
+        }
+        self.see(progress, account, &moments);
+        #[cfg(feature = "journal")]
+        if let Some(kept) = &mut self.kept {
+            kept.save_if_due(self.counted.statistics(), now);
         }
     }
 
     pub(super) fn ends(&mut self, progress: &Progress, account: &Account, now: Time) {
+        self.see(progress, account, &[now]);
+    }
+
+    /// Nothing happened since the first of these moments.
+    fn see(&mut self, progress: &Progress, account: &Account, moments: &[Time]) {
         let mut limiter = account.open();
-        let (ids, wall) = (limiter.resources(), account.clock().wall());
-        let look = |id| {
-            let view = limiter.view(id, now);
-            // A part has the windows of the whole.
-            let whole = view.part_of.unwrap_or(id);
-            let window = limiter.calendars().window_in_words(whole, wall);
-            (view, window)
+        let wall = account.clock().wall();
+        let ids: Vec<_> = limiter.resources().collect();
+        // A part has the windows of the whole.
+        let window = |id: &ResourceId| {
+            let whole = limiter.view(*id, moments[0]).part_of.unwrap_or(*id);
+            limiter.calendars().window_in_words(whole, wall)
         };
-        let views: Vec<_> = ids.map(look).collect();
-        drop(limiter);
-        let seen = views.iter().map(|(view, window)| Seen {
-            view,
-            window: window.as_deref(),
-        });
-        self.counted.look(progress, seen, now);
+        let windows: Vec<_> = ids.iter().map(window).collect();
+        for moment in moments {
+            let views: Vec<_> = ids.iter().map(|id| limiter.view(*id, *moment)).collect();
+            let seen = views.iter().zip(&windows).map(|(view, window)| Seen {
+                view,
+                window: window.as_deref(),
+            });
+            self.counted.look(progress, seen, *moment);
+        }
     }
 
     pub(super) fn report(&self, title: &str, over: Option<Ended>) -> Report {

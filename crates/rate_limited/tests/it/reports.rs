@@ -170,3 +170,43 @@ async fn limits_of_a_calendar_are_told_by_their_calendar_and_the_end_of_their_wi
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_so_while_nothing_happened_is_told() {
+    let mut runner = Runner::new(|wait: u64| async move {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        Ok::<_, std::io::Error>(wait)
+    })
+    .resource(Resource::per("requests", 10, Duration::from_secs(10)))
+    .tokio_clock();
+    for call in 0..11 {
+        runner.schedule(100 + 4_900 * (call / 10)).expect("it fits");
+    }
+    runner.run().await.expect("good resources");
+
+    // Ten calls end after 100 ms; the eleventh leaves after 10 s, and takes 5 s.
+    let report = runner.report("gaps");
+    let within = |from: u64, to: u64| {
+        let slices = report.timeline.iter();
+        slices.filter(move |slice| slice.from_ms >= from && slice.from_ms < to)
+    };
+    assert!(report.timeline.len() > 100, "{}", report.timeline.len());
+    // In flight, waiting, and what of the limit is used.
+    let told = |from, to| -> Vec<String> {
+        let slices = within(from, to).map(|it| {
+            let used = it.shares[0].0;
+            format!("{} {} {used}", it.in_flight, it.waiting)
+        });
+        slices.collect()
+    };
+    let (gap, last) = (told(300, 9_900), told(10_400, 14_900));
+    assert!(gap.iter().all(|told| told == "0 1 1"), "{gap:?}");
+    assert!(last.iter().all(|told| told == "1 0 0.1"), "{last:?}");
+    // Before the first look, and between two of them, there were ten in flight.
+    assert!(report.timeline[0].in_flight_most > 9.9);
+    let mean = report.limits[0].mean_share;
+    assert!(
+        (0.65..0.75).contains(&mean),
+        "100 % for 10 s, and 10 % for 5 s: {mean}"
+    );
+}

@@ -3,6 +3,7 @@
 use rate_limited::journal::{OnChange, Policy, Recording};
 use rate_limited::{Report, Resource, Runner};
 use std::path::Path;
+use std::time::Duration;
 
 /// What a runner finds: this many calls are asked for, those from `fails` on fail for good, and requests have this text.
 #[derive(Clone, Copy)]
@@ -148,4 +149,37 @@ async fn without_its_statistics_a_journal_still_has_its_calls() {
     assert_eq!(over(&later), (19, 2, 1));
     let note = &later.notes[0];
     assert!(note.starts_with("20 calls are over and not in"), "{note}");
+}
+
+#[tokio::test]
+async fn an_attempt_after_those_of_an_earlier_run_is_a_retry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = folder.path().join("run.journal");
+    let asked = |fails: bool| {
+        let mut runner = Runner::new(move |number: u32| async move {
+            if fails {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                return Err(std::io::Error::other("busy"));
+            }
+            Ok(number)
+        })
+        .journal(Recording::json(&journal));
+        for number in 0..4 {
+            runner.schedule(number).expect("it fits");
+        }
+        runner
+    };
+    let mut first = asked(true);
+    let handle = first.handle();
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        handle.stop();
+    };
+    let (results, ()) = tokio::join!(first.run(), stop);
+    assert_eq!(results.expect("a sound journal").len(), 4);
+    drop(first);
+    let mut second = asked(false);
+    second.run().await.expect("a sound journal");
+    let attempts = second.report("busy").attempts;
+    assert_eq!((attempts.total, attempts.retries), (8, 4));
 }

@@ -229,7 +229,8 @@ impl Caller {
         if is_retry {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
-        let watched = self.observer.leaves(is_retry, self.timeout);
+        let was_tried = job.entry.is_some_and(|entry| entry.begun.attempts > 0);
+        let watched = self.observer.leaves(is_retry || was_tried, self.timeout);
         let started = Instant::now();
         let Some(answer) = self.in_time(self.send(backend, &job)).await else {
             let (limit, maybe_done) = (self.timeout, !self.may_repeat(&job));

@@ -61,7 +61,8 @@ impl Observer {
     /// An attempt leaves: what comes back is told what became of it. If that is dropped before, the attempt was cut
     /// off, or outlived this time-out.
     pub(crate) fn leaves(&self, is_retry: bool, timeout: Duration) -> Watched<'_> {
-        self.lock().leaves(is_retry);
+        let at = self.started.elapsed();
+        self.lock().leaves(at, is_retry);
         Watched {
             observer: self,
             started: Instant::now(),
@@ -79,11 +80,12 @@ impl Observer {
 
     /// Looks at a run now and then, and keeps what is known, until its task is dropped.
     pub(crate) async fn watch(state: Arc<State>) {
-        let mut saved = Instant::now();
+        // The first look writes: a run that is killed at once was a run.
+        let mut saved: Option<Instant> = None;
         loop {
             state.observer.look(&state);
-            if saved.elapsed() >= SAVE_EVERY {
-                saved = Instant::now();
+            if saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
+                saved = Some(Instant::now());
                 let state = Arc::clone(&state);
                 // A disk that is full or slow keeps nobody waiting, and a report is no result.
                 tokio::task::spawn_blocking(move || state.observer.save());

@@ -14,7 +14,7 @@ pub(crate) fn statistics(calls: u64) -> Statistics {
     for number in 0..calls {
         at = Duration::from_millis(number * 20);
         let took = Duration::from_millis(200 + number * 7_919 % 1_800);
-        statistics.leaves(false);
+        statistics.leaves(at, false);
         let refused = number % 10 == 3;
         if refused {
             let code = Some("rate_limit_exceeded");
@@ -26,7 +26,7 @@ pub(crate) fn statistics(calls: u64) -> Statistics {
                     took,
                 },
             );
-            statistics.leaves(true);
+            statistics.leaves(at, true);
         }
         let code = (number % 100 == 7).then(|| format!("code-{number}"));
         let code = code.as_deref();
@@ -130,7 +130,7 @@ fn a_later_run_goes_on_behind_the_earlier_one() {
     assert_eq!(before.elapsed_ms, 499 * 20);
     statistics.begins(1_800_000_000_000);
     let took = Duration::from_secs(1);
-    statistics.leaves(true);
+    statistics.leaves(took, true);
     statistics.attempt(
         took,
         &Attempt {
