@@ -86,7 +86,7 @@ def test_a_runner_says_what_it_has() -> None:
     made = runner()
     made.schedule(2)
     assert len(made) == 1
-    assert "1 calls, 0 done" in repr(made)
+    assert "0 of 1 calls done" in repr(made)
     made.clear()
     assert len(made) == 0
     assert bool(made)
