@@ -252,3 +252,21 @@ def test_what_was_so_while_nothing_happened_is_told(kind: str) -> None:
     assert {it["in_flight"] for it in told} == {0}
     assert {it["waiting"] for it in told} == {1}
     assert {share for it in told for share, _ in it["shares"]} == {1}
+
+
+def test_rows_that_nobody_wanted_any_more_are_no_attempts() -> None:
+    made: list[int] = []
+
+    def ask(number: int) -> int:
+        made.append(number)
+        time.sleep(0.002)
+        return number
+
+    runner = quiet(ask, max_concurrent=4)
+    rows = runner.map(range(200))
+    assert next(rows) == 0
+    rows.close()
+    runner.close()  # waits for what was in flight
+    attempts = data(runner)["attempts"]
+    assert attempts["total"] == len(made) < 100
+    assert attempts["by_outcome"] == {"succeeded": len(made)}

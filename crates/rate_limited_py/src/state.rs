@@ -450,7 +450,7 @@ impl State {
         let now = now();
         self.look_if_due(now);
         if self.unwanted.contains(&self.numbers[call.index()]) {
-            self.witness.abandoned((call, attempt), "unwanted");
+            self.witness.stays((call, attempt));
         } else {
             self.witness.came((call, attempt), class, code, now);
         }

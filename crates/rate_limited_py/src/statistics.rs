@@ -5,7 +5,9 @@ use crate::book;
 use crate::clock::now;
 use crate::journal::Journal;
 use pyo3::prelude::*;
-use rate_limited_core::{AttemptId, CallId, Class, Progress, ResourceId, Scheduler, Time};
+use rate_limited_core::{
+    AttemptId, CallId, Class, Progress, Quota, ResourceId, ResourceView, Scheduler, Time,
+};
 use rate_limited_report::{
     self as report, Ended, Fate, Flights, KINDS, Numbers, Over, Seen, is_number,
 };
@@ -18,8 +20,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How often the statistics are written beside the journal: what a kill loses of them.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
-/// The name of the limit on what calls cost.
+/// The name of the limit on what calls cost, and its units in a dollar.
 const BUDGET: &str = "max_cost";
+const PER_DOLLAR: f64 = 1_000.0;
 
 /// What all machines of a runner did so far; its size is bounded.
 #[pyclass(frozen, module = "rate_limited._native")]
@@ -99,10 +102,6 @@ impl Statistics {
                 dollars,
                 most_dollars,
             });
-            // Money is counted in another unit.
-            for limit in told.limits.iter_mut().filter(|it| it.name == BUDGET) {
-                limit.quota = report::money(most_dollars);
-            }
         }
         Report(told)
     }
@@ -167,6 +166,12 @@ impl Kept {
             failed: over.failed,
         }
     }
+}
+
+/// Whether it is the limit on what calls cost.
+fn is_money(view: &ResourceView) -> bool {
+    let name = view.resource.name().split('#').next();
+    name == Some(BUDGET) && matches!(view.resource.quota(), Quota::Budget { .. })
 }
 
 /// What a user calls a call; in quotes where that looks like a number of ours.
@@ -257,6 +262,11 @@ impl Witness {
         lock(&self.shared.numbers).ended(&mut self.flights, ids, fate, now());
     }
 
+    /// An attempt that was taken to leave was not made after all, and nobody wants its call any more.
+    pub(crate) fn stays(&mut self, ids: (CallId, AttemptId)) {
+        lock(&self.shared.numbers).stays(&mut self.flights, ids);
+    }
+
     pub(crate) fn over(&mut self, id: CallId, number: u64, failed: Option<&str>, now: Time) {
         let over = Over {
             id,
@@ -291,6 +301,7 @@ impl Witness {
             let seen = views.iter().zip(&windows).map(|(view, window)| Seen {
                 view,
                 window: window.as_deref(),
+                per_dollar: is_money(view).then_some(PER_DOLLAR),
             });
             lock(&self.shared.numbers).look(progress, seen, *moment);
         }

@@ -57,5 +57,4 @@ pub use report::{
     Attempts, Bar, Calls, Cost, Earlier, Example, Latency, Limit, Named, Report, Slice, is_report,
 };
 pub use statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
-pub use text::money;
 pub use words::{amount, counted, grouped};

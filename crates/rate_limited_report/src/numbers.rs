@@ -8,6 +8,7 @@ use rate_limited_core::{Amount, AttemptId, CallId, Class, Progress, Quota, Resou
 
 use crate::report::Report;
 use crate::statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
+use crate::text::money;
 use crate::words;
 
 /// The latencies of good answers that are kept: the latest.
@@ -111,11 +112,17 @@ pub struct Seen<'a> {
     pub view: &'a ResourceView,
     /// Its window in words, such as `day UTC, back at 01:00`. Default `None`: its length.
     pub window: Option<&'a str>,
+    /// Its units in a dollar, where it is money. Default `None`: it is not.
+    pub per_dollar: Option<f64>,
 }
 
 impl<'a> From<&'a ResourceView> for Seen<'a> {
     fn from(view: &'a ResourceView) -> Seen<'a> {
-        Seen { view, window: None }
+        Seen {
+            view,
+            window: None,
+            per_dollar: None,
+        }
     }
 }
 
@@ -213,6 +220,37 @@ impl Numbers {
             took,
         };
         self.statistics.attempt(now.since(self.began), &attempt);
+    }
+
+    /// An attempt that was taken to leave was not made after all, and nobody wants its call any more: it is not counted.
+    ///
+    /// ```
+    /// use rate_limited_core::{Limiter, Output, Scheduler, Settings, Time};
+    /// use rate_limited_report::{Flights, Numbers};
+    ///
+    /// let now = Time::PROCESS_START;
+    /// let mut limiter = Limiter::new(now);
+    /// let mut scheduler = Scheduler::new(&mut limiter, Settings::default(), now);
+    /// scheduler.schedule(&mut limiter, &[], now)?;
+    /// let Output::Dispatch { call, attempt, .. } = scheduler.poll(&mut limiter, now) else { unreachable!() };
+    /// let (mut numbers, mut flights) = (Numbers::default(), Flights::default());
+    /// numbers.leaves(&mut flights, (call, attempt), 1, now);
+    /// assert_eq!(numbers.report("").attempts.total, 1);
+    /// numbers.stays(&mut flights, (call, attempt));
+    /// assert_eq!(numbers.report("").attempts.total, 0);
+    /// # Ok::<(), rate_limited_core::ScheduleError>(())
+    /// ```
+    pub fn stays(&mut self, flights: &mut Flights, (id, attempt): (CallId, AttemptId)) {
+        let flight = place(&mut flights.attempts, attempt.index());
+        if flight.take_if(|(known, _)| *known == attempt).is_none() {
+            return;
+        }
+        let trouble = flights.troubled.remove(&id.index());
+        let is_retry = trouble.is_some_and(|trouble| trouble.attempts > 1);
+        if let Some(began) = flights.began.get_mut(id.index()) {
+            *began = Time::default();
+        }
+        self.statistics.stays(is_retry);
     }
 
     /// A call is over.
@@ -392,11 +430,15 @@ fn meter<'a>(seen: &Seen<'a>) -> Option<Meter<'a>> {
         (None, Some(per)) => format!(" per {per:?}"),
         (None, None) => String::new(),
     };
+    let quota = match seen.per_dollar {
+        Some(units) => money(limit / units),
+        None => format!("{}{per}{lower}", words::amount(limit)),
+    };
     // In a process there may be several resources of one name, which their owner then numbers.
     let name = view.resource.name().split('#').next().unwrap_or_default();
     Some(Meter {
         name,
-        quota: format!("{}{per}{lower}", words::amount(limit)),
+        quota,
         share: (view.charged + view.held).as_units() / limit.max(f64::MIN_POSITIVE),
     })
 }

@@ -304,6 +304,13 @@ impl Statistics {
         self.timeline.at(at).in_flight.reach(in_flight);
     }
 
+    /// An attempt that was taken to leave was not made after all.
+    pub(crate) fn stays(&mut self, is_retry: bool) {
+        self.attempts = self.attempts.saturating_sub(1);
+        self.retries = self.retries.saturating_sub(u64::from(is_retry));
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
     /// An attempt has ended, so long after the beginning of the run.
     pub fn attempt(&mut self, at: Duration, attempt: &Attempt<'_>) {
         self.in_flight = self.in_flight.saturating_sub(1);

@@ -150,14 +150,7 @@ pub(crate) fn cost(report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| format!("used: {}", parts.join(", ")))
 }
 
-/// An amount of dollars, with as many places as it needs.
-///
-/// ```
-/// use rate_limited_report::money;
-///
-/// assert_eq!([12.0, 0.001].map(money), ["$12.00", "$0.0010"]);
-/// ```
-pub fn money(dollars: f64) -> String {
+pub(crate) fn money(dollars: f64) -> String {
     let places = match dollars.abs() {
         0.0 => 2,
         sum if sum < 0.001 => 6,

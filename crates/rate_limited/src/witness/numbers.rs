@@ -100,6 +100,7 @@ impl Numbers {
             let seen = views.iter().zip(&windows).map(|(view, window)| Seen {
                 view,
                 window: window.as_deref(),
+                per_dollar: None,
             });
             self.counted.look(progress, seen, *moment);
         }
