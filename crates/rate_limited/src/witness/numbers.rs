@@ -7,6 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Fate, Trip};
 use crate::account::Account;
 
+/// The resources that are looked at: a report has room for fewer, while there may be a part for each of a million users.
+const LIMITS_SEEN: usize = 64;
+
 /// What is counted, and what is known of what is not over.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
@@ -88,7 +91,7 @@ impl Numbers {
     fn see(&mut self, progress: &Progress, account: &Account, moments: &[Time]) {
         let mut limiter = account.open();
         let wall = account.clock().wall();
-        let ids: Vec<_> = limiter.resources().collect();
+        let ids: Vec<_> = limiter.resources().take(LIMITS_SEEN).collect();
         // A part has the windows of the whole.
         let window = |id: &ResourceId| {
             let whole = limiter.view(*id, moments[0]).part_of.unwrap_or(*id);
