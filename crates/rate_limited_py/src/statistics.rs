@@ -289,15 +289,15 @@ impl Witness {
     /// Looks at a run in which nothing happened since the first of these moments.
     pub(crate) fn look(&self, progress: &Progress, resources: &[ResourceId], moments: &[Time]) {
         let limiter = &mut account::limiter();
-        let windows: Vec<_> = resources
-            .iter()
-            .map(|id| limiter.window_in_words(*id))
-            .collect();
-        for moment in moments {
-            let views: Vec<_> = resources
-                .iter()
-                .map(|id| limiter.view(*id, *moment))
-                .collect();
+        let look = |moment: &Time| -> Vec<_> {
+            let all = resources.iter();
+            all.map(|id| limiter.view(*id, *moment)).collect()
+        };
+        let looks: Vec<_> = moments.iter().map(look).collect();
+        // Later than the looks: it is about now, and what is over by now is forgotten then.
+        let windows = resources.iter().map(|id| limiter.window_in_words(*id));
+        let windows: Vec<_> = windows.collect();
+        for (moment, views) in moments.iter().zip(&looks) {
             let seen = views.iter().zip(&windows).map(|(view, window)| Seen {
                 view,
                 window: window.as_deref(),
