@@ -184,9 +184,10 @@ impl Limiter {
         (0..self.ledgers.len()).map(resource_id)
     }
 
-    /// The books of one resource.
+    /// The books of one resource. A moment before one that the limiter has seen is looked at as it was, where nothing
+    /// has happened to the resource since.
     pub fn view(&mut self, resource: ResourceId, now: Time) -> ResourceView {
-        let now = self.tick(now);
+        self.tick(now);
         let ledger = &mut self.ledgers[resource.index()];
         ResourceView {
             limit: ledger.quota().limit().filter(|limit| *limit < Amount::MAX),

@@ -2,7 +2,7 @@
 
 use crate::play::{Over, Play, Reply, START, always, at, secs};
 use rate_limited_core::{
-    Amount, Anchor, Class, Cost, Counted, Input, Limiter, MaxConcurrent, Outcome, Quota,
+    Amount, Anchor, Class, Cost, Counted, Input, Limiter, MaxConcurrent, Outcome, Output, Quota,
     QuotaError, Resource, ResourceId, ScheduleError, Scheduler, Settings, Settlement, Time,
 };
 use std::time::Duration;
@@ -353,4 +353,26 @@ fn each_partition_has_the_whole_quota() {
         .map(|sent| sent.at.since(START).as_secs_f64())
         .collect();
     assert_eq!(sent, [0.0, 0.0, 10.0, 10.0]);
+}
+
+#[test]
+fn a_moment_before_another_resource_was_used_is_looked_at_as_it_was() {
+    let mut limiter = Limiter::new(START);
+    let quota = Quota::per(Amount::units(5), secs(3.0));
+    let [one, other] = ["one", "other"].map(|name| {
+        let resource = Resource::new(name, quota);
+        limiter.add(resource).expect("a sound quota")
+    });
+    let mut scheduler = Scheduler::new(&mut limiter, Settings::default(), START);
+    let cost = [Cost::new(one, Amount::units(2))];
+    scheduler
+        .schedule(&mut limiter, &cost, START)
+        .expect("it fits");
+    let Output::Dispatch { attempt, .. } = scheduler.poll(&mut limiter, START) else {
+        panic!("it goes at once");
+    };
+    scheduler.handle(&mut limiter, Input::Sent { attempt }, START);
+    assert_eq!(limiter.view(other, at(9.0)).charged, Amount::ZERO);
+    assert_eq!(limiter.view(one, at(1.0)).charged, Amount::units(2));
+    assert_eq!(limiter.view(one, at(9.0)).charged, Amount::ZERO);
 }
