@@ -216,7 +216,8 @@ def test_its_size_is_bounded() -> None:
     assert data(runner)["calls"]["succeeded"] == 15_000
 
 
-def test_a_lower_limit_in_force_is_told(tmp_path: Path) -> None:
+def told_too_high(tmp_path: Path) -> Runner[..., Any]:
+    """A runner that was told 2,500 requests a second, with a call whose answer names 1,250."""
     description = tmp_path / "secondly.toml"
     description.write_text(SECONDLY, encoding="utf-8")
 
@@ -224,8 +225,13 @@ def test_a_lower_limit_in_force_is_told(tmp_path: Path) -> None:
         status_code = 200
         headers: ClassVar = {"x-limit": "1250", "x-remaining": "1000"}
 
-    runner = quiet(lambda _: Answer(), Api.load(description).resources(limits={"requests": 2_500}))
-    scheduled(runner, 1).run()
+    limits = Api.load(description).resources(limits={"requests": 2_500})
+    return scheduled(quiet(lambda _: Answer(), limits), 1)
+
+
+def test_a_lower_limit_in_force_is_told(tmp_path: Path) -> None:
+    runner = told_too_high(tmp_path)
+    runner.run()
     assert data(runner)["limits"][0]["quota"] == "2,500 per 1s, 1,250 in force at last"
     assert "<b>requests</b> 2,500 per 1s, 1,250 in force at last: " in runner.report().html
     told = quiet(str, [Resource.per_second("tokens", 0.5, lambda _: 0.25)])

@@ -10,14 +10,13 @@ import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from support import eventually, quiet, scheduled, watchdog  # noqa: F401 - a fixture
-from test_feedback import SECONDLY
+from test_report import told_too_high
 
 from rate_limited import Resource, Runner
-from rate_limited.apis import Api
 
 
 class Checked(HTMLParser):
@@ -114,15 +113,7 @@ def test_with_nothing_scheduled_it_is_no_run(way: str, awaited: bool) -> None:
 
 
 def test_a_limit_that_was_found_out_is_told_from_the_one_that_was_told(tmp_path: Path) -> None:
-    description = tmp_path / "secondly.toml"
-    description.write_text(SECONDLY, encoding="utf-8")
-
-    class Answer:
-        status_code = 200
-        headers: ClassVar = {"x-limit": "1250", "x-remaining": "1000"}
-
-    limits = Api.load(description).resources(limits={"requests": 2_500})
-    runner = scheduled(quiet(lambda _: Answer(), limits), 1)
+    runner = told_too_high(tmp_path)
     assert "requests=2,500>" in repr(runner)
     runner.run()
     assert "requests=1,250 in force, 2,500 told>" in repr(runner)
