@@ -432,14 +432,13 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
     #[cfg(feature = "report")]
     fn kept(&self) -> Option<crate::witness::Kept> {
         let open = self.open.as_ref()?;
-        let Reading::Walk { over, .. } = &open.reading else {
+        let Reading::Walk { past, .. } = &open.reading else {
             // Whoever opened the journal knows what lies beside it.
             return None;
         };
-        let known = over.done + over.failed + over.unfinished;
         Some(crate::witness::Kept::beside(
             open.journal.path(),
-            known == 0,
+            past.counts.is_empty(),
         ))
     }
 

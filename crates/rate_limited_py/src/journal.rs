@@ -175,8 +175,7 @@ impl Journal {
 
     /// Whether nothing was in it when it was opened.
     pub(crate) fn is_empty(&self) -> bool {
-        let counts = self.shared.lookup().past.counts;
-        counts.done + counts.failed + counts.unfinished == 0
+        self.shared.lookup().past.counts.is_empty()
     }
 
     /// Tells the limits what was taken of them before, once.

@@ -9,13 +9,14 @@ use rate_limited_core::{Amount, AttemptId, CallId, Class, Progress, Quota, Resou
 use crate::report::Report;
 use crate::statistics::{Attempt, Call, Meter, Outcome, Sample, Statistics};
 use crate::text::money;
+use crate::timeline::SLICES_MAX;
 use crate::words;
 
 /// The latencies of good answers that are kept: the latest.
 const LATENCIES_KEPT: usize = 256;
 
-/// The most looks at a time in which nothing happened.
-const LOOKS_MAX: u32 = 240;
+/// The most looks at a time in which nothing happened: more than there are slices is of no use.
+const LOOKS_MAX: u32 = SLICES_MAX as u32;
 
 /// What the numbers of calls count: calls of a run, and rows.
 pub const KINDS: [&str; 2] = ["call", "row"];
@@ -311,7 +312,6 @@ impl Numbers {
         }
         let last = self.looked.unwrap_or(now);
         let gap = now.since(last);
-        // More than there are slices is of no use.
         let every = self.statistics.sample_every().max(gap / LOOKS_MAX);
         let moments = (1..LOOKS_MAX).map(|step| last + every * step);
         moments.take_while(|at| *at < now).chain([now]).collect()

@@ -56,6 +56,15 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether no call has begun.
+    ///
+    /// ```
+    /// assert!(rate_limited_store::Counts::default().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.done + self.failed + self.unfinished == 0
+    }
+
     /// A call that was over is run again.
     ///
     /// ```
