@@ -283,6 +283,11 @@ impl Numbers {
         });
     }
 
+    /// As [`Statistics::reopens`].
+    pub fn reopens(&mut self, failed: bool) {
+        self.statistics.reopens(failed);
+    }
+
     /// Whether it is time to [`look`](Numbers::look).
     pub fn is_due(&self, now: Time) -> bool {
         let every = self.statistics.sample_every();

@@ -74,7 +74,8 @@ pub struct Calls {
     pub failed: u64,
     /// Those that have begun and are not over.
     pub unfinished: u64,
-    /// The codes of those that failed.
+    /// With which codes calls failed for good, also those that were run again and did so once more; empty where none
+    /// has failed in the end.
     pub failed_by_code: BTreeMap<String, u64>,
 }
 
@@ -209,6 +210,15 @@ pub struct Example {
     pub text: String,
 }
 
+impl Calls {
+    /// Forgets the codes of calls that failed, and have succeeded since.
+    pub(crate) fn settle(&mut self) {
+        if self.failed == 0 {
+            self.failed_by_code.clear();
+        }
+    }
+}
+
 impl Report {
     pub(crate) const FORM: u32 = 1;
 
@@ -236,6 +246,7 @@ impl Report {
             ));
         }
         (self.calls.succeeded, self.calls.failed) = (succeeded, failed);
+        self.calls.settle();
     }
 
     /// The report as JSON: these fields.

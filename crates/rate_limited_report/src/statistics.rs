@@ -352,6 +352,31 @@ impl Statistics {
         }
     }
 
+    /// A call that was over is run again, and counts as none that is; `failed`: it had failed. What is told of its attempts
+    /// stays.
+    ///
+    /// ```
+    /// use rate_limited_report::{Call, Statistics};
+    /// use std::time::Duration;
+    ///
+    /// let mut statistics = Statistics::default();
+    /// let failed = Call { name: "call 0", attempts: 2, took: Duration::from_secs(1), code: Some("timeout") };
+    /// statistics.call(&failed);
+    /// statistics.reopens(true);
+    /// statistics.call(&Call { code: None, ..failed });
+    /// let calls = statistics.report("poems").calls;
+    /// assert_eq!((calls.succeeded, calls.failed), (1, 0));
+    /// assert!(calls.failed_by_code.is_empty());
+    /// ```
+    pub fn reopens(&mut self, failed: bool) {
+        let count = if failed {
+            &mut self.failed
+        } else {
+            &mut self.succeeded
+        };
+        *count = count.saturating_sub(1);
+    }
+
     /// Whether a call that took so long, in so many attempts, is one of those whose names are kept.
     pub(crate) fn names(&self, took: Duration, attempts: u32) -> bool {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -382,6 +407,14 @@ impl Statistics {
             .iter()
             .map(|(outcome, count)| (*outcome, *count));
         let named = outcomes.map(|(outcome, count)| (outcome.name().to_owned(), count));
+        let mut calls = Calls {
+            requests: None,
+            succeeded: self.succeeded,
+            failed: self.failed,
+            unfinished: 0,
+            failed_by_code: self.failed_calls.clone(),
+        };
+        calls.settle();
         Report {
             rate_limited_report: Report::FORM,
             title: words::name(title, 200),
@@ -390,13 +423,7 @@ impl Statistics {
             runs_began_ms: self.begun_ms.clone(),
             elapsed_ms: self.elapsed_ms,
             earlier: self.earlier,
-            calls: Calls {
-                requests: None,
-                succeeded: self.succeeded,
-                failed: self.failed,
-                unfinished: 0,
-                failed_by_code: self.failed_calls.clone(),
-            },
+            calls,
             attempts: Attempts {
                 total: self.attempts,
                 retries: self.retries,
