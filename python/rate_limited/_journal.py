@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class RunnerJournal:
         max_concurrent: for how many answers room is set aside.
         is_running: whether the runner is running.
         statistics: what its runs do; they go on with those of earlier runs.
-        key, encode, decode, version, on_change, on_unknown, durability: as the runner has them.
+        key, encode, decode, version, on_change, on_unknown, on_failure, durability: as the runner has them.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class RunnerJournal:
         version: object,
         on_change: str,
         on_unknown: str,
+        on_failure: str,
         durability: str,
     ) -> None:
         self.path = os.path.realpath(path)
@@ -83,9 +84,9 @@ class RunnerJournal:
         _take_over(self.path)
         numbers, names = limits
         job = [("function", self._identity[0]), ("version", self._version)]
-        power = durability == "power"
+        power, retry_failed = durability == "power", on_failure == "retry"
         self.native = _native.Journal(
-            self.path, numbers, names, max_concurrent, power, on_change, on_unknown, job
+            self.path, numbers, names, max_concurrent, power, on_change, on_unknown, retry_failed, job
         )
         self.is_running = is_running
         self._statistics = statistics
@@ -95,8 +96,11 @@ class RunnerJournal:
         self._tell_past()
         _open[self.path] = self
 
-    def look(self, call: Call) -> Recorded:
+    def look(self, call: Call, again: int = -1) -> Recorded:
         """What the journal knows of a call.
+
+        Args:
+            again: it is run again, and the journal has it there, if it has anything of it. Default -1: it is not.
 
         Raises:
             ValueError: an argument has no form as data, and there is no `key=`.
@@ -109,10 +113,20 @@ class RunnerJournal:
             key = _native.digest([b"id", str(self._key(call)).encode("utf-8", "surrogatepass")])
         if self._is_taken_over:
             raise self._taken_over()
-        decision, position, number = self.native.look(key, request)
+        if again >= 0 and self.native.recall(again):
+            return Recorded(again)
+        decision, position, number = self.native.look(key, request, again >= 0)
         if decision in (_native.RUN, _native.LAST):
             return Recorded(position, last=decision == _native.LAST)
         return self._over(decision, position, number)
+
+    def begin_list(self, busy: Iterable[int]) -> None:
+        """From now on another list of calls comes in, which finds those before it as another process would.
+
+        Args:
+            busy: where it has the calls that are under way; the list finds none of these.
+        """
+        self.native.begin_list(set(busy))
 
     @property
     def has_keys(self) -> bool:

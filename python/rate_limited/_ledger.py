@@ -66,6 +66,7 @@ class Ledger:
         "costs",
         "exceptions",
         "left_alone",
+        "positions",
         "restored",
         "results",
         "rows",
@@ -83,6 +84,8 @@ class Ledger:
         self.seconds = array("f")
         # Few calls fail: an empty list for each would cost more than the calls themselves.
         self.exceptions: dict[int, list[BaseException]] = {}
+        # Where the journal has each call, if there is one.
+        self.positions = array("q")
         # Calls that have no result, and are not run: it is not known whether they were answered before.
         self.left_alone = 0
         # Calls that were over before: the journal has what came of them.
@@ -99,6 +102,8 @@ class Ledger:
         self.results.pop()
         self.status.pop()
         self.seconds.pop()
+        if self.positions:
+            self.positions.pop()
 
     def restore_last(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
         """The last call was over before, or is to be left alone."""

@@ -27,6 +27,7 @@ class NamedOptions(TypedDict, total=False):
     version: object
     on_change: str
     on_unknown: str
+    on_failure: str
     durability: str
 
 

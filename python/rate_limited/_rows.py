@@ -178,6 +178,7 @@ class Rows:
             ledger.status.append(status)
             ledger.seconds.append(future.seconds)
             ledger.rows.append(row)
+            ledger.positions.append(future.position)
             errors = future.errors
             if status == FAILED and not errors and (error := future.exception()):
                 errors = [error]

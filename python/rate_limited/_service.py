@@ -26,6 +26,8 @@ class CallFuture(Future[Any]):
         super().__init__()
         self.call = call
         self.number = -1
+        # Where the journal has the call, if there is one and it was looked up.
+        self.position = -1
         self.errors: list[BaseException] = []
         self.seconds = 0.0
         self.given_up = False
@@ -103,6 +105,12 @@ class Service:
     def is_over(self) -> bool:
         """Whether no call will be run any more."""
         return self._over.is_set()
+
+    @property
+    def busy(self) -> list[int]:
+        """Where the journal has the calls that are under way."""
+        with self._lock:
+            return [future.position for future in self._futures.values()]
 
     @property
     def is_interrupted(self) -> bool:

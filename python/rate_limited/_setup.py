@@ -80,6 +80,7 @@ def checked_progress(progress: Any) -> Any:
 _CHOICES = {
     "on_change": ("refuse", "rerun", "keep"),
     "on_unknown": ("retry", "skip", "report"),
+    "on_failure": ("keep", "retry"),
     "durability": ("process", "power"),
 }
 

@@ -122,6 +122,7 @@ class Streams(Generic[P, R]):
             service.submit(future, [cost(future.call) for cost in self._costs_of], keys=keys)
             return
         recorded = self._journal.look(future.call)
+        future.position = recorded.position
         objection = self._journal.objection(so_far=True)
         if objection is not None:
             raise objection
@@ -131,7 +132,7 @@ class Streams(Generic[P, R]):
             service.submit(future, costs, (recorded.position, recorded.last), keys)
         else:
             # Rows are numbered as they come, also those that nothing is called for.
-            service.machine.number(recorded.position)
+            service.machine.number()
             future.restore(recorded.status, recorded.result, recorded.errors)
 
     def _room(self, buffer: int | None) -> int:
@@ -142,6 +143,8 @@ class Streams(Generic[P, R]):
     def _results_of(
         self, items: Iterable[Any], room: int, total: int | None, *, ordered: bool, raises: bool
     ) -> Iterator[tuple[int, Any]]:
+        with self._lock:
+            self._begin_list()
         rows = Rows(
             self._serve(),
             lambda item: CallFuture(Call(self.function, (item,), {})),
@@ -161,6 +164,9 @@ class Streams(Generic[P, R]):
             self._statistics.save({})
             if self._rows is rows and rows.is_empty:
                 self._rows = None
+
+    def _begin_list(self) -> None:
+        raise NotImplementedError
 
     def _check_process(self) -> None:
         raise NotImplementedError

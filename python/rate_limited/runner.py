@@ -93,7 +93,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             your model, and `"request"` for what each call costs; or a function from a call to the dollars that it
             costs at most. Default None: those of the API's description, where it has some.
         journal: the file of a durable record: what is done is not done again by a later run with the same
-            path, also after a crash, and the limits count what was used before. Default None: none.
+            path, also after a crash, and the limits count what was used before. A later `run` or `map` of the
+            same runner is a later run, too; within one, two calls that are alike are two. Default None: none.
         key: what a call is known by in the journal, such as the id of a row: gets the call. Default None:
             its arguments, which must be JSON-like then, or of another kind that has a form as data.
         encode, decode: how an answer becomes data (JSON-like, or bytes), and an answer again. Default
@@ -103,6 +104,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             tells how many, `"rerun"` sends them again, `"keep"` keeps the old answers.
         on_unknown: calls in flight when the process died: `"retry"` (default) sends them again, `"skip"`
             leaves them alone, `"report"` sends nothing and tells how many.
+        on_failure: calls that failed for good in a run before: `"keep"` (default) lets them be failed, `"retry"` sends
+            them again.
         durability: what the journal survives: `"process"` (default) any death of the process, `"power"` a
             loss of power too.
 
@@ -174,6 +177,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         version: object = None,
         on_change: str = "refuse",
         on_unknown: str = "retry",
+        on_failure: str = "keep",
         durability: str = "process",
     ) -> None:
         if not callable(function):
@@ -198,6 +202,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             version=version,
             on_change=on_change,
             on_unknown=on_unknown,
+            on_failure=on_failure,
             durability=durability,
         )
         self._begin()
@@ -331,7 +336,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         for index in failed:
             call = last.calls[index]
             again = Call(call.function, call.args, call.kwargs)
-            self._enter(again, self._place_of(last, index))
+            self._enter(again, last.positions[index] if last.positions else -1)
         return len(failed)
 
     def clear(self) -> None:
@@ -451,19 +456,23 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         shown: Callable[P, None] = shown_as(schedule, function)
         return shown
 
-    def _enter(self, call: Call, recorded: Recorded | None = None) -> None:
-        """Adds a call; `recorded` is what the journal knows of it, if that was looked up already."""
+    def _enter(self, call: Call, again: int | None = None) -> None:
+        """Adds a call; `again`: it has failed, and the journal has it there, or nowhere (-1)."""
         keys = self._keys_of(call)
         costs = [cost(call) for cost in self._costs_of]
         with self._lock:
-            if recorded is None and self._journal is not None:
-                recorded = self._journal.look(call)
-            # First the call, then its number: a worker may take it at once.
             ledger = self._ledger
+            self._begin_list()
+            recorded = None
+            if self._journal is not None:
+                recorded = self._journal.look(call, -1 if again is None else again)
+            # First the call, then its number: a worker may take it at once.
             ledger.calls.append(call)
             ledger.results.append(None)
             ledger.status.append(UNFINISHED)
             ledger.seconds.append(0.0)
+            if recorded is not None:
+                ledger.positions.append(recorded.position)
             if self._in_two_parts:
                 ledger.costs[len(ledger.calls) - 1] = costs
             try:
@@ -471,6 +480,9 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             except BaseException as error:
                 ledger.drop_last()
                 raise named_error(error, self._resources, costs) from None
+            if again is not None and (recorded is None or recorded.position != again):
+                # By its place, the journal would have told.
+                self._statistics.retries(1)
             if recorded is not None and not recorded.runs:
                 ledger.restore_last(recorded.status, recorded.result, recorded.errors)
 
@@ -481,14 +493,13 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             return machine.schedule(costs, keys=keys)
         if recorded.runs:
             return machine.schedule(costs, recorded.position, recorded.last, keys)
-        return machine.number(recorded.position)
+        return machine.number()
 
-    def _place_of(self, ledger: Ledger, index: int) -> Recorded | None:
-        """The place in the journal of a call that is run again."""
-        if self._journal is None or ledger.rows is not None:
-            return None
-        position = self._machine.position(ledger.base + index)
-        return None if position is None else Recorded(position)
+    def _begin_list(self) -> None:
+        """Where nothing is scheduled: what comes now begins anew, and finds in the journal what was done before."""
+        if self._journal is not None and not self._ledger.calls:
+            service = self._service
+            self._journal.begin_list([] if service is None or service.is_over else service.busy)
 
     def _check_process(self) -> None:
         if self._generation != _fork.generation:

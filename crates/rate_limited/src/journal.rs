@@ -39,12 +39,12 @@ pub(crate) use amounts::past_of;
 use amounts::{charged, meters_of, wall};
 use rate_limited_core::{Entry, Quota, ResourceId, Time};
 use rate_limited_store::{
-    Back, Counts, Digest, Dispatch, End, Failure, Found, Meter, Opened, Options, Past, Record,
-    State, Wall,
+    Back, Digest, Dispatch, End, Failure, Lookup, Meter, Opened, Options, Past, Record, State, Wall,
 };
-use restored::{earlier, left, place, poisoned, restored};
+use restored::{earlier, left, place, poisoned, restored, unfinished};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -233,12 +233,11 @@ struct Open<Req, Resp> {
 
 /// How requests are looked up.
 enum Reading<Req, Resp> {
-    Walk {
-        walk: Box<Walk>,
-        past: Box<Past>,
-        /// The calls that were over, but for those that are run again.
-        over: Counts,
-        policy: Policy,
+    Lookup {
+        lookup: Box<Lookup>,
+        /// Whether the journal had no calls when it was opened.
+        #[cfg(feature = "report")]
+        was_empty: bool,
         hash: Hash<Req>,
         decode: Decode<Resp>,
     },
@@ -265,14 +264,13 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
                     job: Vec::new(),
                 };
                 let opened = Journal::open(&file.path, &options).map_err(shared)?;
-                let walk = Walk::new(&opened.journal).map_err(shared)?;
+                let lookup = Lookup::new(&opened, file.policy).map_err(shared)?;
                 let Opened { journal, past } = opened;
                 let meters = meters_of(&past);
-                let reading = Reading::Walk {
-                    walk: Box::new(walk),
-                    over: past.counts,
-                    past: Box::new(past),
-                    policy: file.policy,
+                let reading = Reading::Lookup {
+                    lookup: Box::new(lookup),
+                    #[cfg(feature = "report")]
+                    was_empty: past.counts.is_empty(),
                     hash: file.hash,
                     decode: file.decode,
                 };
@@ -321,6 +319,14 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
         }
     }
 
+    fn begin_list(&mut self) -> Result<(), SharedError> {
+        self.checked = false;
+        let lookup = self.open.as_mut().and_then(Open::lookup);
+        // Nothing is under way.
+        let begun = lookup.map(|lookup| lookup.begin_list(&HashSet::new()));
+        begun.unwrap_or(Ok(())).map_err(shared)
+    }
+
     fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
         let Some(open) = &mut self.open else {
             return Err(shared(JournalError::Closed));
@@ -365,6 +371,7 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
             crashes: place.crashes,
             reserved: reserved.collect(),
         };
+        self.has_begun(place, attempt, false);
         self.push(Record::Dispatch(dispatch))
     }
 
@@ -390,6 +397,7 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
 
     fn back(&mut self, place: &Place, attempts: u32, setback: Option<Setback>) {
         let unknown = setback.as_ref().is_some_and(|setback| setback.unknown);
+        self.has_begun(place, attempts, unknown);
         let failure = setback.map(|setback| Failure {
             at: Wall::now(),
             kind: setback.kind.to_owned(),
@@ -426,28 +434,37 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
             failure: None,
             body,
         };
+        if let Some(lookup) = self.open.as_mut().and_then(Open::lookup) {
+            lookup.ends(place.position);
+        }
         self.push(Record::End(end)).unwrap_or_default()
+    }
+
+    fn gives_up(&mut self, place: &Place) {
+        if let Some(lookup) = self.open.as_mut().and_then(Open::lookup) {
+            lookup.gives_up(place.position);
+        }
     }
 
     #[cfg(feature = "report")]
     fn kept(&self) -> Option<crate::witness::Kept> {
         let open = self.open.as_ref()?;
-        let Reading::Walk { past, .. } = &open.reading else {
+        let Reading::Lookup { was_empty, .. } = &open.reading else {
             // Whoever opened the journal knows what lies beside it.
             return None;
         };
         Some(crate::witness::Kept::beside(
             open.journal.path(),
-            past.counts.is_empty(),
+            *was_empty,
         ))
     }
 
     #[cfg(feature = "report")]
     fn over(&self) -> Option<rate_limited_report::Ended> {
         match &self.open.as_ref()?.reading {
-            Reading::Walk { over, .. } => Some(rate_limited_report::Ended {
-                succeeded: over.done,
-                failed: over.failed,
+            Reading::Lookup { lookup, .. } => Some(rate_limited_report::Ended {
+                succeeded: lookup.over().done,
+                failed: lookup.over().failed,
             }),
             Reading::Caller(_) => None,
         }
@@ -471,23 +488,23 @@ impl<Req, Resp> Book<Req, Resp> {
         let Some(Open { reading, .. }) = &self.open else {
             return Ok(());
         };
-        let Reading::Walk {
-            walk, past, policy, ..
-        } = reading
-        else {
+        let Reading::Lookup { lookup, .. } = reading else {
             return Ok(());
         };
-        let objection = if self.checked {
-            policy.objection_so_far(walk.census(), past)
-        } else {
-            policy.objection(walk.census(), past)
-        };
+        let objection = lookup.objection(self.checked);
         objection.map_or(Ok(()), |objection| Err(shared(objection)))
     }
 
     /// Where the journal has a resource.
     fn place(&self, resource: ResourceId) -> Option<u32> {
         self.open.as_ref()?.place(resource)
+    }
+
+    /// The journal has a call as one that has begun.
+    fn has_begun(&mut self, place: &Place, attempts: u32, unknown: bool) {
+        if let Some(lookup) = self.open.as_mut().and_then(Open::lookup) {
+            lookup.has_begun(place.position, unfinished(place, attempts, unknown));
+        }
     }
 
     /// The ticket of a record; `None` where it cannot be taken.
@@ -502,6 +519,13 @@ impl<Req, Resp> Open<Req, Resp> {
         self.places.get(resource.index()).copied().flatten()
     }
 
+    fn lookup(&mut self) -> Option<&mut Lookup> {
+        match &mut self.reading {
+            Reading::Lookup { lookup, .. } => Some(lookup),
+            Reading::Caller(_) => None,
+        }
+    }
+
     fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
         match &mut self.reading {
             Reading::Caller(look) => Ok(match look(request)? {
@@ -509,10 +533,8 @@ impl<Req, Resp> Open<Req, Resp> {
                 Seen::Last(keyed, begun) => Known::Last(place(keyed, begun)),
                 Seen::Over(result) => Known::Over(result),
             }),
-            Reading::Walk {
-                walk,
-                over: counts,
-                policy,
+            Reading::Lookup {
+                lookup,
                 hash,
                 decode,
                 ..
@@ -520,16 +542,15 @@ impl<Req, Resp> Open<Req, Resp> {
                 let keyed = hash(request).map_err(|why| {
                     why_shared(format!("a request cannot be put into the journal: {why}"))
                 })?;
-                let found = walk.look(keyed.key, keyed.request).map_err(shared)?;
-                if let Found::Over(over) = &found
-                    && policy.runs_again(over)
-                {
-                    counts.reopen(over.state);
-                }
+                let decision = lookup.look(keyed.key, keyed.request).map_err(shared)?;
                 let journal = &self.journal;
-                Ok(match policy.decide(found) {
-                    Decision::Run(begun) => Known::Run(place(keyed, begun)),
-                    Decision::Last(begun) => Known::Last(place(keyed, begun)),
+                let mut again = |place: Place| Place {
+                    had_failed: lookup.begins(place.position).map(|it| it == State::Failed),
+                    ..place
+                };
+                Ok(match decision {
+                    Decision::Run(begun) => Known::Run(again(place(keyed, begun))),
+                    Decision::Last(begun) => Known::Last(again(place(keyed, begun))),
                     Decision::Over(over) => {
                         let ended = journal.read(over.number).map_err(shared)?;
                         let errors = earlier(journal, over.position)?;

@@ -17,6 +17,8 @@ pub(crate) struct Place {
     pub(crate) attempts: u32,
     /// In how many crashes it was in flight.
     pub(crate) crashes: u32,
+    /// Whether it was over in an earlier list of this runner, and had failed then; `None`: it was not.
+    pub(crate) had_failed: Option<bool>,
 }
 
 /// What is known of a request that comes in.
@@ -73,6 +75,9 @@ pub(crate) trait Recorder<Req, Resp>: Send {
     /// Calls `tell` whenever more is written.
     fn on_news(&mut self, tell: Box<dyn Fn() + Send>);
 
+    /// From now on another list of requests comes in: all of the one before are over.
+    fn begin_list(&mut self) -> Result<(), SharedError>;
+
     /// What is known of a request.
     fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError>;
 
@@ -102,6 +107,9 @@ pub(crate) trait Recorder<Req, Resp>: Send {
 
     /// A call is over.
     fn end(&mut self, place: &Place, finished: &Finished<Req, Resp>) -> Ticket;
+
+    /// A call has failed in a way that is not taken down.
+    fn gives_up(&mut self, place: &Place);
 
     /// The statistics of its runs, where they are kept beside it.
     #[cfg(all(feature = "report", feature = "journal"))]

@@ -317,6 +317,9 @@ where
 
     /// Keeps a journal: what is done is not repeated by a later run, also after a crash, and the limits
     /// count what was used before. It is opened with the first call.
+    ///
+    /// Within a run, two calls that are alike are two calls. What is scheduled after a run came to its end is taken
+    /// from the journal, as another process would take it.
     #[cfg(feature = "journal")]
     #[must_use]
     pub fn journal(mut self, recording: crate::journal::Recording<Req, Resp>) -> Self {

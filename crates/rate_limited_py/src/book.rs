@@ -2,12 +2,13 @@
 
 use crate::account::lock;
 use crate::clock::now;
+use crate::lookup::{Call, Calls};
 use crate::machine::Inner;
 use crate::step::Step;
 use rate_limited_core::{Amount, Entry, Limiter, ResourceId, Time};
 use rate_limited_store::{
-    Back, Begun, Charged, Counts, Decision, Digest, Dispatch, End, Failure, Found, Journal,
-    JournalError, Meter, Objection, Opened, Past, Policy, Record, State, Ticket, Walk, Wall,
+    Back, Charged, Dispatch, End, Failure, Journal, JournalError, Lookup, Meter, Opened, Policy,
+    Position, Record, State, Ticket, Wall,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -20,7 +21,9 @@ const EACH: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     /// None once it is closed.
     journal: Mutex<Option<Arc<Journal>>>,
-    lookup: Mutex<Lookup>,
+    calls: Mutex<Calls>,
+    /// What was taken of the resources before.
+    meters: Vec<Meter>,
     parts: Mutex<Parts>,
     /// Who hears of each commit.
     listeners: Arc<Mutex<Vec<Weak<Inner>>>>,
@@ -38,25 +41,6 @@ struct Parts {
     count: u32,
 }
 
-/// What is known of calls that come in.
-pub(crate) struct Lookup {
-    walk: Walk,
-    pub(crate) past: Past,
-    /// The calls that were over, but for those that are run again.
-    pub(crate) over: Counts,
-    policy: Policy,
-    /// Calls that were looked up, by their positions.
-    places: HashMap<u64, Place>,
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    key: Digest,
-    request: Digest,
-    begun: Begun,
-    attempts: u32,
-}
-
 impl Shared {
     pub(crate) fn new(
         opened: Opened,
@@ -72,13 +56,7 @@ impl Shared {
             count: first.saturating_add(u32::try_from(past.len()).unwrap_or(u32::MAX)),
             resources,
         };
-        let lookup = Lookup {
-            walk: Walk::new(&opened.journal)?,
-            over: opened.past.counts,
-            past: opened.past,
-            policy,
-            places: HashMap::new(),
-        };
+        let calls = Calls::new(Lookup::new(&opened, policy)?);
         let listeners: Arc<Mutex<Vec<Weak<Inner>>>> = Arc::default();
         let told = Arc::clone(&listeners);
         opened.journal.on_news(move || {
@@ -89,7 +67,8 @@ impl Shared {
         });
         Ok(Shared {
             journal: Mutex::new(Some(Arc::new(opened.journal))),
-            lookup: Mutex::new(lookup),
+            calls: Mutex::new(calls),
+            meters: opened.past.meters,
             parts: Mutex::new(parts),
             listeners,
         })
@@ -119,8 +98,25 @@ impl Shared {
         listeners.push(inner);
     }
 
-    pub(crate) fn lookup(&self) -> MutexGuard<'_, Lookup> {
-        lock(&self.lookup)
+    pub(crate) fn calls(&self) -> MutexGuard<'_, Calls> {
+        lock(&self.calls)
+    }
+
+    /// What was charged to each resource before, and until when it is paused.
+    pub(crate) fn charges(&self) -> Vec<(Vec<(Time, Amount)>, Time)> {
+        let now = now().as_nanos();
+        let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
+        let past = |meter: &Meter| {
+            let charges = meter.charges_on(now).map(charge).collect();
+            (charges, Time::from_nanos(meter.paused_until.nanos_on(now)))
+        };
+        self.meters.iter().map(past).collect()
+    }
+
+    /// What was learnt of each resource before.
+    pub(crate) fn learnt(&self) -> Vec<Vec<u8>> {
+        let meters = self.meters.iter();
+        meters.map(|meter| meter.learnt.clone()).collect()
     }
 
     pub(crate) fn let_go_in_child(&self) {
@@ -160,70 +156,11 @@ impl Shared {
     }
 }
 
-impl Lookup {
-    /// What becomes of a call with this key and this request.
-    pub(crate) fn look(&mut self, key: Digest, request: Digest) -> Result<Decision, JournalError> {
-        let found = self.walk.look(key, request)?;
-        if let Found::Over(over) = found
-            && self.policy.runs_again(&over)
-        {
-            self.over.reopen(over.state);
-        }
-        let decision = self.policy.decide(found);
-        let begun = match decision {
-            Decision::Run(begun)
-            | Decision::Last(begun)
-            | Decision::Unknown(begun)
-            | Decision::Poison(begun) => begun,
-            Decision::Over(over) => Begun {
-                position: over.position,
-                attempts: 0,
-                crashes: 0,
-            },
-        };
-        let place = Place {
-            key,
-            request,
-            begun,
-            attempts: begun.attempts,
-        };
-        self.places.insert(begun.position, place);
-        Ok(decision)
-    }
-
-    /// Why nothing must be sent, if that is so; `so_far`: more calls may come.
-    pub(crate) fn objection(&self, so_far: bool) -> Option<Objection> {
-        let census = self.walk.census();
-        if so_far {
-            self.policy.objection_so_far(census, &self.past)
-        } else {
-            self.policy.objection(census, &self.past)
-        }
-    }
-
-    /// What was charged to each resource before, and until when it is paused.
-    pub(crate) fn charges(&self) -> Vec<(Vec<(Time, Amount)>, Time)> {
-        let now = now().as_nanos();
-        let charge = |(at, micros)| (Time::from_nanos(at), Amount::from_micros(micros));
-        let past = |meter: &Meter| {
-            let charges = meter.charges_on(now).map(charge).collect();
-            (charges, Time::from_nanos(meter.paused_until.nanos_on(now)))
-        };
-        self.past.meters.iter().map(past).collect()
-    }
-
-    /// What was learnt of each resource before.
-    pub(crate) fn learnt(&self) -> Vec<Vec<u8>> {
-        let meters = self.past.meters.iter();
-        meters.map(|meter| meter.learnt.clone()).collect()
-    }
-}
-
 /// What one machine has in a journal.
 pub(crate) struct Book {
     shared: Arc<Shared>,
-    /// The positions of scheduled calls, by their numbers.
-    positions: HashMap<u64, u64>,
+    /// The calls that are not over, by their numbers.
+    calls: HashMap<u64, Call>,
     /// What attempts brought and nobody has taken down yet, by the numbers of their calls.
     brought: HashMap<u64, Brought>,
     /// Attempts that leave when their dispatch is written.
@@ -253,37 +190,38 @@ enum Brought {
 
 impl Book {
     pub(crate) fn new(shared: Arc<Shared>) -> Book {
-        let (meters, learnt) = {
-            let lookup = shared.lookup();
-            (lookup.charges(), lookup.learnt())
-        };
         Book {
-            positions: HashMap::new(),
+            calls: HashMap::new(),
             brought: HashMap::new(),
             leaving: VecDeque::new(),
             ended: VecDeque::new(),
             last_ticket: 0,
-            paused: meters.iter().map(|(_, until)| *until).collect(),
+            paused: shared
+                .charges()
+                .into_iter()
+                .map(|(_, until)| until)
+                .collect(),
             parts: Vec::new(),
-            learnt: (Time::default(), learnt),
+            learnt: (Time::default(), shared.learnt()),
             shared: Arc::clone(&shared),
         }
     }
 
-    /// The call of this number has this position.
-    pub(crate) fn number(&mut self, number: u64, position: u64) {
-        self.positions.insert(number, position);
+    /// The call at this position, which was looked up.
+    pub(crate) fn asked(&self, position: Position) -> Option<Call> {
+        self.shared.calls().take(position)
     }
 
-    /// The position of a call.
-    pub(crate) fn position(&self, number: u64) -> Option<u64> {
-        self.positions.get(&number).copied()
+    /// A call that was looked up is scheduled under this number. What it came to before in this process, if it was over.
+    pub(crate) fn begins(&mut self, number: u64, call: Call) -> Option<State> {
+        let position = call.begun.position;
+        self.calls.insert(number, call);
+        self.shared.calls().lookup.begins(position)
     }
 
     /// How many attempts were made at a call, in this run and in earlier ones.
     pub(crate) fn attempts(&self, number: u64) -> Option<u32> {
-        let position = self.position(number)?;
-        Some(self.shared.lookup().places.get(&position)?.attempts)
+        Some(self.calls.get(&number)?.attempts)
     }
 
     /// What keeps the journal from being written, if anything does.
@@ -323,20 +261,25 @@ impl Book {
         let Step::Dispatch { call, .. } = step else {
             return false;
         };
-        let Some(place) = self.change(call, |place| place.attempts += 1) else {
+        let Some(call) = self.calls.get_mut(&call) else {
             return false;
         };
+        call.attempts += 1;
+        let call = &*call;
+        let position = call.begun.position;
+        let begun = call.unfinished(false);
+        self.shared.calls().lookup.has_begun(position, begun);
         let now = now();
         let reserved = reserved.filter_map(|entry| {
             let at = wall(entry.at, now);
             self.charged(entry.resource, at, entry.amount, resources)
         });
         let dispatch = Dispatch {
-            position: place.begun.position,
-            key: place.key,
-            request: place.request,
-            attempt: place.attempts,
-            crashes: place.begun.crashes,
+            position,
+            key: begun.key,
+            request: begun.request,
+            attempt: begun.attempts,
+            crashes: begun.crashes,
             reserved: reserved.collect(),
         };
         let ticket = self.shared.push(Record::Dispatch(dispatch));
@@ -485,28 +428,45 @@ impl Book {
         }
     }
 
+    /// Takes down that an attempt has not left after all, and that nobody wants its call any more.
+    pub(crate) fn unwanted(&mut self, call: u64) {
+        self.stays(call);
+        self.calls.remove(&call);
+    }
+
     /// Takes down that an attempt has not left after all, so that the next run makes it: otherwise it is taken for one
     /// that was in flight when this one died.
     pub(crate) fn stays(&mut self, call: u64) {
-        let one_less = |place: &mut Place| place.attempts = place.attempts.saturating_sub(1);
-        if self.change(call, one_less).is_some() {
+        if let Some(known) = self.calls.get_mut(&call) {
+            known.attempts = known.attempts.saturating_sub(1);
             self.back(call, None, false);
         }
     }
 
     fn back(&mut self, call: u64, failure: Option<Failure>, unknown: bool) {
-        let Some(place) = self.change(call, |_| ()) else {
+        let Some(call) = self.calls.get(&call) else {
             return;
         };
-        self.push(Record::Back(Back {
-            position: place.begun.position,
-            key: place.key,
-            request: place.request,
-            attempts: place.attempts,
-            crashes: place.begun.crashes,
+        let position = call.begun.position;
+        let back = Back {
+            position,
+            key: call.key,
+            request: call.request,
+            attempts: call.attempts,
+            crashes: call.begun.crashes,
             unknown,
             failure,
-        }));
+        };
+        let begun = call.unfinished(unknown);
+        self.shared.calls().lookup.has_begun(position, begun);
+        self.push(Record::Back(back));
+    }
+
+    /// A call has failed in a way that is not taken down.
+    pub(crate) fn gives_up(&mut self, call: u64) {
+        if let Some(call) = self.calls.remove(&call) {
+            self.shared.calls().lookup.gives_up(call.begun.position);
+        }
     }
 
     /// Takes down that a call is over; `step` is told when that is written.
@@ -515,15 +475,18 @@ impl Book {
             Some(Brought::Body(body)) if !failed => body,
             _ => None,
         };
-        let Some(place) = self.change(call, |_| ()) else {
+        let state = if failed { State::Failed } else { State::Done };
+        let Some(call) = self.calls.remove(&call) else {
             return;
         };
+        let position = call.begun.position;
+        self.shared.calls().lookup.ends(position);
         self.push(Record::End(End {
-            position: place.begun.position,
-            key: place.key,
-            request: place.request,
-            state: if failed { State::Failed } else { State::Done },
-            attempts: place.attempts,
+            position,
+            key: call.key,
+            request: call.request,
+            state,
+            attempts: call.attempts,
             failure: None,
             body,
         }));
@@ -553,15 +516,6 @@ impl Book {
     /// Whether all that was taken down is safe, or will never be.
     pub(crate) fn is_settled(&self) -> bool {
         self.leaving.is_empty() && self.ended.is_empty() && self.written() >= self.last_ticket
-    }
-
-    /// Changes what is known of a call, and gives it.
-    fn change(&self, call: u64, change: impl FnOnce(&mut Place)) -> Option<Place> {
-        let position = self.positions.get(&call)?;
-        let lookup = &mut *self.shared.lookup();
-        let place = lookup.places.get_mut(position)?;
-        change(place);
-        Some(*place)
     }
 
     fn push(&mut self, record: Record) {

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rate_limited_core::ResourceId;
 use rate_limited_store::{
-    Decision, Digest, Durability, JournalError, OnChange, OnUnknown, OpenError, Options, Policy,
-    State,
+    Counts, Decision, Digest, Durability, JournalError, OnChange, OnUnknown, OpenError, Options,
+    Policy, State,
 };
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,10 @@ pub(crate) struct Journal {
     shared: Arc<Shared>,
     path: PathBuf,
     resources: Vec<ResourceId>,
+    /// How many calls it had when it was opened.
+    counts: Counts,
+    lost: u64,
+    rescued: u64,
 }
 
 /// Resources that know already what a journal says of them.
@@ -42,7 +46,7 @@ static REPLAYED: Mutex<Option<HashSet<(ResourceId, PathBuf)>>> = Mutex::new(None
 impl Journal {
     /// Opens the journal at `path`, or makes one. `names` are those of the resources, for later runs.
     #[new]
-    #[pyo3(signature = (path, resources, names, max_concurrent, power, on_change, on_unknown, job))]
+    #[pyo3(signature = (path, resources, names, max_concurrent, power, on_change, on_unknown, retry_failed, job))]
     #[expect(
         clippy::too_many_arguments,
         reason = "Python's side of it has names for them"
@@ -56,12 +60,13 @@ impl Journal {
         power: bool,
         on_change: &str,
         on_unknown: &str,
+        retry_failed: bool,
         job: Vec<(String, String)>,
     ) -> PyResult<Journal> {
         let policy = Policy {
             on_change: on_change_of(on_change)?,
             on_unknown: on_unknown_of(on_unknown)?,
-            retry_failed: false,
+            retry_failed,
         };
         let (resources, windows) = limits(&resources, names.clone())?;
         let options = Options {
@@ -76,19 +81,39 @@ impl Journal {
         };
         let opened = py.detach(|| rate_limited_store::Journal::open(&path, &options));
         let opened = opened.map_err(|error| cannot_open(py, &error))?;
+        let (counts, lost, rescued) = {
+            let past = &opened.past;
+            (past.counts, past.lost, past.rescued)
+        };
         let shared = Shared::new(opened, policy, names).map_err(|error| refused(py, &error))?;
         let path = path.canonicalize().unwrap_or(path);
         Ok(Journal {
             shared: Arc::new(shared),
             path,
             resources,
+            counts,
+            lost,
+            rescued,
         })
     }
 
-    /// What becomes of a call: what to do, its position, and the number of its result.
-    fn look(&self, py: Python<'_>, key: [u8; 16], request: [u8; 16]) -> PyResult<(u8, u64, u64)> {
+    /// What becomes of a call: what to do, its position, and the number of its result. `is_new`: it is run, whatever the
+    /// journal has under its key.
+    fn look(
+        &self,
+        py: Python<'_>,
+        key: [u8; 16],
+        request: [u8; 16],
+        is_new: bool,
+    ) -> PyResult<(u8, u64, u64)> {
         self.journal(py)?;
-        let decision = self.shared.lookup().look(Digest(key), Digest(request));
+        let (key, request) = (Digest(key), Digest(request));
+        let calls = &mut *self.shared.calls();
+        let decision = if is_new {
+            Ok(calls.add(key, request))
+        } else {
+            calls.look(key, request)
+        };
         Ok(match decision.map_err(|error| refused(py, &error))? {
             Decision::Run(begun) => (RUN, begun.position, 0),
             Decision::Last(begun) => (LAST, begun.position, 0),
@@ -99,13 +124,23 @@ impl Journal {
         })
     }
 
+    /// From now on another list of calls comes in. `busy`: the positions of calls that are under way yet.
+    fn begin_list(&self, py: Python<'_>, busy: HashSet<u64>) -> PyResult<()> {
+        let begun = py.detach(|| self.shared.calls().lookup.begin_list(&busy));
+        begun.map_err(|error| refused(py, &error))
+    }
+
+    /// The call at this position is to be run again; whether the journal knows it.
+    fn recall(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
+        let recalled = self.shared.calls().recall(position);
+        recalled.map_err(|error| refused(py, &error))
+    }
+
     /// Why nothing must be sent, or None: the numbers of unchanged, changed, new and gone calls, and of
     /// those that are unknown. `so_far`: more calls may come.
     fn objection(&self, so_far: bool) -> Option<String> {
-        self.shared
-            .lookup()
-            .objection(so_far)
-            .map(|objection| objection.to_string())
+        let objection = self.shared.calls().lookup.objection(so_far);
+        objection.map(|objection| objection.to_string())
     }
 
     /// The result of that number; None if it could not be kept.
@@ -129,16 +164,14 @@ impl Journal {
 
     /// What opening found, as numbers by name.
     fn past<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let lookup = self.shared.lookup();
-        let past = &lookup.past;
         let dict = PyDict::new(py);
         let numbers = [
-            ("done", past.counts.done),
-            ("failed", past.counts.failed),
-            ("unfinished", past.counts.unfinished),
-            ("unknown", past.counts.unknown),
-            ("lost", past.lost),
-            ("rescued", past.rescued),
+            ("done", self.counts.done),
+            ("failed", self.counts.failed),
+            ("unfinished", self.counts.unfinished),
+            ("unknown", self.counts.unknown),
+            ("lost", self.lost),
+            ("rescued", self.rescued),
         ];
         for (name, number) in numbers {
             dict.set_item(name, number)?;
@@ -175,15 +208,12 @@ impl Journal {
 
     /// Whether nothing was in it when it was opened.
     pub(crate) fn is_empty(&self) -> bool {
-        self.shared.lookup().past.counts.is_empty()
+        self.counts.is_empty()
     }
 
     /// Tells the limits what was taken of them before, once.
     pub(crate) fn replay(&self) {
-        let (charges, learnt) = {
-            let lookup = self.shared.lookup();
-            (lookup.charges(), lookup.learnt())
-        };
+        let (charges, learnt) = (self.shared.charges(), self.shared.learnt());
         let mut replayed = lock(&REPLAYED);
         let replayed = replayed.get_or_insert_default();
         let now = crate::clock::now();

@@ -14,6 +14,7 @@ mod clock;
 mod command;
 mod feedback;
 mod journal;
+mod lookup;
 mod machine;
 mod outlook;
 mod pacing;

@@ -111,15 +111,9 @@ impl Machine {
         self.inner.schedule(&costs, &keys, position, last)
     }
 
-    /// The number of a call that is over already, at this position of the journal.
-    fn number(&self, position: u64) -> u64 {
-        lock(&self.inner.state).number(Some(position))
-    }
-
-    /// The position in the journal of the call of that number.
-    fn position(&self, number: u64) -> Option<u64> {
-        let state = lock(&self.inner.state);
-        state.book.as_ref()?.position(number)
+    /// The number of a call that is over already.
+    fn number(&self) -> u64 {
+        lock(&self.inner.state).number()
     }
 
     /// The answer of a call, encoded for its journal; None: it cannot be.
@@ -356,6 +350,8 @@ impl Inner {
         last: bool,
     ) -> PyResult<u64> {
         let state = &mut *lock(&self.state);
+        let call = position.map(|position| state.asked(position));
+        let call = call.transpose()?;
         let mut inline = [Cost::default(); 8];
         let mut many = Vec::new();
         let count = costs.len() + usize::from(state.pacing.is_some());
@@ -381,7 +377,10 @@ impl Inner {
         } else {
             state.schedule(costs_of, number).map_err(refused)?;
         }
-        state.number(position);
+        state.number();
+        if let Some(call) = call {
+            state.begins(number, call);
+        }
         self.tell(state);
         Ok(number)
     }

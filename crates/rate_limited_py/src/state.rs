@@ -3,11 +3,12 @@
 use crate::account;
 use crate::book::Book;
 use crate::clock::{self, now};
+use crate::lookup::Call;
 use crate::pacing::Pacing;
 use crate::statistics::{Shared, Witness};
 use crate::step::{self, Step};
-use pyo3::PyErr;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::{PyErr, PyResult};
 use rate_limited_core::{
     Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, Quota, ResourceId,
     ScheduleError, Scheduler, Time, Wait, WaitingOn,
@@ -126,13 +127,25 @@ impl State {
     }
 
     /// The number of the next call.
-    pub(crate) fn number(&mut self, position: Option<u64>) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         let number = self.scheduled;
         self.scheduled += 1;
-        if let (Some(book), Some(position)) = (&mut self.book, position) {
-            book.number(number, position);
-        }
         number
+    }
+
+    /// The call at this position of the journal, which was looked up.
+    pub(crate) fn asked(&self, position: u64) -> PyResult<Call> {
+        let call = self.book.as_ref().and_then(|book| book.asked(position));
+        call.ok_or_else(|| PyRuntimeError::new_err("a call was scheduled that was not looked up"))
+    }
+
+    /// A call that was looked up has this number, and is to be run; what it came to before counts no more.
+    pub(crate) fn begins(&mut self, number: u64, call: Call) {
+        let book = self.book.as_mut();
+        if let Some(state) = book.and_then(|book| book.begins(number, call)) {
+            self.witness
+                .reopens(state == rate_limited_store::State::Failed);
+        }
     }
 
     /// Lets a call take from the parts of the resources that these keys have; of what has none it takes of the
@@ -329,7 +342,7 @@ impl State {
         let step = Step::Ended { call, why: told };
         if self.unwanted.remove(&call) {
             if let Some(book) = &mut self.book {
-                book.stays(call);
+                book.unwanted(call);
             }
             return Some(step);
         }
@@ -380,6 +393,7 @@ impl State {
         };
         if matches!(why, Some(Failure::Fatal | Failure::NeverFits(_))) {
             // Another key, or another limit, and it may succeed: it is asked again by the next run.
+            book.gives_up(call);
             return step;
         }
         book.end(call, why.is_some(), step);

@@ -64,6 +64,14 @@ impl Statistics {
         let _ = self.shared.kept.set(kept);
     }
 
+    /// So many calls that had failed are run again.
+    fn retries(&self, calls: u64) {
+        let numbers = &mut *lock(&self.shared.numbers);
+        for _ in 0..calls {
+            numbers.reopens(true);
+        }
+    }
+
     /// The calls that a report names by their numbers: of the slowest ones, and of those with most attempts.
     fn named(&self) -> Vec<String> {
         let report = lock(&self.shared.numbers).report("");
@@ -158,9 +166,9 @@ impl Kept {
         }
     }
 
-    /// The calls that were over when the journal was opened, and are not run again.
+    /// The calls that were over when they were looked up, and are not run again.
     fn over(&self) -> Ended {
-        let over = self.journal.lookup().over;
+        let over = self.journal.calls().lookup.over();
         Ended {
             succeeded: over.done,
             failed: over.failed,
@@ -265,6 +273,11 @@ impl Witness {
     /// An attempt that was taken to leave was not made after all, and nobody wants its call any more.
     pub(crate) fn stays(&mut self, ids: (CallId, AttemptId)) {
         lock(&self.shared.numbers).stays(&mut self.flights, ids);
+    }
+
+    /// A call that was over is run again; `failed`: it had failed.
+    pub(crate) fn reopens(&mut self, failed: bool) {
+        lock(&self.shared.numbers).reopens(failed);
     }
 
     pub(crate) fn over(&mut self, id: CallId, number: u64, failed: Option<&str>, now: Time) {

@@ -1,13 +1,13 @@
 //! An index of the calls of a journal by their keys, made when it is needed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use crate::digest::Digest;
 use crate::error::JournalError;
-use crate::past::Past;
+use crate::past::Unfinished;
 use crate::record::Position;
 use crate::store;
 use crate::sum::Id;
@@ -18,23 +18,43 @@ use crate::walk;
 pub(crate) struct Keys {
     db: Connection,
     unfinished: HashMap<Digest, Vec<Position>>,
+    /// The number of the last result whose call is in it.
+    number: i64,
 }
 
 impl Keys {
     /// # Errors
     /// A row is damaged: with a wrong key its call would seem to be a new one.
-    pub(crate) fn of(path: &Path, id: Id, past: &Past) -> Result<Keys, JournalError> {
+    pub(crate) fn of(
+        path: &Path,
+        id: Id,
+        unfinished: &BTreeMap<Position, Unfinished>,
+    ) -> Result<Keys, JournalError> {
         let db = store::connect(path, false)?;
         check(&db, id)?;
+        // First the number: what is written meanwhile is taken in twice, and not missed.
+        let number = last(&db)?;
         db.execute_batch(
             "CREATE TEMP TABLE keys (key BLOB, position INTEGER, PRIMARY KEY (key, position)) WITHOUT ROWID; \
              INSERT INTO keys SELECT key, position FROM calls ORDER BY key, position",
         )?;
-        let mut unfinished: HashMap<Digest, Vec<Position>> = HashMap::new();
-        for (position, call) in &past.unfinished {
-            unfinished.entry(call.key).or_default().push(*position);
-        }
-        Ok(Keys { db, unfinished })
+        Ok(Keys {
+            db,
+            unfinished: by_key(unfinished),
+            number,
+        })
+    }
+
+    /// Takes in the calls that are over since; these are not.
+    pub(crate) fn renew(
+        &mut self,
+        unfinished: &BTreeMap<Position, Unfinished>,
+    ) -> rusqlite::Result<()> {
+        let number = last(&self.db)?;
+        let news = "INSERT OR IGNORE INTO keys SELECT key, position FROM results WHERE number > ?1";
+        self.db.prepare_cached(news)?.execute([self.number])?;
+        (self.number, self.unfinished) = (number, by_key(unfinished));
+        Ok(())
     }
 
     /// The first position of a key that is wanted.
@@ -60,6 +80,20 @@ impl Keys {
         }
         Ok(begun)
     }
+}
+
+/// The number of the last result.
+fn last(db: &Connection) -> rusqlite::Result<i64> {
+    let query = "SELECT coalesce(max(number), 0) FROM results";
+    db.query_row(query, [], |row| row.get(0))
+}
+
+fn by_key(unfinished: &BTreeMap<Position, Unfinished>) -> HashMap<Digest, Vec<Position>> {
+    let mut positions: HashMap<Digest, Vec<Position>> = HashMap::new();
+    for (position, call) in unfinished {
+        positions.entry(call.key).or_default().push(*position);
+    }
+    positions
 }
 
 /// Looks at each row.

@@ -38,6 +38,7 @@
 //! | `past` | what opening finds: counts, unfinished calls, charges |
 //! | [`Walk`], `keys` | the inputs of a run, matched with the calls of the journal |
 //! | [`Policy`] | what becomes of the inputs then |
+//! | [`Lookup`] | both, for lists of calls one after another |
 //! | `store`, `schema`, `sum` | the tables, and a checksum in each row |
 //! | `writer`, `rescue` | the thread that commits, and what it does on a full disk |
 //! | `place`, `side`, `ballast` | the files: whose, where, how long, and room for the worst case |
@@ -61,6 +62,7 @@ mod journal;
 mod keys;
 mod log;
 mod look;
+mod lookup;
 mod opening;
 mod pages;
 mod past;
@@ -86,6 +88,7 @@ pub use beside::{Beside, write_whole};
 pub use digest::{Digest, Hasher};
 pub use error::{Damage, JournalError, OpenError, Table};
 pub use journal::{Durability, Journal, Opened, Options, Ticket};
+pub use lookup::{Lookup, Recalled};
 pub use opening::remove;
 pub use past::{Charge, Counts, Meter, Past, Unfinished};
 pub use peek::{Onlooker, Peeked, peek};

@@ -8,6 +8,7 @@ use rusqlite::Result;
 
 use crate::digest::Digest;
 use crate::look::Seen;
+use crate::policy::Begun;
 use crate::record::{Position, State};
 use crate::rescue;
 use crate::rows::{ChargeRow, IN_FLIGHT, OpenRow, ResourceRow, UNKNOWN};
@@ -65,6 +66,19 @@ impl Counts {
         self.done + self.failed + self.unfinished == 0
     }
 
+    /// A call is over.
+    ///
+    /// ```
+    /// use rate_limited_store::{Counts, State};
+    ///
+    /// let mut counts = Counts::default();
+    /// counts.add(State::Failed);
+    /// assert_eq!((counts.done, counts.failed), (0, 1));
+    /// ```
+    pub fn add(&mut self, state: State) {
+        *self.of(state) += 1;
+    }
+
     /// A call that was over is run again.
     ///
     /// ```
@@ -75,11 +89,15 @@ impl Counts {
     /// assert_eq!((counts.done, counts.failed), (2, 0));
     /// ```
     pub fn reopen(&mut self, state: State) {
-        let count = match state {
+        let count = self.of(state);
+        *count = count.saturating_sub(1);
+    }
+
+    fn of(&mut self, state: State) -> &mut u64 {
+        match state {
             State::Done => &mut self.done,
             State::Failed => &mut self.failed,
-        };
-        *count = count.saturating_sub(1);
+        }
     }
 }
 
@@ -96,6 +114,17 @@ pub struct Unfinished {
     pub crashes: u32,
     /// Whether it was in flight when the process died: it may have been answered.
     pub unknown: bool,
+}
+
+impl Unfinished {
+    /// How far the call at this position came.
+    pub(crate) fn begun(&self, position: Position) -> Begun {
+        Begun {
+            position,
+            attempts: self.attempts,
+            crashes: self.crashes,
+        }
+    }
 }
 
 /// What was taken of a resource.

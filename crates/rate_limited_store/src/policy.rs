@@ -1,6 +1,5 @@
 //! What becomes of the inputs of a run, given what its journal knows of them.
 
-use crate::past::Past;
 use crate::record::{Position, State};
 use crate::walk::{Census, Found, Over};
 
@@ -92,11 +91,7 @@ impl Policy {
                 call,
                 changed,
             } => {
-                let begun = Begun {
-                    position,
-                    attempts: call.attempts,
-                    crashes: call.crashes,
-                };
+                let begun = call.begun(position);
                 if changed {
                     // Another request is another call: what the old one did says nothing of it.
                     return Decision::Run(Begun {
@@ -124,24 +119,24 @@ impl Policy {
     }
 
     /// Why a run must not go on with inputs that come as it runs: what is gone, or belongs to another job,
-    /// cannot be known before the last of them.
-    pub fn objection_so_far(&self, census: Census, past: &Past) -> Option<Objection> {
+    /// cannot be known before the last of them. `unknown`: as for [`Policy::objection`].
+    pub fn objection_so_far(&self, census: Census, unknown: u64) -> Option<Objection> {
         if self.on_change == OnChange::Refuse && census.changed > 0 {
             return Some(Objection::Changed(census));
         }
-        self.objection_to_unknown(past)
+        self.objection_to_unknown(unknown)
     }
 
-    /// Why the inputs must not be run as they are, if that is so.
-    pub fn objection(&self, census: Census, past: &Past) -> Option<Objection> {
+    /// Why the inputs must not be run as they are, if that is so. `unknown`: how many calls were in flight when the
+    /// process died.
+    pub fn objection(&self, census: Census, unknown: u64) -> Option<Objection> {
         if self.on_change == OnChange::Refuse && (census.changed > 0 || census.is_another_job()) {
             return Some(Objection::Changed(census));
         }
-        self.objection_to_unknown(past)
+        self.objection_to_unknown(unknown)
     }
 
-    fn objection_to_unknown(self, past: &Past) -> Option<Objection> {
-        let unknown = past.counts.unknown;
+    fn objection_to_unknown(self, unknown: u64) -> Option<Objection> {
         let refused = self.on_unknown == OnUnknown::Report && unknown > 0;
         refused.then_some(Objection::Unknown(unknown))
     }

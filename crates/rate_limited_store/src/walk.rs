@@ -5,7 +5,7 @@
 //! up, in an index that is made at the first such question. Of equal keys the first input has the first
 //! row: the k-th occurrence is the k-th everywhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -129,22 +129,32 @@ struct Rows {
 
 /// One bit for each position, in blocks: what a file says of positions must not cost memory.
 #[derive(Debug, Default)]
-struct Taken(HashMap<u64, Box<[u64; 64]>>);
+pub(crate) struct Taken(HashMap<u64, Box<[u64; 64]>>);
 
 impl Taken {
     /// Positions in a block.
     const BLOCK: u64 = 64 * 64;
 
-    fn has(&self, position: Position) -> bool {
+    pub(crate) fn has(&self, position: Position) -> bool {
         let block = self.0.get(&(position / Self::BLOCK));
         let (word, bit) = Self::place(position);
         block.is_some_and(|block| block[word] >> bit & 1 == 1)
     }
 
-    fn add(&mut self, position: Position) {
+    pub(crate) fn add(&mut self, position: Position) {
         let block = self.0.entry(position / Self::BLOCK);
         let (word, bit) = Self::place(position);
         block.or_insert_with(|| Box::new([0; 64]))[word] |= 1 << bit;
+    }
+
+    /// Takes a position out; whether it was there.
+    pub(crate) fn remove(&mut self, position: Position) -> bool {
+        let had = self.has(position);
+        if let Some(block) = self.0.get_mut(&(position / Self::BLOCK)) {
+            let (word, bit) = Self::place(position);
+            block[word] &= !(1 << bit);
+        }
+        had
     }
 
     fn place(position: Position) -> (usize, u64) {
@@ -206,6 +216,35 @@ impl Walk {
         })
     }
 
+    /// Begins anew with what the journal has by now, of which these calls are not over. Those that are `busy` belong to
+    /// no input; `goes_on`: what no input has is none that is gone.
+    pub(crate) fn begin_anew(
+        &mut self,
+        unfinished: &BTreeMap<Position, Unfinished>,
+        busy: &HashSet<Position>,
+        goes_on: bool,
+    ) -> Result<(), JournalError> {
+        if let Some(keys) = &mut self.keys {
+            keys.renew(unfinished)?;
+        }
+        self.past = Arc::new(Past {
+            unfinished: unfinished.clone(),
+            ..Past::default()
+        });
+        self.end = self.next;
+        (self.read, self.cursor, self.passed) = (0, 0, 0);
+        self.ahead = Rows::default();
+        self.taken = Taken::default();
+        for position in busy {
+            self.taken.add(*position);
+        }
+        self.census = Census::default();
+        if goes_on {
+            self.rows = 0;
+        }
+        Ok(())
+    }
+
     /// What the journal knows of the next input.
     ///
     /// # Errors
@@ -218,9 +257,7 @@ impl Walk {
             None => self.search(key)?,
         };
         let Some((position, known)) = found else {
-            self.census.new += 1;
-            let position = self.next;
-            self.next += 1;
+            let position = self.add();
             return Ok(Found::New { position });
         };
         self.taken.add(position);
@@ -306,26 +343,45 @@ impl Walk {
     /// A row that is not at hand, by its key.
     fn search(&mut self, key: Digest) -> Result<Option<(Position, Known)>, JournalError> {
         if self.keys.is_none() {
-            self.keys = Some(Keys::of(&self.path, self.id, &self.past)?);
+            let unfinished = &self.past.unfinished;
+            self.keys = Some(Keys::of(&self.path, self.id, unfinished)?);
         }
         let Some(keys) = &self.keys else {
             return Ok(None);
         };
-        let taken = &self.taken;
-        let Some(position) = keys.first(key, |position| !taken.has(position))? else {
+        // What came to its end since the list began belongs to this list.
+        let wanted = |position| position < self.end && !self.taken.has(position);
+        let Some(position) = keys.first(key, wanted)? else {
             return Ok(None);
         };
         if let Some(call) = self.past.unfinished.get(&position) {
             return Ok(Some((position, Known::Unfinished(*call))));
         }
-        let mut row = self
-            .db
-            .prepare_cached("SELECT * FROM calls WHERE position = ?1")?;
+        Ok(self.row(position)?.map(|(_, known)| (position, known)))
+    }
+
+    /// The call at this position, with its key, if it is over.
+    pub(crate) fn row(&self, position: Position) -> Result<Option<(Digest, Known)>, JournalError> {
+        let row = "SELECT * FROM calls WHERE position = ?1";
+        let mut row = self.db.prepare_cached(row)?;
         let mut rows = row.query([position as i64])?;
         match rows.next()? {
-            Some(row) => over(row, self.id).map(|(position, _, known)| Some((position, known))),
+            Some(row) => over(row, self.id).map(|(_, key, known)| Some((key, known))),
             None => Ok(None),
         }
+    }
+
+    /// The position of a new call.
+    pub(crate) fn add(&mut self) -> Position {
+        self.census.new += 1;
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// No input from now on has the call at this position.
+    pub(crate) fn take(&mut self, position: Position) {
+        self.taken.add(position);
+        self.ahead.take(position);
     }
 }
 

@@ -223,6 +223,9 @@ where
             }
         };
         self.record_learnt(true);
+        if stop.is_none() {
+            self.end_list();
+        }
         self.handle.forget();
         self.show(None);
         Ok(stop)

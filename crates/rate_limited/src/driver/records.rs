@@ -33,6 +33,8 @@ pub(super) struct Records<Req, Resp> {
     /// What was taken down as learnt of each resource, and when.
     learnt: (Time, Vec<Vec<u8>>),
     stopped: bool,
+    /// Whether all that came in so far is over: what comes next is another list.
+    list_is_over: bool,
     pub(super) restored: u64,
 }
 
@@ -48,6 +50,7 @@ impl<Req, Resp> Records<Req, Resp> {
             paused: Vec::new(),
             learnt: (Time::default(), Vec::new()),
             stopped: false,
+            list_is_over: false,
             restored: 0,
         }
     }
@@ -69,6 +72,15 @@ impl<Req, Resp> Records<Req, Resp> {
             self.recorder
                 .adds(cost.resource, limiter.name(cost.resource));
         }
+    }
+
+    /// Looks a request up, the first one of a list in what the journal has by then.
+    fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
+        if self.list_is_over {
+            self.recorder.begin_list()?;
+            self.list_is_over = false;
+        }
+        self.recorder.look(request)
     }
 
     /// Takes over what was charged to parts before.
@@ -141,10 +153,15 @@ where
         let Some(records) = &mut self.records else {
             return Ok(Admitted::Run(request, None));
         };
-        let known = match records.recorder.look(&request) {
+        let known = match records.look(&request) {
             Ok(known) => known,
             Err(error) => return Err((error, request)),
         };
+        if let Known::Run(place) | Known::Last(place) = &known
+            && let Some(failed) = place.had_failed
+        {
+            self.witness.reopens(failed);
+        }
         let index = self.scheduled;
         match known {
             Known::Run(place) => return Ok(Admitted::Run(request, Some(place))),
@@ -162,6 +179,13 @@ where
         }
         self.scheduled += 1;
         Ok(Admitted::Settled(index))
+    }
+
+    /// A run has come to its end: all that came in is over.
+    pub(super) fn end_list(&mut self) {
+        if let Some(records) = &mut self.records {
+            records.list_is_over = true;
+        }
     }
 
     /// Whether what was looked up may be run.
@@ -359,6 +383,7 @@ where
         finished.result.attempts += place.attempts;
         if matches!(finished.why, Some(Failure::Fatal | Failure::NeverFits(_))) {
             // Another key, or another limit, and it may succeed: it is asked again by the next run.
+            records.recorder.gives_up(&place);
             return each(finished);
         }
         let ticket = records.recorder.end(&place, &finished);

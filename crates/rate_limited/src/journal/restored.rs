@@ -3,7 +3,7 @@
 use super::{Begun, Decode, Keyed, shared};
 use crate::recorder::Place;
 use crate::result::{AttemptError, CallResult, SharedError};
-use rate_limited_store::{Ended, Failure, Journal, State};
+use rate_limited_store::{Digest, Ended, Failure, Journal, State, Unfinished};
 
 pub(super) fn place(keyed: Keyed, begun: Begun) -> Place {
     Place {
@@ -12,6 +12,18 @@ pub(super) fn place(keyed: Keyed, begun: Begun) -> Place {
         request: keyed.request.0,
         attempts: begun.attempts,
         crashes: begun.crashes,
+        had_failed: None,
+    }
+}
+
+/// A call as a journal has it once it has begun.
+pub(super) fn unfinished(place: &Place, attempts: u32, unknown: bool) -> Unfinished {
+    Unfinished {
+        key: Digest(place.key),
+        request: Digest(place.request),
+        attempts,
+        crashes: place.crashes,
+        unknown,
     }
 }
 

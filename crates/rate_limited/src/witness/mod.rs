@@ -85,6 +85,12 @@ impl Witness {
         self.numbers.ended(trip, fate, now);
     }
 
+    /// A call that was over is run again; `failed`: it had failed.
+    pub(crate) fn reopens(&mut self, failed: bool) {
+        #[cfg(feature = "report")]
+        self.numbers.reopens(failed);
+    }
+
     /// A call is over, with the kind of its last error if it failed.
     pub(crate) fn over(
         &mut self,

@@ -56,6 +56,10 @@ impl Numbers {
         self.counted.ended(&mut self.flights, ids, fate, now);
     }
 
+    pub(super) fn reopens(&mut self, failed: bool) {
+        self.counted.reopens(failed);
+    }
+
     pub(super) fn over(
         &mut self,
         (id, number): (CallId, u64),

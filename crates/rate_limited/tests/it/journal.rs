@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A folder, and the requests that were really sent.
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
     sent: Arc<Mutex<Vec<u32>>>,
 }
@@ -17,7 +17,7 @@ struct Place {
 type Text = Result<String, std::io::Error>;
 
 impl Place {
-    fn new() -> Place {
+    pub(crate) fn new() -> Place {
         Place {
             folder: tempfile::tempdir().expect("a folder"),
             sent: Arc::default(),
@@ -28,14 +28,17 @@ impl Place {
         self.folder.path().join("run.journal")
     }
 
-    fn sent(&self) -> Vec<u32> {
+    pub(crate) fn sent(&self) -> Vec<u32> {
         let mut sent = std::mem::take(&mut *self.sent.lock().expect("no panic"));
         sent.sort_unstable();
         sent
     }
 
     /// A runner that answers with the request as text.
-    fn runner(&self, answer: impl Fn(u32) -> Text + Send + Sync + 'static) -> Runner<u32, String> {
+    pub(crate) fn runner(
+        &self,
+        answer: impl Fn(u32) -> Text + Send + Sync + 'static,
+    ) -> Runner<u32, String> {
         let sent = Arc::clone(&self.sent);
         let runner = Runner::new(move |n: u32| {
             sent.lock().expect("no panic").push(n);
@@ -45,7 +48,7 @@ impl Place {
         runner.max_retries(0).seed(1).tokio_clock()
     }
 
-    fn recording(&self) -> Recording<u32, String> {
+    pub(crate) fn recording(&self) -> Recording<u32, String> {
         Recording::json(self.path())
     }
 }
@@ -54,11 +57,11 @@ impl Place {
     clippy::unnecessary_wraps,
     reason = "it is what functions of runners give"
 )]
-fn good(n: u32) -> Text {
+pub(crate) fn good(n: u32) -> Text {
     Ok(format!("answer {n}"))
 }
 
-fn fails_at_3(n: u32) -> Text {
+pub(crate) fn fails_at_3(n: u32) -> Text {
     if n == 3 {
         return Err(std::io::Error::other("three is bad"));
     }
@@ -77,7 +80,7 @@ async fn run(
     results
 }
 
-fn values(results: &[CallResult<String>]) -> Vec<Option<&str>> {
+pub(crate) fn values(results: &[CallResult<String>]) -> Vec<Option<&str>> {
     results
         .iter()
         .map(|result| result.value.as_deref())

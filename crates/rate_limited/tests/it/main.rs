@@ -14,6 +14,8 @@ mod journal;
 #[cfg(feature = "tower")]
 mod layer;
 mod limiter;
+#[cfg(feature = "journal")]
+mod lists;
 #[cfg(feature = "tracing")]
 mod logs;
 mod named_parts;

@@ -119,8 +119,8 @@ impl Earlier {
         if let Some(error) = self.error.take() {
             return Err(error.into());
         }
-        let (census, past) = (self.walk.census(), &self.onlooker.past);
-        match self.policy.objection(census, past) {
+        let unknown = self.onlooker.past.counts.unknown;
+        match self.policy.objection(self.walk.census(), unknown) {
             Some(objection) => Err(Refusal::objection(objection, &self.unknown)),
             None => Ok(()),
         }

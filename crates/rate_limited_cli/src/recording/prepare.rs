@@ -166,7 +166,7 @@ fn look(
         None => (Numbers::default(), UnknownCalls::default()),
     };
     let known = &journal.known;
-    match known.policy.objection(numbers, &known.past) {
+    match known.policy.objection(numbers, known.past.counts.unknown) {
         Some(objection) => Err(Refusal::objection(objection, &unknown)),
         None => Ok(looked),
     }

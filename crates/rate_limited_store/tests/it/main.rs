@@ -7,6 +7,7 @@ mod forged;
 mod hostile;
 mod identity;
 mod limits;
+mod lists;
 mod places;
 mod results;
 mod secrets;
