@@ -17,9 +17,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How often the statistics are written beside the journal: what a kill loses of them.
-const SAVE_EVERY: Duration = Duration::from_secs(10);
-
 /// The name of the limit on what calls cost, and its units in a dollar.
 const BUDGET: &str = "max_cost";
 const PER_DOLLAR: f64 = 1_000.0;
@@ -145,7 +142,7 @@ impl Shared {
     fn save_if_due(self: &Arc<Shared>, now: Time) {
         let Some(kept) = self.kept.get() else { return };
         let saved = &mut *lock(&kept.saved);
-        if now.since(*saved) < SAVE_EVERY {
+        if now.since(*saved) < Beside::SAVE_EVERY {
             return;
         }
         *saved = now;

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::place;
 
@@ -36,6 +37,9 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// How often a run writes it: what a kill loses of the statistics.
+    pub const SAVE_EVERY: Duration = Duration::from_secs(10);
+
     /// The one beside the journal at this path.
     pub fn of(journal: &Path) -> Beside {
         Beside {

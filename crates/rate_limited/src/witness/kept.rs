@@ -5,11 +5,7 @@ use rate_limited_report::Statistics;
 use rate_limited_store::Beside;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
-
-/// How often they are written: what a kill loses of them.
-const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A file beside a journal, and what was there when the journal was opened.
 #[derive(Debug)]
@@ -45,7 +41,7 @@ impl Kept {
     /// Writes now and then what is known. A disk that is full or slow keeps nobody waiting.
     pub(super) fn save_if_due(&mut self, statistics: &Statistics, now: Time) {
         let is_busy = self.saving.as_ref().is_some_and(|it| !it.is_finished());
-        if now.since(self.saved) >= SAVE_EVERY && !is_busy {
+        if now.since(self.saved) >= Beside::SAVE_EVERY && !is_busy {
             self.saved = now;
             self.saving = Some(self.write(statistics));
         }

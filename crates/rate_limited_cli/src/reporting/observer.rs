@@ -17,9 +17,6 @@ use crate::telling::standing::{self, Standing};
 use crate::telling::status;
 use crate::writing::record::code;
 
-/// How often the statistics are written beside the journal: what a kill loses of them.
-const SAVE_EVERY: Duration = Duration::from_secs(10);
-
 /// The most models whose limits have a picture in a report.
 const PARTS_REPORTED: usize = 12;
 
@@ -84,7 +81,7 @@ impl Observer {
         let mut saved: Option<Instant> = None;
         loop {
             state.observer.look(&state);
-            if saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
+            if saved.is_none_or(|saved| saved.elapsed() >= Beside::SAVE_EVERY) {
                 saved = Some(Instant::now());
                 let state = Arc::clone(&state);
                 // A disk that is full or slow keeps nobody waiting, and a report is no result.
