@@ -33,11 +33,13 @@ __all__ = [
     "calendar_seconds",
     "cli_main",
     "digest",
+    "duration_text",
     "is_same_model",
     "read_answer",
     "resource_parts",
     "resource_view",
     "set_quota",
+    "window_as_told",
 ]
 
 DISPATCH: int
@@ -253,6 +255,8 @@ def is_same_model(asked: str, answered: str) -> bool: ...
 def read_answer(api: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, Any]: ...
 def cli_main(argv: Sequence[str]) -> int: ...
 def digest(parts: Sequence[bytes]) -> bytes: ...
+def duration_text(seconds: float) -> str: ...
+def window_as_told(seconds: float) -> str: ...
 def add_resource(
     name: str,
     quota: float | None,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rate_limited._bill import Budget
 from rate_limited._html import escaped, line, page, pairs, table
+from rate_limited._native import duration_text, window_as_told
 from rate_limited._setup import keys_function, seconds
-from rate_limited._words import counted, duration_text, rounded
+from rate_limited._words import counted, rounded
 from rate_limited.calls import Call
 from rate_limited.usage import amount, shown, to_float
 
@@ -269,11 +270,13 @@ def _limit_text(resource: Resource) -> str:
     'requests=3,500/60s'
     >>> _limit_text(Resource.per_day("requests", 1_000, resets_at="America/Los_Angeles"))
     'requests=1,000/day America/Los_Angeles'
+    >>> _limit_text(Resource("requests", 1_000, 7 * 86_400))
+    'requests=1,000/7d'
     """
     limit, window = resource.limit, resource.time_window_seconds
     if limit is None:
         return f"{resource.name}: not told; the run finds it out"
     if isinstance(resource, Budget):
         return f"{resource.name}=${limit:,.15g}"
-    per = "" if math.isinf(window) else f"/{resource.calendar or f'{window:,.15g}s'}"
+    per = "" if math.isinf(window) else f"/{resource.calendar or window_as_told(window)}"
     return f"{resource.name}={limit:,.15g}{per}"

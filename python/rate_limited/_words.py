@@ -35,28 +35,3 @@ def window_text(seconds: float) -> str:
         if seconds > unit and seconds % unit == 0 and math.isfinite(seconds):
             return f"{seconds // unit:,.0f} {noun}s"
     return f"{seconds:,.15g} s"
-
-
-def duration_text(seconds: float) -> str:
-    """A duration with two units at most, in the words of a plan's text.
-
-    >>> [duration_text(each) for each in (0, 0.42, 4.25, 59.97, 200, 5_400, 520_471)]
-    ['0 s', '420 ms', '4.3 s', '1 m', '3 m 20 s', '1 h 30 m', '6 d 1 h']
-    """
-    if seconds < 0.9995:
-        millis = math.floor(1_000 * seconds + 0.5)
-        return f"{millis} ms" if millis else "0 s"
-    if seconds < 9.95:
-        return f"{math.floor(10 * seconds + 0.5) / 10:g} s"
-    whole = math.floor(seconds + 0.5)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        return _two(whole, 60, "m", "s")
-    minutes, hours = math.floor(seconds / 60 + 0.5), math.floor(seconds / 3_600 + 0.5)
-    return _two(minutes, 60, "h", "m") if minutes < 24 * 60 else _two(hours, 24, "d", "h")
-
-
-def _two(value: int, base: int, high: str, low: str) -> str:
-    rest = value % base
-    return f"{value // base} {high}" + (f" {rest} {low}" if rest else "")

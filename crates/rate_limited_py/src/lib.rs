@@ -23,6 +23,7 @@ mod resource;
 mod state;
 mod statistics;
 mod step;
+mod words;
 
 #[pyo3::pymodule]
 mod _native {
@@ -49,6 +50,8 @@ mod _native {
     #[pymodule_export]
     use super::statistics::{Report, Statistics};
     use super::step::{ABANDON, DISPATCH, ENDED, OVER, WAIT};
+    #[pymodule_export]
+    use super::words::{duration_text, window_as_told};
     use pyo3::prelude::*;
     use rate_limited_apis::{
         CHARS_PER_TOKEN, IMAGE_TOKENS, IMAGE_TOKENS_LOW, TOKENS_PER_MESSAGE, TOKENS_PER_REQUEST,

@@ -3,6 +3,7 @@
 use crate::account::Guard;
 use crate::pacing::Pacing;
 use crate::state::State;
+use crate::words::window_as_told;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -264,7 +265,7 @@ impl Copied {
         let units = amount(quota.limit().unwrap_or_default().as_units());
         let window = match (self.window_ends.get(place), told?.split_once('/')) {
             (Some(Some(_)), Some((_, calendar))) => calendar.to_owned(),
-            _ => format!("{}s", quota.window().as_secs_f64()),
+            _ => window_as_told(quota.window().as_secs_f64()),
         };
         Some(format!("{name}={units}/{window}"))
     }
