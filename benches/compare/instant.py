@@ -1,7 +1,7 @@
 """Instant calls through the tool that is installed: prints one JSON value.
 
 `instant.py rate_limited|async_batch_llm`: what they cost. `instant.py count sync|async N`: N of them and nothing else, for
-`benches/instructions`. `instant.py map N`: resident bytes at each hundredth of N calls of `map`.
+`benches/instructions`. `instant.py map N [JOURNAL]`: resident bytes at each hundredth of N calls of `map`.
 """
 
 import asyncio
@@ -63,11 +63,11 @@ def measured(run, calls):
     }
 
 
-def mapped(calls):
+def mapped(calls, journal=None):
     from rate_limited import Resource, Runner
 
     limits = [Resource("r", 10**9, 60, lambda _: 1) for _ in range(2)]
-    runner, taken = Runner(int, limits, progress=False), []
+    runner, taken = Runner(int, limits, progress=False, journal=journal), []
     for row, _ in enumerate(runner.map(range(calls))):
         if row % max(1, calls // 100) == 0:
             taken.append(resident())
@@ -77,7 +77,7 @@ def mapped(calls):
 
 def main(tool, *more):
     if tool == "map":
-        return mapped(int(more[0]))
+        return mapped(int(more[0]), *more[1:])
     if tool == "count":
         return len(rate_limited(same if more[0] == "async" else lambda n: n, int(more[1])))
     if tool == "async_batch_llm":

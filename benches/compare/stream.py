@@ -1,6 +1,6 @@
 """Whether memory stays flat over a long list of instant calls: the command with and without a journal, `run_each` and `stream`
-of the crate, `map` of the package. Ten million calls each unless told otherwise; a fifth of that where a journal is kept, which
-takes 1.5 kB of disk a call."""
+of the crate, `map` of the package with and without one. Ten million calls each unless told otherwise; a fifth of that where a
+journal is kept, which takes 1.5 kB of disk a call."""
 
 import json
 import os
@@ -31,6 +31,7 @@ def measure(binaries, python, calls):
         (fewer, lambda: {"command, files, journal": recorded(binaries, place, fewer)}),
         (calls, lambda: crate(calls)),
         (calls, lambda: {"package, map": mapped(python, calls)}),
+        (fewer, lambda: {"package, map, journal": mapped_and_recorded(python, place, fewer)}),
     ]
     for made, part in parts:
         begun = time.perf_counter()
@@ -139,9 +140,18 @@ def crate(calls):
     return taken
 
 
-def mapped(python, calls):
-    done = subprocess.run([python, HERE / "instant.py", "map", str(calls)], capture_output=True, text=True, check=True)
+def mapped(python, calls, *more):
+    done = subprocess.run([python, HERE / "instant.py", "map", str(calls), *more], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def mapped_and_recorded(python, place, calls):
+    """With a journal, whose disk is given back."""
+    try:
+        return mapped(python, calls, place / "map.journal")
+    finally:
+        for old in place.glob("map.journal*"):
+            old.unlink(missing_ok=True)
 
 
 def growth(samples):
