@@ -100,7 +100,8 @@ class RunnerJournal:
         """What the journal knows of a call.
 
         Args:
-            again: it is run again, and the journal has it there, if it has anything of it. Default -1: it is not.
+            again: it is run again, and this is where the journal has it if it has anything of it. Default -1: it is
+                not.
 
         Raises:
             ValueError: an argument has no form as data, and there is no `key=`.
@@ -113,12 +114,15 @@ class RunnerJournal:
             key = _native.digest([b"id", str(self._key(call)).encode("utf-8", "surrogatepass")])
         if self._is_taken_over:
             raise self._taken_over()
-        if again >= 0 and self.native.recall(again):
-            return Recorded(again)
-        decision, position, number = self.native.look(key, request, again >= 0)
+        decision, position, number = self.native.look(key, request, again if again >= 0 else None)
         if decision in (_native.RUN, _native.LAST):
             return Recorded(position, last=decision == _native.LAST)
         return self._over(decision, position, number)
+
+    def forget(self, recorded: Recorded) -> None:
+        """A call that was looked up is scheduled by now, or never will be."""
+        if recorded.runs:
+            self.native.forget(recorded.position)
 
     def begin_list(self, busy: Iterable[int]) -> None:
         """From now on another list of calls comes in, which finds those before it as another process would.

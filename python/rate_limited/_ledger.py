@@ -69,6 +69,7 @@ class Ledger:
         "positions",
         "restored",
         "results",
+        "retried",
         "rows",
         "seconds",
         "status",
@@ -87,9 +88,11 @@ class Ledger:
         # Where the journal has each call, if there is one.
         self.positions = array("q")
         # Calls that have no result, and are not run: it is not known whether they were answered before.
-        self.left_alone = 0
+        self.left_alone: set[int] = set()
         # Calls that were over before: the journal has what came of them.
         self.restored = 0
+        # Those of its calls that failed and were scheduled again.
+        self.retried: set[int] = set()
         self.tally = Tally()
         # What each call was taken to cost, kept only where a part of it is not known before its end.
         self.costs: dict[int, list[Any]] = {}
@@ -108,7 +111,8 @@ class Ledger:
     def restore_last(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
         """The last call was over before, or is to be left alone."""
         self.status[-1], self.results[-1] = status, result
-        self.left_alone += status == UNFINISHED
+        if status == UNFINISHED:
+            self.left_alone.add(len(self.calls) - 1)
         self.restored += status != UNFINISHED
         if errors:
             self.exceptions[len(self.calls) - 1] = list(errors)
@@ -116,7 +120,12 @@ class Ledger:
     @property
     def is_over(self) -> bool:
         """Whether no call is left to be run."""
-        return self.status.count(UNFINISHED) == self.left_alone
+        return self.status.count(UNFINISHED) == len(self.left_alone)
+
+    def unfinished(self) -> list[int]:
+        """The places of the calls that are to be run yet."""
+        places = enumerate(self.status)
+        return [index for index, status in places if status == UNFINISHED and index not in self.left_alone]
 
     def note(self, index: int, exception: BaseException) -> None:
         """Keeps what went wrong with an attempt."""

@@ -117,6 +117,8 @@ class Rows:
         # Since when the next row in order keeps all others waiting, if it does.
         self._stalled_since: float | None = None
         self.interrupted = False
+        # Whether nobody is given any row any more.
+        self.is_over = False
         self._ticker: Ticker | None = None
         self.first_failure: Callable[[BaseException], None] = lambda _: None
 
@@ -155,6 +157,7 @@ class Rows:
             self._drain()
             raise
         finally:
+            self.is_over = True
             # Whoever does not want the rows any more does not want to pay for them.
             for future in list(self._waiting):
                 future.cancel()

@@ -108,9 +108,13 @@ class Service:
 
     @property
     def busy(self) -> list[int]:
-        """Where the journal has the calls that are under way."""
+        """Where the journal has the calls that are under way, or will have them."""
         with self._lock:
-            return [future.position for future in self._futures.values()]
+            return [
+                future.position
+                for number, future in self._futures.items()
+                if not (future.cancelled() and self.machine.withdraw(number))
+            ]
 
     @property
     def is_interrupted(self) -> bool:

@@ -32,6 +32,7 @@ class Streams(Generic[P, R]):
     grace_seconds: float
     interrupted: bool
     _bound: int
+    _coming: set[CallFuture]
     _has_mapped: bool
     _keys_of: Callable[[Call], list[str | None] | None]
     _costs_of: list[Callable[[Call], Any]]
@@ -117,23 +118,30 @@ class Streams(Generic[P, R]):
             return self._service
 
     def _submit_to(self, service: Service, future: CallFuture) -> None:
-        if self._journal is None:
-            keys = self._keys_of(future.call)
-            service.submit(future, [cost(future.call) for cost in self._costs_of], keys=keys)
+        journal, call = self._journal, future.call
+        if journal is None:
+            keys = self._keys_of(call)
+            service.submit(future, [cost(call) for cost in self._costs_of], keys=keys)
             return
-        recorded = self._journal.look(future.call)
-        future.position = recorded.position
-        objection = self._journal.objection(so_far=True)
-        if objection is not None:
-            raise objection
-        if recorded.runs:
-            costs = [cost(future.call) for cost in self._costs_of]
-            keys = self._keys_of(future.call)
-            service.submit(future, costs, (recorded.position, recorded.last), keys)
-        else:
-            # Rows are numbered as they come, also those that nothing is called for.
-            service.machine.number()
-            future.restore(recorded.status, recorded.result, recorded.errors)
+        with self._lock:
+            recorded = journal.look(call)
+            future.position = recorded.position
+            # From here on no other list finds it.
+            self._coming.add(future)
+        try:
+            objection = journal.objection(so_far=True)
+            if objection is not None:
+                raise objection
+            if recorded.runs:
+                costs = [cost(call) for cost in self._costs_of]
+                service.submit(future, costs, (recorded.position, recorded.last), self._keys_of(call))
+            else:
+                # Rows are numbered as they come, also those that nothing is called for.
+                service.machine.number()
+                future.restore(recorded.status, recorded.result, recorded.errors)
+        finally:
+            self._coming.discard(future)
+            journal.forget(recorded)
 
     def _room(self, buffer: int | None) -> int:
         if buffer is None:

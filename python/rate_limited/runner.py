@@ -29,7 +29,7 @@ from rate_limited._results import Results
 from rate_limited._rows import Failure, Rows
 from rate_limited._run import Run
 from rate_limited._sdk_retries import RetryWatch
-from rate_limited._service import Service
+from rate_limited._service import CallFuture, Service
 from rate_limited._setup import (
     checked_progress,
     checked_recording,
@@ -237,6 +237,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         self._rows: Rows | None = None
         # Whether rows were mapped after the last run.
         self._has_mapped = False
+        # Calls that were looked up in the journal and are not scheduled yet.
+        self._coming: set[CallFuture] = set()
         self._service: Service | None = None
 
     def schedule(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -333,10 +335,12 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         """
         last = self._known()
         failed = [index for index, status in enumerate(last.status) if status == FAILED]
+        failed = [index for index in failed if index not in last.retried]
         for index in failed:
             call = last.calls[index]
             again = Call(call.function, call.args, call.kwargs)
             self._enter(again, last.positions[index] if last.positions else -1)
+            last.retried.add(index)
         return len(failed)
 
     def clear(self) -> None:
@@ -351,6 +355,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             self._machine = self._make_machine()
             self._attempts = self._make_attempts(self._machine)
             self._ledger = Ledger(0)
+            self._last_ledger.retried.clear()
         finally:
             self._running.release()
 
@@ -462,7 +467,8 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         costs = [cost(call) for cost in self._costs_of]
         with self._lock:
             ledger = self._ledger
-            self._begin_list()
+            if not ledger.calls and (self._rows is None or self._rows.is_over):
+                self._begin_list()
             recorded = None
             if self._journal is not None:
                 recorded = self._journal.look(call, -1 if again is None else again)
@@ -479,9 +485,11 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
                 self._schedule_in(self._machine, costs, recorded, keys)
             except BaseException as error:
                 ledger.drop_last()
+                if self._journal is not None and recorded is not None:
+                    self._journal.forget(recorded)
                 raise named_error(error, self._resources, costs) from None
-            if again is not None and (recorded is None or recorded.position != again):
-                # By its place, the journal would have told.
+            if again is not None and recorded is None:
+                # A journal tells that by itself.
                 self._statistics.retries(1)
             if recorded is not None and not recorded.runs:
                 ledger.restore_last(recorded.status, recorded.result, recorded.errors)
@@ -496,10 +504,19 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
         return machine.number()
 
     def _begin_list(self) -> None:
-        """Where nothing is scheduled: what comes now begins anew, and finds in the journal what was done before."""
-        if self._journal is not None and not self._ledger.calls:
-            service = self._service
-            self._journal.begin_list([] if service is None or service.is_over else service.busy)
+        """What comes from now on finds in the journal what was done before."""
+        ledger, service = self._ledger, self._service
+        if self._journal is None or ledger.calls and self._journal.objection(so_far=True):
+            # What was refused is not sent beside a list that is scheduled yet.
+            return
+        busy = {future.position for future in tuple(self._coming)}
+        busy.update(ledger.positions[index] for index in ledger.unfinished())
+        if service is not None and service.is_over:
+            # What came to its end as it was given up is written, too.
+            service.machine.flush()
+        elif service is not None:
+            busy.update(service.busy)
+        self._journal.begin_list(busy)
 
     def _check_process(self) -> None:
         if self._generation != _fork.generation:

@@ -129,6 +129,63 @@ def test_a_map_that_was_left_is_found_by_the_next_one(api: Api, made: Runner[...
     rows.close()
 
 
+def test_rows_that_nobody_wanted_any_more_are_made_once_by_the_next_map(api: Api, tmp_path: Path) -> None:
+    limits = [Resource("requests", 5, 0.3, lambda call: 1)]
+    path = tmp_path / "run.db"
+    with quiet(api.ask, limits, journal=path, max_concurrent=2) as runner:
+        for row in runner.map(range(30)):
+            assert row == "answer 0"
+            break
+        # Those that were begun and are not wanted any more still wait for their turn.
+        assert list(runner.map(range(30))) == [f"answer {row}" for row in range(30)]
+        time.sleep(0.4)
+        assert list(runner.map(range(30))) == [f"answer {row}" for row in range(30)]
+    with quiet(api.ask, journal=path) as runner:
+        assert cell(runner, range(30), way="run")[-1] == "answer 29"
+    # At most what was in flight as the first map was left.
+    assert set(api.sent) == set(range(30)) and len(api.sent) <= 32
+
+
+def test_a_cancelled_call_leaves_nothing(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    with quiet(api.ask, [Resource("requests", 1, 0.2, lambda call: 1)], journal=path) as runner:
+        first = runner.submit("a")
+        runner.submit("b").cancel()
+        assert runner.submit("b").result(timeout=30) == "answer b"
+        assert first.result(timeout=30) == "answer a"
+    with quiet(api.ask, journal=path) as runner:
+        assert cell(runner, ["a", "b"], way="run") == ["answer a", "answer b"]
+    assert sorted(api.sent) == ["a", "b"]
+
+
+def test_a_map_beside_an_interrupted_run_finds_what_that_did(api: Api, tmp_path: Path) -> None:
+    def ask(question: Any) -> str:
+        time.sleep(0.02)
+        return api.ask(question)
+
+    with quiet(ask, journal=tmp_path / "run.db", max_concurrent=1) as runner:
+        for call in range(20):
+            runner.schedule(call)
+        threading.Timer(0.1, runner.interrupt).start()
+        runner.run()
+        done = len(api.taken())
+        assert 0 < done < 20
+        for _ in range(2):
+            assert list(runner.map(range(done))) == [f"answer {call}" for call in range(done)]
+        assert api.taken() == []
+        assert runner.run()[0] == [f"answer {call}" for call in range(20)]
+        assert api.taken() == list(range(done, 20))
+
+
+def test_a_map_that_goes_on_is_one_list(api: Api, made: Runner[..., Any]) -> None:
+    for index, row in enumerate(made.map(["a", "b"] * 1_000, buffer=4)):
+        assert row in ("answer a", "answer b")
+        if index < 3:
+            made.schedule("a")
+    assert len(api.taken()) == 2_000, "rows that are alike are calls of their own"
+    assert made.run()[0] == ["answer a"] * 3
+
+
 def test_submitted_calls_are_of_the_list_that_is_there(api: Api, made: Runner[..., Any]) -> None:
     for _ in range(2):
         assert made.submit("a").result(timeout=30) == "answer a"
@@ -169,10 +226,41 @@ def test_a_call_that_is_retried_is_one_call(api: Api, tmp_path: Path, has_journa
         told = calls_of(runner)
         assert (told["requests"], told["succeeded"], told["failed"]) == (10, 9, 1)
         api.fails.clear()
-        runner.retry_failed()
+        assert (runner.retry_failed(), runner.retry_failed()) == (1, 0), "it is scheduled already"
         runner.run()
         told = calls_of(runner)
         assert (told["requests"], told["succeeded"], told["failed_by_code"]) == (10, 10, {})
+
+
+def test_a_call_that_is_retried_is_known_by_what_was_sent(api: Api, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"journal": tmp_path / "run.db", "key": lambda call: 1, "max_retries": 0}
+    api.fails = {"former"}
+    with quiet(api.ask, **options) as runner:
+        cell(runner, ["former"], way="run")
+    api.taken()
+    with quiet(api.ask, on_change="keep", **options) as runner:
+        assert cell(runner, ["latter"], way="run") == [None]
+        runner.retry_failed()
+        assert runner.run()[0] == ["answer latter"]
+    with quiet(api.ask, **options) as runner:
+        assert cell(runner, ["latter"], way="run") == ["answer latter"]
+    with quiet(api.ask, **options) as runner, pytest.raises(JournalError, match="1 changed"):
+        cell(runner, ["former"], way="run")
+    assert api.taken() == ["latter"]
+
+
+def test_a_failure_can_be_retried_after_clear(api: Api, tmp_path: Path) -> None:
+    api.fails = {1}
+    with quiet(api.ask, journal=tmp_path / "run.db", max_retries=0) as runner:
+        cell(runner, range(3), way="run")
+        for _ in range(2):
+            assert runner.retry_failed() == 1
+            runner.clear()
+        api.fails.clear()
+        assert runner.retry_failed() == 1
+        assert runner.run()[0] == ["answer 1"]
+        told = calls_of(runner)
+        assert (told["succeeded"], told["failed"]) == (3, 0)
 
 
 def test_failures_of_an_earlier_process_are_retried_as_one_call(api: Api, tmp_path: Path) -> None:
@@ -187,22 +275,24 @@ def test_failures_of_an_earlier_process_are_retried_as_one_call(api: Api, tmp_pa
             assert (told["succeeded"], told["failed"]) == (3 - len(fails), len(fails))
 
 
-def test_rows_that_were_not_given_out_are_retried_in_their_places(api: Api, made: Runner[..., Any]) -> None:
-    made.max_retries = 0
+def test_rows_that_were_not_given_out_are_retried_in_their_places(api: Api, tmp_path: Path) -> None:
     api.fails = {3}
-    rows = made.map(range(10))
-    for row in range(3):
-        assert next(rows) == f"answer {row}"
-    while len(api.sent) < 10:
-        time.sleep(0.01)
-    rows.close()
-    api.taken()
-    api.fails.clear()
-    assert made.retry_failed() == 1
-    assert made.run()[0] == ["answer 3"]
-    assert api.taken() == [3]
-    assert cell(made, range(10), way="map")[3] == "answer 3"
-    assert api.taken() == []
+    with quiet(api.ask, journal=tmp_path / "run.db", max_retries=0) as runner:
+        rows = runner.map(range(10))
+        for row in range(3):
+            assert next(rows) == f"answer {row}"
+        while [record["status"] for record in runner.records()].count("failed") == 0:
+            time.sleep(0.01)
+        while len(api.sent) < 10:
+            time.sleep(0.01)
+        rows.close()
+        api.taken()
+        api.fails.clear()
+        assert runner.retry_failed() == 1
+        assert runner.run()[0] == ["answer 3"]
+        assert api.taken() == [3]
+        assert cell(runner, range(10), way="map")[3] == "answer 3"
+        assert api.taken() == []
 
 
 def test_a_later_list_may_have_other_calls_but_none_that_changed(api: Api, tmp_path: Path) -> None:
@@ -225,6 +315,20 @@ def test_calls_that_were_never_sent_do_not_change(api: Api, tmp_path: Path) -> N
         runner.schedule("a1")
         runner.clear()
         assert cell(runner, ["a2"], way="run") == ["answer a2"]
+
+
+def test_a_cell_again_after_the_budget_was_raised_is_counted_once(api: Api, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_cost": 0.02, "prices": lambda call: 0.01}
+    with quiet(api.ask, journal=tmp_path / "run.db", **options) as runner:
+        for _ in range(2):
+            assert sum(result is not None for result in cell(runner, range(5), way="run")) == 2
+            told = calls_of(runner)
+            assert (told["requests"], told["succeeded"], told["failed"]) == (5, 2, 3)
+        runner.set_limit("max_cost", 1)
+        assert cell(runner, range(5), way="run")[-1] == "answer 4"
+        told = calls_of(runner)
+        assert (told["requests"], told["succeeded"], told["failed"]) == (5, 5, 0)
+    assert api.taken() == list(range(5))
 
 
 def test_what_was_too_dear_is_asked_again(api: Api, tmp_path: Path) -> None:

@@ -442,7 +442,7 @@ impl<Req: Send, Resp: Send> Recorder<Req, Resp> for Book<Req, Resp> {
 
     fn gives_up(&mut self, place: &Place) {
         if let Some(lookup) = self.open.as_mut().and_then(Open::lookup) {
-            lookup.gives_up(place.position);
+            lookup.gives_up(place.position, Digest(place.key));
         }
     }
 

@@ -265,6 +265,7 @@ impl Book {
             return false;
         };
         call.attempts += 1;
+        call.has_left = true;
         let call = &*call;
         let position = call.begun.position;
         let begun = call.unfinished(false);
@@ -428,6 +429,15 @@ impl Book {
         }
     }
 
+    /// Nobody wants a call any more: nothing of it is taken down, if nothing was yet. Whether that is so.
+    pub(crate) fn withdraws(&mut self, call: u64) -> bool {
+        let has_left = self.calls.get(&call).is_none_or(|call| call.has_left);
+        if !has_left {
+            self.calls.remove(&call);
+        }
+        !has_left
+    }
+
     /// Takes down that an attempt has not left after all, and that nobody wants its call any more.
     pub(crate) fn unwanted(&mut self, call: u64) {
         self.stays(call);
@@ -465,7 +475,8 @@ impl Book {
     /// A call has failed in a way that is not taken down.
     pub(crate) fn gives_up(&mut self, call: u64) {
         if let Some(call) = self.calls.remove(&call) {
-            self.shared.calls().lookup.gives_up(call.begun.position);
+            let (position, key) = (call.begun.position, call.key);
+            self.shared.calls().lookup.gives_up(position, key);
         }
     }
 

@@ -97,22 +97,24 @@ impl Journal {
         })
     }
 
-    /// What becomes of a call: what to do, its position, and the number of its result. `is_new`: it is run, whatever the
-    /// journal has under its key.
+    /// What becomes of a call: what to do, its position, and the number of its result. `again`: it is run again, and the
+    /// journal has it there if it has anything of it.
+    #[pyo3(signature = (key, request, again=None))]
     fn look(
         &self,
         py: Python<'_>,
         key: [u8; 16],
         request: [u8; 16],
-        is_new: bool,
+        again: Option<u64>,
     ) -> PyResult<(u8, u64, u64)> {
         self.journal(py)?;
         let (key, request) = (Digest(key), Digest(request));
-        let calls = &mut *self.shared.calls();
-        let decision = if is_new {
-            Ok(calls.add(key, request))
-        } else {
-            calls.look(key, request)
+        let decision = {
+            let calls = &mut *self.shared.calls();
+            match again {
+                Some(position) => calls.recall(position, key, request),
+                None => calls.look(key, request),
+            }
         };
         Ok(match decision.map_err(|error| refused(py, &error))? {
             Decision::Run(begun) => (RUN, begun.position, 0),
@@ -130,10 +132,9 @@ impl Journal {
         begun.map_err(|error| refused(py, &error))
     }
 
-    /// The call at this position is to be run again; whether the journal knows it.
-    fn recall(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
-        let recalled = self.shared.calls().recall(position);
-        recalled.map_err(|error| refused(py, &error))
+    /// A call that was looked up is not scheduled after all.
+    fn forget(&self, position: u64) {
+        self.shared.calls().forget(position);
     }
 
     /// Why nothing must be sent, or None: the numbers of unchanged, changed, new and gone calls, and of

@@ -1,8 +1,6 @@
 //! Calls on their way from Python's question what the journal knows of them to the machine that runs them.
 
-use rate_limited_store::{
-    Begun, Decision, Digest, JournalError, Lookup, Position, Recalled, Unfinished,
-};
+use rate_limited_store::{Begun, Decision, Digest, JournalError, Lookup, Position, Unfinished};
 use std::collections::HashMap;
 
 /// The calls that were looked up.
@@ -19,6 +17,8 @@ pub(crate) struct Call {
     pub(crate) begun: Begun,
     /// Attempts by now, in earlier runs, too.
     pub(crate) attempts: u32,
+    /// Whether any of them was about to leave here.
+    pub(crate) has_left: bool,
 }
 
 impl Calls {
@@ -38,25 +38,25 @@ impl Calls {
         Ok(decision)
     }
 
-    /// A call of which the journal has nothing is to be run again.
-    pub(crate) fn add(&mut self, key: Digest, request: Digest) -> Decision {
-        let begun = self.lookup.add();
+    /// A call with this key and this request is to be run again, at its position; a new one where the journal has nothing
+    /// of it.
+    pub(crate) fn recall(
+        &mut self,
+        position: Position,
+        key: Digest,
+        request: Digest,
+    ) -> Result<Decision, JournalError> {
+        let begun = match self.lookup.recall(position)? {
+            Some(begun) => begun,
+            None => self.lookup.add(key),
+        };
         self.ask(key, request, begun);
-        Decision::Run(begun)
+        Ok(Decision::Run(begun))
     }
 
-    /// A call is to be run again; whether the journal knows it.
-    pub(crate) fn recall(&mut self, position: Position) -> Result<bool, JournalError> {
-        let recalled = self.lookup.recall(position)?;
-        if let Some(Recalled {
-            key,
-            request,
-            begun,
-        }) = recalled
-        {
-            self.ask(key, request, begun);
-        }
-        Ok(recalled.is_some())
+    /// A call that was asked for is not scheduled after all.
+    pub(crate) fn forget(&mut self, position: Position) {
+        self.asked.remove(&position);
     }
 
     /// A call that was asked for is scheduled.
@@ -70,6 +70,7 @@ impl Calls {
             request,
             begun,
             attempts: begun.attempts,
+            has_left: false,
         };
         self.asked.insert(begun.position, call);
     }

@@ -128,6 +128,11 @@ impl Machine {
         lock(&self.inner.state).unwanted.insert(number);
     }
 
+    /// Nobody wants this call any more: whether its journal has heard nothing of it, and never will.
+    fn withdraw(&self, number: u64) -> bool {
+        lock(&self.inner.state).withdraw(number)
+    }
+
     /// What went wrong with an attempt of a call, for its journal.
     fn failed(&self, number: u64, kind: String, text: String) {
         if let Some(book) = &mut lock(&self.inner.state).book {

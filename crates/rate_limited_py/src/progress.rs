@@ -3,7 +3,7 @@
 use crate::account::lock;
 use crate::clock::now;
 use crate::machine::Inner;
-use crate::state::waiting_on;
+use crate::words::waiting_on;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rate_limited_core::WaitingOn;

@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::{PyErr, PyResult};
 use rate_limited_core::{
     Amount, AttemptId, CallId, Class, Cost, Failure, Input, Outcome, Output, Quota, ResourceId,
-    ScheduleError, Scheduler, Time, Wait, WaitingOn,
+    ScheduleError, Scheduler, Time, Wait,
 };
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) scheduled: u64,
     /// The numbers of calls that nobody wanted any more when their turn came: they were not made, and have not failed.
     pub(crate) unwanted: HashSet<u64>,
+    /// Those of which the journal has heard nothing, and hears nothing.
+    withdrawn: HashSet<u64>,
     /// Attempts and their calls, by the index of the attempt's id.
     pub(crate) attempts: Vec<Option<(AttemptId, CallId)>>,
     /// Attempts that were given up, whose answers still win while their calls are unfinished.
@@ -83,6 +85,7 @@ impl State {
             numbers: Vec::new(),
             scheduled: 0,
             unwanted: HashSet::new(),
+            withdrawn: HashSet::new(),
             attempts: Vec::new(),
             late: Vec::new(),
             ready: VecDeque::new(),
@@ -137,6 +140,15 @@ impl State {
     pub(crate) fn asked(&self, position: u64) -> PyResult<Call> {
         let call = self.book.as_ref().and_then(|book| book.asked(position));
         call.ok_or_else(|| PyRuntimeError::new_err("a call was scheduled that was not looked up"))
+    }
+
+    /// Nobody wants a call any more: whether the journal has heard nothing of it, and never will.
+    pub(crate) fn withdraw(&mut self, number: u64) -> bool {
+        let book = self.book.as_mut();
+        if book.is_some_and(|book| book.withdraws(number)) {
+            self.withdrawn.insert(number);
+        }
+        self.withdrawn.contains(&number)
     }
 
     /// A call that was looked up has this number, and is to be run; what it came to before counts no more.
@@ -340,6 +352,7 @@ impl State {
         let call = self.numbers[id.index()];
         let told = State::failure(why);
         let step = Step::Ended { call, why: told };
+        self.withdrawn.remove(&call);
         if self.unwanted.remove(&call) {
             if let Some(book) = &mut self.book {
                 book.unwanted(call);
@@ -429,7 +442,9 @@ impl State {
             call: self.numbers[call.index()],
             number,
         };
-        let Some(book) = &mut self.book else {
+        let book = self.book.as_mut();
+        let is_withdrawn = self.withdrawn.contains(&self.numbers[call.index()]);
+        let Some(book) = book.filter(|_| !is_withdrawn) else {
             return Some(step);
         };
         let scheduler = self.scheduler.as_ref().expect("it is there");
@@ -562,28 +577,4 @@ pub(crate) fn refused(error: ScheduleError) -> PyErr {
 
 fn seconds_of(wait: Wait) -> Option<f64> {
     wait.until.map(|until| until.since(now()).as_secs_f64())
-}
-
-pub(crate) fn waiting_on(on: WaitingOn) -> String {
-    let name = |resource| {
-        let limiter = account::limiter();
-        let (name, rest) = limiter.name(resource).split_once('#').unwrap_or_default();
-        // Behind the number may be whose part it is.
-        let part = rest.find('[').map_or("", |at| &rest[at..]);
-        format!("{name}{part}")
-    };
-    match on {
-        WaitingOn::Quota(resource) if name(resource).is_empty() => {
-            "the pacing of the first requests".into()
-        }
-        WaitingOn::Quota(resource) => format!("quota of {}", name(resource)),
-        WaitingOn::Paused { resource, .. } => format!("the server's limit of {}", name(resource)),
-        WaitingOn::Refused { .. } => "the server, which refuses".into(),
-        WaitingOn::Concurrency => "calls in flight".into(),
-        WaitingOn::Backoff => "the back-off of a retry".into(),
-        WaitingOn::Probe => "the server to come back".into(),
-        WaitingOn::Turn => "another run".into(),
-        WaitingOn::Unpause => "resume()".into(),
-        _ => "answers".into(),
-    }
 }

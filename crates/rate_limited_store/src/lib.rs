@@ -88,7 +88,7 @@ pub use beside::{Beside, write_whole};
 pub use digest::{Digest, Hasher};
 pub use error::{Damage, JournalError, OpenError, Table};
 pub use journal::{Durability, Journal, Opened, Options, Ticket};
-pub use lookup::{Lookup, Recalled};
+pub use lookup::Lookup;
 pub use opening::remove;
 pub use past::{Charge, Counts, Meter, Past, Unfinished};
 pub use peek::{Onlooker, Peeked, peek};

@@ -11,7 +11,7 @@ use crate::journal::Opened;
 use crate::past::{Counts, Unfinished};
 use crate::policy::{Begun, Decision, Objection, Policy};
 use crate::record::{Position, State};
-use crate::walk::{Found, Known, Taken, Walk};
+use crate::walk::{Found, Known, Over, Taken, Walk};
 
 /// The calls of a journal, as they are asked for.
 ///
@@ -53,20 +53,15 @@ pub struct Lookup {
     again: HashMap<Position, State>,
     /// Calls that were over, and are run again.
     reopened: HashSet<Position>,
+    /// The keys of calls that gave up and were never sent, in this list and in those before; so many of each.
+    given_up: HashMap<Digest, u32>,
+    given_up_before: HashMap<Digest, u32>,
     /// Whether an attempt of any call was about to leave.
     has_sent: bool,
 }
 
-/// A call that is run again, as the journal has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recalled {
-    /// Its key.
-    pub key: Digest,
-    /// The hash of its request.
-    pub request: Digest,
-    /// Its position, and how far it came.
-    pub begun: Begun,
-}
+/// So many keys of calls that gave up are remembered: without them a call that is run again is counted as two.
+const GIVEN_UP_MAX: usize = 65_536;
 
 impl Lookup {
     /// The calls of a journal that was opened; the first list begins.
@@ -86,6 +81,8 @@ impl Lookup {
             ended: Taken::default(),
             again: HashMap::new(),
             reopened: HashSet::new(),
+            given_up: HashMap::new(),
+            given_up_before: HashMap::new(),
             has_sent: false,
         })
     }
@@ -102,6 +99,9 @@ impl Lookup {
         self.unknown = unknown.count() as u64;
         // From now on it belongs to what the journal has, whatever comes.
         self.has_sent = goes_on;
+        for (key, count) in self.given_up.drain() {
+            *self.given_up_before.entry(key).or_default() += count;
+        }
         Ok(())
     }
 
@@ -110,7 +110,15 @@ impl Lookup {
     /// # Errors
     /// A row is damaged, or the file cannot be read.
     pub fn look(&mut self, key: Digest, request: Digest) -> Result<Decision, JournalError> {
-        let found = self.walk.look(key, request)?;
+        let mut found = self.walk.look(key, request)?;
+        if let Found::Unfinished { position, .. } = found
+            && !self.unfinished.contains_key(&position)
+            && let Some(Known::Over(over, before)) = self.walk.row(position)?
+        {
+            // It was given up, and its answer came after the list had begun.
+            let changed = before != request;
+            found = Found::Over(Over { changed, ..over });
+        }
         let decision = self.policy.decide(found);
         let runs = matches!(decision, Decision::Run(_) | Decision::Last(_));
         match found {
@@ -125,7 +133,8 @@ impl Lookup {
             Found::Unfinished { position, .. } if self.ended.has(position) => {
                 self.is_over(position, State::Failed);
             }
-            Found::New { .. } | Found::Unfinished { .. } => {}
+            Found::New { position } => self.had_given_up(position, key),
+            Found::Unfinished { .. } => {}
         }
         Ok(decision)
     }
@@ -135,39 +144,32 @@ impl Lookup {
     ///
     /// # Errors
     /// Its row is damaged, or the file cannot be read.
-    pub fn recall(&mut self, position: Position) -> Result<Option<Recalled>, JournalError> {
-        let recalled = if let Some(call) = self.unfinished.get(&position).copied() {
+    pub fn recall(&mut self, position: Position) -> Result<Option<Begun>, JournalError> {
+        let begun = if let Some(call) = self.unfinished.get(&position).copied() {
             if self.ended.has(position) {
                 self.is_over(position, State::Failed);
             }
-            Recalled {
-                key: call.key,
-                request: call.request,
-                begun: call.begun(position),
-            }
-        } else if let Some((key, Known::Over(over, request))) = self.walk.row(position)? {
+            call.begun(position)
+        } else if let Some(Known::Over(over, _)) = self.walk.row(position)? {
             self.is_over(position, over.state);
-            let begun = Begun {
+            Begun {
                 position,
                 attempts: over.attempts,
                 crashes: 0,
-            };
-            Recalled {
-                key,
-                request,
-                begun,
             }
         } else {
             return Ok(None);
         };
         self.walk.take(position);
-        Ok(Some(recalled))
+        Ok(Some(begun))
     }
 
     /// A new call, whatever the journal has under its key: one that was looked up before, and of which it has nothing.
-    pub fn add(&mut self) -> Begun {
+    pub fn add(&mut self, key: Digest) -> Begun {
+        let position = self.walk.add();
+        self.had_given_up(position, key);
         Begun {
-            position: self.walk.add(),
+            position,
             attempts: 0,
             crashes: 0,
         }
@@ -186,21 +188,31 @@ impl Lookup {
     }
 
     /// The journal has a call as one that has begun: an attempt is about to leave, or has come back without success.
+    /// Without an attempt it has nothing of it.
     pub fn has_begun(&mut self, position: Position, call: Unfinished) {
         self.has_sent = true;
-        self.unfinished.insert(position, call);
+        if call.attempts == 0 && call.crashes == 0 && !call.unknown {
+            self.unfinished.remove(&position);
+        } else {
+            self.unfinished.insert(position, call);
+        }
     }
 
     /// A call is over, and the journal has its end.
     pub fn ends(&mut self, position: Position) {
         self.unfinished.remove(&position);
-        self.gives_up(position);
-    }
-
-    /// A call has failed, and the journal has nothing of that.
-    pub fn gives_up(&mut self, position: Position) {
         self.reopened.remove(&position);
         self.ended.add(position);
+    }
+
+    /// A call with this key has failed, and the journal has nothing of that.
+    pub fn gives_up(&mut self, position: Position, key: Digest) {
+        self.reopened.remove(&position);
+        if self.unfinished.contains_key(&position) {
+            self.ended.add(position);
+        } else if self.given_up.len() < GIVEN_UP_MAX {
+            *self.given_up.entry(key).or_default() += 1;
+        }
     }
 
     /// The calls that were over before this process; those that are run again are not among them.
@@ -216,6 +228,19 @@ impl Lookup {
         } else {
             self.policy.objection(census, self.unknown)
         }
+    }
+
+    /// Whether a new call is one that gave up before.
+    fn had_given_up(&mut self, position: Position, key: Digest) {
+        let Some(count) = self.given_up_before.get_mut(&key) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.given_up_before.remove(&key);
+        }
+        self.ended.add(position);
+        self.is_over(position, State::Failed);
     }
 
     /// A call that is looked up to be run was over.

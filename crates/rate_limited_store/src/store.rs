@@ -220,6 +220,10 @@ impl Store {
     }
 
     fn back(&mut self, back: &Back) -> Result<()> {
+        if back.attempts == 0 && back.crashes == 0 && back.failure.is_none() && !back.unknown {
+            // It was never sent: another process has to find no more than this one did.
+            return self.drop_open(back.position as i64);
+        }
         let row = OpenRow {
             position: back.position,
             key: back.key,
@@ -236,13 +240,7 @@ impl Store {
     /// Takes down that a call is over; for a commit.
     pub(crate) fn end(&mut self, end: &End) -> Result<()> {
         let position = end.position as i64;
-        let open = self.sum_of(schema::SUM_OF_OPEN, position)?;
-        if open.is_some() {
-            self.db
-                .prepare_cached(schema::DROP_OPEN)?
-                .execute([position])?;
-            self.totals.replaced(Table::Open, open, None);
-        }
+        self.drop_open(position)?;
         self.failure(end.position, end.failure.as_ref())?;
         let number = self.totals.results as i64 + 1;
         let result = ResultRow {
@@ -269,6 +267,17 @@ impl Store {
         let sum = call.put(&self.db, self.totals.id)?;
         self.totals.calls += u64::from(before.is_none());
         self.totals.replaced(Table::Calls, before, Some(sum));
+        Ok(())
+    }
+
+    fn drop_open(&mut self, position: i64) -> Result<()> {
+        let open = self.sum_of(schema::SUM_OF_OPEN, position)?;
+        if open.is_some() {
+            self.db
+                .prepare_cached(schema::DROP_OPEN)?
+                .execute([position])?;
+            self.totals.replaced(Table::Open, open, None);
+        }
         Ok(())
     }
 

@@ -103,6 +103,8 @@ pub struct Walk {
     end: Position,
     /// The position of the next new call.
     next: Position,
+    /// How many rows are read ahead.
+    at_hand: u64,
     taken: Taken,
     /// Rows that were read and left behind.
     passed: u64,
@@ -201,6 +203,7 @@ impl Walk {
             rows: counts.done + counts.failed + counts.unfinished - both,
             end: past.end,
             next: past.end,
+            at_hand: AT_HAND,
             id,
             path: path.to_owned(),
             db,
@@ -232,6 +235,7 @@ impl Walk {
             ..Past::default()
         });
         self.end = self.next;
+        self.at_hand = CHUNK as u64;
         (self.read, self.cursor, self.passed) = (0, 0, 0);
         self.ahead = Rows::default();
         self.taken = Taken::default();
@@ -295,9 +299,11 @@ impl Walk {
 
     /// Keeps the rows around the cursor at hand.
     fn read_ahead(&mut self) -> Result<(), JournalError> {
-        while self.read < self.end && self.read < self.cursor + AT_HAND {
+        while self.read < self.end && self.read < self.cursor + self.at_hand {
             self.read_chunk()?;
         }
+        // Lists may be short, and many.
+        self.at_hand = AT_HAND.min(2 * self.at_hand);
         while let Some(first) = self.ahead.by_position.first_key_value() {
             let position = *first.0;
             if position + AT_HAND >= self.cursor {
@@ -357,16 +363,16 @@ impl Walk {
         if let Some(call) = self.past.unfinished.get(&position) {
             return Ok(Some((position, Known::Unfinished(*call))));
         }
-        Ok(self.row(position)?.map(|(_, known)| (position, known)))
+        Ok(self.row(position)?.map(|known| (position, known)))
     }
 
-    /// The call at this position, with its key, if it is over.
-    pub(crate) fn row(&self, position: Position) -> Result<Option<(Digest, Known)>, JournalError> {
+    /// The call at this position, if it is over.
+    pub(crate) fn row(&self, position: Position) -> Result<Option<Known>, JournalError> {
         let row = "SELECT * FROM calls WHERE position = ?1";
         let mut row = self.db.prepare_cached(row)?;
         let mut rows = row.query([position as i64])?;
         match rows.next()? {
-            Some(row) => over(row, self.id).map(|(_, key, known)| Some((key, known))),
+            Some(row) => over(row, self.id).map(|(_, _, known)| Some(known)),
             None => Ok(None),
         }
     }

@@ -74,13 +74,25 @@ impl<Req, Resp> Records<Req, Resp> {
         }
     }
 
-    /// Looks a request up, the first one of a list in what the journal has by then.
-    fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
+    /// Begins another list, if all of the one before is over.
+    fn begin_list_if_due(&mut self) -> Result<(), SharedError> {
         if self.list_is_over {
             self.recorder.begin_list()?;
             self.list_is_over = false;
         }
+        Ok(())
+    }
+
+    /// Looks a request up, the first one of a list in what the journal has by then.
+    fn look(&mut self, request: &Req) -> Result<Known<Resp>, SharedError> {
+        self.begin_list_if_due()?;
         self.recorder.look(request)
+    }
+
+    /// Whether what was looked up of this list may be run.
+    fn check(&mut self) -> Result<(), SharedError> {
+        self.begin_list_if_due()?;
+        self.recorder.check()
     }
 
     /// Takes over what was charged to parts before.
@@ -191,7 +203,7 @@ where
     /// Whether what was looked up may be run.
     pub(super) fn check_records(&mut self) -> Result<(), SharedError> {
         let records = self.records.as_mut();
-        records.map_or(Ok(()), |records| records.recorder.check())
+        records.map_or(Ok(()), Records::check)
     }
 
     /// Whether nothing is left but calls that are to be run alone; then the next of them goes.

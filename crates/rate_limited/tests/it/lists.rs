@@ -2,7 +2,7 @@
 
 use crate::journal::{Place, fails_at_3, good, values};
 use rate_limited::journal::Policy;
-use rate_limited::{CallResult, Inputs, RunError, Runner};
+use rate_limited::{CallResult, Finished, Inputs, RunError, Runner};
 
 async fn list(
     runner: &mut Runner<u32, String>,
@@ -105,5 +105,25 @@ async fn a_later_list_may_have_other_calls_but_none_that_changed() {
         panic!("another request under the key of one before: {refused:?}")
     };
     assert!(why.to_string().contains("0 unchanged, 1 changed"), "{why}");
+    assert_eq!(place.sent(), Vec::<u32>::new());
+}
+
+#[tokio::test]
+async fn a_later_stream_is_asked_what_has_changed() {
+    let place = Place::new();
+    let recording = place.recording().key(|n| (n % 10).to_string());
+    let mut runner = place.runner(good).journal(recording);
+    for calls in [0..3, 3..5] {
+        let summary = runner.run_each(Inputs::iterate(calls), |_| ()).await;
+        assert_eq!(summary.expect("allowed").stop, None);
+    }
+    assert_eq!(place.sent(), [0, 1, 2, 3, 4]);
+    let mut why = String::new();
+    let told = |finished: Finished<u32, String>| {
+        why = finished.result.errors[0].to_string();
+    };
+    let summary = runner.run_each(Inputs::iterate([12]), told).await;
+    assert!(summary.expect("it is told with the request").stop.is_some());
+    assert!(why.contains("0 unchanged, 1 changed"), "{why}");
     assert_eq!(place.sent(), Vec::<u32>::new());
 }

@@ -3,8 +3,8 @@
 use crate::support::{Place, fill, key};
 use proptest::prelude::*;
 use rate_limited_store::{
-    Back, Begun, Counts, Decision, Digest, End, Found, Journal, Lookup, Objection, OnChange,
-    OnUnknown, Onlooker, Opened, Policy, Record, State, Ticket, Unfinished, Walk, peek,
+    Back, Begun, Counts, Decision, Digest, Dispatch, End, Found, Journal, Lookup, Objection,
+    OnChange, OnUnknown, Onlooker, Opened, Policy, Record, State, Ticket, Unfinished, Walk, peek,
 };
 use std::collections::HashSet;
 
@@ -231,8 +231,8 @@ fn a_call_that_was_to_be_run_again_and_was_not_is_counted_as_it_was() {
     let mut runner = Runner::new(&place, RERUN);
     let recalled = runner.lookup.recall(1).expect("undamaged");
     assert_eq!(
-        recalled.map(|it| (it.key, it.request)),
-        Some((key(1), key(1)))
+        recalled.map(|begun| (begun.position, begun.attempts)),
+        Some((1, 1))
     );
     assert_eq!(
         runner.lookup.begins(1),
@@ -275,11 +275,97 @@ fn a_call_that_gave_up_is_run_again_and_counted_anew() {
         panic!("an empty journal")
     };
     runner.runs((key(0), key(0)), begun, Fate::Interrupted(false));
-    runner.lookup.gives_up(begun.position);
+    runner.lookup.gives_up(begun.position, key(0));
     runner.counted.add(State::Failed);
     runner.begin_list();
     assert!(matches!(runner.look(0), Decision::Run(again) if again.position == begun.position));
     assert_eq!(runner.lookup.begins(begun.position), Some(State::Failed));
+}
+
+#[test]
+fn what_gave_up_before_it_was_sent_is_counted_once() {
+    let place = Place::new();
+    let mut runner = Runner::new(&place, RERUN);
+    let new = |decision| match decision {
+        Decision::Run(begun) => begun,
+        other => panic!("{other:?}"),
+    };
+    let [first, second] = [0; 2].map(|call| new(runner.look(call)));
+    for begun in [first, second] {
+        assert_eq!(runner.lookup.begins(begun.position), None);
+        runner.lookup.gives_up(begun.position, key(0));
+    }
+    let same_list = new(runner.look(0));
+    assert_eq!(
+        runner.lookup.begins(same_list.position),
+        None,
+        "a third call"
+    );
+    runner.begin_list();
+    let again = new(runner.look(0));
+    assert_eq!(runner.lookup.begins(again.position), Some(State::Failed));
+    let added = runner.lookup.add(key(0));
+    assert_eq!(runner.lookup.begins(added.position), Some(State::Failed));
+    let other = new(runner.look(0));
+    assert_eq!(runner.lookup.begins(other.position), None);
+}
+
+#[test]
+fn a_call_that_was_taken_to_leave_and_did_not_is_found_as_it_was() {
+    let place = Place::with_calls(1);
+    let mut runner = Runner::new(&place, RERUN);
+    for call in [0, 1] {
+        let Decision::Run(begun) = runner.lookup.look(key(call), key(7)).expect("undamaged") else {
+            panic!("changed, or new")
+        };
+        runner.lookup.begins(begun.position);
+        let mut unfinished = Unfinished {
+            key: key(call),
+            request: key(7),
+            attempts: 1,
+            crashes: 0,
+            unknown: false,
+        };
+        let position = begun.position;
+        runner.lookup.has_begun(position, unfinished);
+        let dispatch = Dispatch {
+            position,
+            key: key(call),
+            request: key(7),
+            attempt: 1,
+            crashes: 0,
+            reserved: Vec::new(),
+        };
+        runner
+            .journal()
+            .push(Record::Dispatch(dispatch))
+            .expect("open");
+        unfinished.attempts = 0;
+        runner.lookup.has_begun(position, unfinished);
+        let back = Back {
+            position,
+            key: key(call),
+            request: key(7),
+            attempts: 0,
+            crashes: 0,
+            unknown: false,
+            failure: None,
+        };
+        runner.last = runner.journal().push(Record::Back(back)).expect("open");
+    }
+    runner.wait();
+    let counts = peek(&place.path()).expect("a good journal").counts;
+    assert_eq!((counts.done, counts.unfinished), (1, 0));
+    for dies in [false, true] {
+        if dies {
+            drop(runner);
+            runner = Runner::new(&place, RERUN);
+        } else {
+            runner.begin_list();
+        }
+        assert!(matches!(runner.look(0), Decision::Over(over) if over.number == 1));
+        assert!(matches!(runner.look(1), Decision::Run(_)));
+    }
 }
 
 /// More calls than are at hand: they are found in an index, which each list brings up to date.
