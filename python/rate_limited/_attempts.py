@@ -169,7 +169,7 @@ class Attempts:
                 if trouble is not None:
                     ledger.note(index, trouble)
             ledger.results[index] = answer
-            ledger.status[index] = DONE
+            ledger.end(index, DONE)
         return SUCCESS, usage, None, None
 
     def _rejected(self, error: BaseException) -> list[float | None] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,6 +62,8 @@ class Ledger:
     """
 
     __slots__ = (
+        "_ended",
+        "_lock",
         "base",
         "calls",
         "costs",
@@ -81,6 +84,9 @@ class Ledger:
         self.calls: list[Call] = []
         self.results: list[Any] = []
         self.status = bytearray()
+        # How many calls have each status but UNFINISHED; to count them all at each tick would be felt.
+        self._ended = [0, 0, 0]
+        self._lock = threading.Lock()
         # How long the last attempt of each call took.
         self.seconds = array("f")
         # Few calls fail: an empty list for each would cost more than the calls themselves.
@@ -99,6 +105,35 @@ class Ledger:
         # The numbers of the rows of a `map`; None: the calls of a run, which are counted from 0.
         self.rows: list[int] | None = None
 
+    def add(self, call: Call) -> None:
+        """Appends a call that is to be run."""
+        self.calls.append(call)
+        self.results.append(None)
+        self.status.append(UNFINISHED)
+        self.seconds.append(0.0)
+
+    def end(self, index: int, status: int) -> None:
+        """The call of this place is done, or has failed for good."""
+        with self._lock:
+            self._ended[self.status[index]] -= 1
+            self._ended[status] += 1
+            self.status[index] = status
+
+    @property
+    def done(self) -> int:
+        """How many calls have a result."""
+        return self._ended[DONE]
+
+    @property
+    def failed(self) -> int:
+        """How many calls have failed for good."""
+        return self._ended[FAILED]
+
+    @property
+    def left(self) -> int:
+        """How many calls are not over."""
+        return len(self.status) - self.done - self.failed
+
     def drop_last(self) -> None:
         """Takes the last call back: it was refused."""
         self.calls.pop()
@@ -110,7 +145,8 @@ class Ledger:
 
     def restore_last(self, status: int, result: Any, errors: Sequence[BaseException]) -> None:
         """The last call was over before, or is to be left alone."""
-        self.status[-1], self.results[-1] = status, result
+        self.results[-1] = result
+        self.end(len(self.calls) - 1, status)
         if status == UNFINISHED:
             self.left_alone.add(len(self.calls) - 1)
         self.restored += status != UNFINISHED
@@ -120,7 +156,7 @@ class Ledger:
     @property
     def is_over(self) -> bool:
         """Whether no call is left to be run."""
-        return self.status.count(UNFINISHED) == len(self.left_alone)
+        return self.left == len(self.left_alone)
 
     def unfinished(self) -> list[int]:
         """The places of the calls that are to be run yet."""

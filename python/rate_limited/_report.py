@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rate_limited import _native
 from rate_limited._bill import spent_of
-from rate_limited._ledger import UNFINISHED, Ledger
+from rate_limited._ledger import Ledger
 
 if TYPE_CHECKING:
     from rate_limited._journal import RunnerJournal
@@ -133,7 +133,7 @@ class Reported:
         3 calls: 2 succeeded, 1 failed
         """
         title = getattr(self.function, "__qualname__", type(self.function).__name__)
-        unfinished = self._ledger.status.count(UNFINISHED)
+        unfinished = self._ledger.left
         native = self._statistics.report(title, self._names(), unfinished, self._cost())
         report = Report(native)
         if path is not None:

@@ -176,10 +176,9 @@ class Rows:
         for future, row in list(self._waiting.items()):
             index = len(ledger.calls)
             status, result = self._state(future)
-            ledger.calls.append(future.call)
-            ledger.results.append(result)
-            ledger.status.append(status)
-            ledger.seconds.append(future.seconds)
+            ledger.add(future.call)
+            ledger.results[index], ledger.seconds[index] = result, future.seconds
+            ledger.end(index, status)
             ledger.rows.append(row)
             ledger.positions.append(future.position)
             errors = future.errors

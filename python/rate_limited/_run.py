@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rate_limited import _loop
 from rate_limited._bill import note_spent
 from rate_limited._control import MOST_FOUND_OUT
-from rate_limited._ledger import DONE, FAILED
+from rate_limited._ledger import FAILED
 from rate_limited._loop import LoopWorkers
 from rate_limited._progress import Progress
 from rate_limited._threads import ThreadWorkers
@@ -122,11 +122,10 @@ class Run:
 
     def snapshot(self) -> dict[str, Any]:
         """The numbers of its calls, for the progress: also what interrupted runs that it goes on with did."""
-        numbers, status = self._tally.of(self._machine.progress()), self._ledger.status
-        numbers["scheduled"], numbers["interrupted"] = len(status), self._interrupts > 0
-        numbers["done"], numbers["failed"] = status.count(DONE), status.count(FAILED)
-        numbers["restored"] = self._ledger.restored
-        slow, base = self._runner._attempts.slow_calls(), self._ledger.base
+        numbers, ledger = self._tally.of(self._machine.progress()), self._ledger
+        numbers["scheduled"], numbers["interrupted"] = len(ledger.calls), self._interrupts > 0
+        numbers["done"], numbers["failed"], numbers["restored"] = ledger.done, ledger.failed, ledger.restored
+        slow, base = self._runner._attempts.slow_calls(), ledger.base
         numbers["slow_calls"] = {number - base: seconds for number, seconds in slow.items()}
         return numbers
 
@@ -164,7 +163,7 @@ class Run:
     def _on_ended(self, number: int, why: str) -> None:
         """A call failed for good."""
         index = number - self._ledger.base
-        self._ledger.status[index] = FAILED
+        self._ledger.end(index, FAILED)
         self._tally.failed += why not in NEVER_SENT
         if why == "spent":
             error = note_spent(self._ledger, index, self._runner._resources)

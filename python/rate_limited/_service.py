@@ -63,6 +63,10 @@ class OpenLedger:
         """Keeps what went wrong with an attempt."""
         self.exceptions.setdefault(index, []).append(exception)
 
+    def end(self, number: int, status: int) -> None:
+        """The call of this number is done."""
+        self.status[number] = status
+
     def forget(self, number: int) -> tuple[Any, list[BaseException], float]:
         """Drops a call; gives its result, its exceptions, and how long its last attempt took."""
         for book in (self.calls, self.costs, self.status):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rate_limited._bill import Budget
 from rate_limited._html import bar, escaped, page, table
-from rate_limited._ledger import DONE, FAILED, Ledger
+from rate_limited._ledger import Ledger
 from rate_limited._native import resource_parts, resource_view
 from rate_limited._words import counted, rounded, window_text
 
@@ -66,9 +66,9 @@ class Stated:
             numbers, seconds = last
         else:
             ledger = self._ledger
-            status, tally = ledger.status, ledger.tally
-            ended = {"done": status.count(DONE), "failed": status.count(FAILED), "restored": ledger.restored}
-            numbers = {**tally.of(self._machine.progress()), **ended, "scheduled": len(status)}
+            tally, counted = ledger.tally, self._machine.progress()
+            ended = {"done": ledger.done, "failed": ledger.failed, "restored": ledger.restored}
+            numbers = {**tally.of(counted), **ended, "scheduled": len(ledger.calls)}
             seconds = None if tally.before is None else tally.seconds
         if run is None and rows is None:
             numbers = {**numbers, "wait_seconds": None, "paused": self._paused}

@@ -18,7 +18,7 @@ from rate_limited._control import Control
 from rate_limited._feedback import Feedback
 from rate_limited._hooks import HookWatch
 from rate_limited._journal import Recorded, Recorder, RunnerJournal
-from rate_limited._ledger import FAILED, UNFINISHED, Ledger
+from rate_limited._ledger import FAILED, Ledger
 from rate_limited._log import EventLog
 from rate_limited._models import ModelWatch
 from rate_limited._native import Machine, Statistics
@@ -473,10 +473,7 @@ class Runner(Control, Stated, Planned, Reported, Streams[P, R]):
             if self._journal is not None:
                 recorded = self._journal.look(call, -1 if again is None else again)
             # First the call, then its number: a worker may take it at once.
-            ledger.calls.append(call)
-            ledger.results.append(None)
-            ledger.status.append(UNFINISHED)
-            ledger.seconds.append(0.0)
+            ledger.add(call)
             if recorded is not None:
                 ledger.positions.append(recorded.position)
             if self._in_two_parts:
