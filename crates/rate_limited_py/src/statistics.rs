@@ -14,7 +14,7 @@ use rate_limited_report::{
 use rate_limited_store::Beside;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The name of the limit on what calls cost, and its units in a dollar.
@@ -38,8 +38,14 @@ pub(crate) struct Shared {
 struct Kept {
     journal: Arc<book::Shared>,
     beside: Beside,
-    /// When they were written last.
-    saved: Mutex<Time>,
+    saved: Mutex<Saved>,
+}
+
+/// When the numbers were written last while a run lasted, and by whom.
+#[derive(Default)]
+struct Saved {
+    at: Time,
+    by: Option<JoinHandle<()>>,
 }
 
 #[pymethods]
@@ -81,7 +87,7 @@ impl Statistics {
     fn save(&self, py: Python<'_>, names: HashMap<String, String>) {
         let name = |number: &str| Some(unlike_numbers(names.get(number)?));
         lock(&self.shared.numbers).rename(name);
-        py.detach(|| self.shared.save());
+        py.detach(|| self.shared.save_at_end());
     }
 
     /// What is told of all that. `names`: what calls are called instead; `unfinished`: calls that are not over;
@@ -138,18 +144,32 @@ impl Shared {
         }
     }
 
+    /// Writes what is known as `save` does, and nothing comes after it: whoever removes the file then is rid of it.
+    fn save_at_end(&self) {
+        let Some(kept) = self.kept.get() else { return };
+        // A forked child has no journal, and none of its parent's threads.
+        if kept.journal.journal().is_some() {
+            let under_way = lock(&kept.saved).by.take();
+            if let Some(thread) = under_way {
+                let _ = thread.join();
+            }
+            self.save();
+        }
+    }
+
     /// Writes now and then what is known. A disk that is full or slow keeps nobody waiting.
     fn save_if_due(self: &Arc<Shared>, now: Time) {
         let Some(kept) = self.kept.get() else { return };
         let saved = &mut *lock(&kept.saved);
-        if now.since(*saved) < Beside::SAVE_EVERY {
+        let is_busy = saved.by.as_ref().is_some_and(|by| !by.is_finished());
+        if is_busy || now.since(saved.at) < Beside::SAVE_EVERY {
             return;
         }
-        *saved = now;
+        saved.at = now;
         let shared = Arc::clone(self);
         let thread = thread::Builder::new().name("rate-limited-report".to_owned());
         // Where there is no thread to be had, the end of the run writes it.
-        let _ = thread.spawn(move || shared.save());
+        saved.by = thread.spawn(move || shared.save()).ok();
     }
 }
 
