@@ -32,9 +32,11 @@ release:
 	@$(PART) "the version, everywhere" tools/release --check
 	@$(PART) "the tools for releases" python3 -m unittest discover -q -s tools/tests
 
+# Those that start processes wait more than they work: four at a time.
 unit:
 	@tools/fetch-nginx
-	@$(PART) "unit, property, simulation and process tests" cargo test --locked --workspace --all-features
+	@$(PART) "unit, property, simulation and process tests" \
+		env RUST_TEST_THREADS=4 cargo test --locked --workspace --all-features
 
 doc:
 	@$(PART) "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
