@@ -134,6 +134,11 @@ class Ledger:
         """How many calls are not over."""
         return len(self.status) - self.done - self.failed
 
+    def counts(self) -> dict[str, int]:
+        """How many calls there are, and what has become of them, as snapshots tell it."""
+        ended = {"done": self.done, "failed": self.failed, "restored": self.restored}
+        return {"scheduled": len(self.calls), **ended}
+
     def drop_last(self) -> None:
         """Takes the last call back: it was refused."""
         self.calls.pop()

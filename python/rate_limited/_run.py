@@ -122,9 +122,9 @@ class Run:
 
     def snapshot(self) -> dict[str, Any]:
         """The numbers of its calls, for the progress: also what interrupted runs that it goes on with did."""
-        numbers, ledger = self._tally.of(self._machine.progress()), self._ledger
-        numbers["scheduled"], numbers["interrupted"] = len(ledger.calls), self._interrupts > 0
-        numbers["done"], numbers["failed"], numbers["restored"] = ledger.done, ledger.failed, ledger.restored
+        ledger = self._ledger
+        numbers = {**self._tally.of(self._machine.progress()), **ledger.counts()}
+        numbers["interrupted"] = self._interrupts > 0
         slow, base = self._runner._attempts.slow_calls(), ledger.base
         numbers["slow_calls"] = {number - base: seconds for number, seconds in slow.items()}
         return numbers

@@ -66,9 +66,8 @@ class Stated:
             numbers, seconds = last
         else:
             ledger = self._ledger
-            tally, counted = ledger.tally, self._machine.progress()
-            ended = {"done": ledger.done, "failed": ledger.failed, "restored": ledger.restored}
-            numbers = {**tally.of(counted), **ended, "scheduled": len(ledger.calls)}
+            tally = ledger.tally
+            numbers = {**tally.of(self._machine.progress()), **ledger.counts()}
             seconds = None if tally.before is None else tally.seconds
         if run is None and rows is None:
             numbers = {**numbers, "wait_seconds": None, "paused": self._paused}
